@@ -1,0 +1,150 @@
+// Package fstree holds the tree of files that sources produce and writers
+// consume.
+//
+// A Tree is names that point at inodes, as a file system is: two entries that
+// share an Inode are hard links of each other. Entries are kept in one order
+// whatever the order in which they were added: depth first, the children of a
+// directory sorted by the bytes of their names. A tree holds no file content,
+// only the means to open it, so that a tree of a million files fits in memory.
+//
+// What it does not do: it never follows a symlink, never touches the host's
+// file system by itself and holds no times but the modification time.
+package fstree
+
+import (
+	"io"
+	"strings"
+	"time"
+)
+
+// File types as they stand in Inode.Mode (the values of <sys/stat.h> on Linux).
+const (
+	TypeMask    uint32 = 0o170000
+	TypeFIFO    uint32 = 0o010000
+	TypeChar    uint32 = 0o020000
+	TypeDir     uint32 = 0o040000
+	TypeBlock   uint32 = 0o060000
+	TypeRegular uint32 = 0o100000
+	TypeSymlink uint32 = 0o120000
+	TypeSocket  uint32 = 0o140000
+)
+
+// PermMask covers the permission bits with set-user-ID, set-group-ID and
+// sticky.
+const PermMask uint32 = 0o7777
+
+// Inode is the object that one or more entries name.
+type Inode struct {
+	Mode     uint32 // file type and permission bits, as st_mode
+	UID, GID uint32
+	Nsec     uint32 // nanoseconds of the modification time
+	Sec      int64  // seconds of the modification time since 1970
+	Size     int64  // bytes of a regular file or of a symlink's target, else 0
+	Link     string // target of a symlink
+	Rdev     Rdev   // device of a character or block special file
+	Xattrs   []Xattr
+	Content  Content // of a regular file; nil means Size zero bytes (a hole)
+}
+
+// Rdev is a device number: major<<20 | minor, as the kernel keeps it.
+type Rdev uint64
+
+// MakeRdev makes a device number from a major and a minor of up to 12 and 20
+// bits.
+func MakeRdev(major, minor uint32) Rdev { return Rdev(major)<<20 | Rdev(minor&0xfffff) }
+
+// Major returns the major number.
+func (r Rdev) Major() uint32 { return uint32(r >> 20) }
+
+// Minor returns the minor number.
+func (r Rdev) Minor() uint32 { return uint32(r & 0xfffff) }
+
+// Xattr is one extended attribute: its full name, such as "user.comment", and
+// its value as getxattr(2) returns it. Inode.Xattrs is sorted by name.
+type Xattr struct {
+	Name  string
+	Value []byte
+}
+
+// MTime returns the modification time in UTC.
+func (i *Inode) MTime() time.Time { return time.Unix(i.Sec, int64(i.Nsec)).UTC() }
+
+// SetMTime sets the modification time.
+func (i *Inode) SetMTime(t time.Time) { i.Sec, i.Nsec = t.Unix(), uint32(t.Nanosecond()) }
+
+// Type returns the file type bits of Mode.
+func (i *Inode) Type() uint32 { return i.Mode & TypeMask }
+
+// IsDir reports whether the inode is a directory.
+func (i *Inode) IsDir() bool { return i.Type() == TypeDir }
+
+// IsRegular reports whether the inode is a regular file.
+func (i *Inode) IsRegular() bool { return i.Type() == TypeRegular }
+
+// IsSymlink reports whether the inode is a symbolic link.
+func (i *Inode) IsSymlink() bool { return i.Type() == TypeSymlink }
+
+// IsDevice reports whether the inode is a character or block special file.
+func (i *Inode) IsDevice() bool { t := i.Type(); return t == TypeChar || t == TypeBlock }
+
+// Content opens the bytes of a regular file. One Content may serve many
+// entries: the entry says which is meant.
+type Content interface {
+	// Open returns the file's bytes. It may be called from several goroutines
+	// and more than once. The error names the file in the words of the source.
+	Open(e *Entry) (File, error)
+}
+
+// File is an open regular file of exactly Entry.Size bytes. ReadAt may be
+// called from several goroutines. Close reports an error when the file was
+// seen to change while it was open.
+type File interface {
+	io.ReaderAt
+	io.Closer
+	// Segments returns the parts of the file that hold data, in ascending
+	// order and not touching; everything else reads as zeros. A file without
+	// holes may return one segment over all of it.
+	Segments() ([]Segment, error)
+}
+
+// Segment is a range of bytes of a file.
+type Segment struct{ Offset, Length int64 }
+
+// Entry is one name in a directory. The embedded Inode is shared by all hard
+// links.
+type Entry struct {
+	Name string // one path element; "" for the root of a tree
+	*Inode
+	parent *Entry
+	dir    *directory // of a directory, else nil
+}
+
+// Parent returns the directory that holds the entry, nil for the root.
+func (e *Entry) Parent() *Entry { return e.parent }
+
+// Path returns the path from the root of the tree, with neither a leading nor
+// a trailing slash; the root itself is ".".
+func (e *Entry) Path() string {
+	if e.parent == nil {
+		return "."
+	}
+	n := 0
+	for p := e; p.parent != nil; p = p.parent {
+		n += len(p.Name) + 1
+	}
+	buf := make([]byte, n-1)
+	for p := e; p.parent != nil; p = p.parent {
+		n -= len(p.Name) + 1
+		copy(buf[n:], p.Name)
+		if n > 0 {
+			buf[n-1] = '/'
+		}
+	}
+	return string(buf)
+}
+
+// ValidName reports whether name can stand in a directory: not empty, not "."
+// or "..", without slash and NUL. Its length is for the writer to judge.
+func ValidName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00")
+}
