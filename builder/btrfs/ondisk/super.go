@@ -89,36 +89,36 @@ func IncompatNames(flags uint64) []string {
 
 // Superblock is the anchor of a file system.
 type Superblock struct {
-	FSID                 [UUIDSize]byte
-	Bytenr               Physical // where this copy stands
-	Flags                uint64
-	Generation           uint64
-	Root                 Logical
-	ChunkRoot            Logical
-	LogRoot              Logical
-	TotalBytes           uint64
-	BytesUsed            uint64
-	RootDirObjectID      uint64
-	NumDevices           uint64
-	SectorSize           uint32
-	NodeSize             uint32
-	LeafSize             uint32
-	StripeSize           uint32
-	ChunkRootGeneration  uint64
-	CompatFlags          uint64
-	CompatROFlags        uint64
-	IncompatFlags        uint64
-	Checksum             ChecksumType
-	RootLevel            uint8
-	ChunkRootLevel       uint8
-	LogRootLevel         uint8
-	DevItem              DevItem
-	Label                string
-	CacheGeneration      uint64
-	UUIDTreeGeneration   uint64
-	MetadataUUID         [UUIDSize]byte
-	SysChunks            []SysChunk
-	Backups              [backupRoots]BackupRoot
+	FSID                [UUIDSize]byte
+	Bytenr              Physical // where this copy stands
+	Flags               uint64
+	Generation          uint64
+	Root                Logical
+	ChunkRoot           Logical
+	LogRoot             Logical
+	TotalBytes          uint64
+	BytesUsed           uint64
+	RootDirObjectID     uint64
+	NumDevices          uint64
+	SectorSize          uint32
+	NodeSize            uint32
+	LeafSize            uint32
+	StripeSize          uint32
+	ChunkRootGeneration uint64
+	CompatFlags         uint64
+	CompatROFlags       uint64
+	IncompatFlags       uint64
+	Checksum            ChecksumType
+	RootLevel           uint8
+	ChunkRootLevel      uint8
+	LogRootLevel        uint8
+	DevItem             DevItem
+	Label               string
+	CacheGeneration     uint64
+	UUIDTreeGeneration  uint64
+	MetadataUUID        [UUIDSize]byte
+	SysChunks           []SysChunk
+	Backups             [backupRoots]BackupRoot
 }
 
 // SysChunk is a chunk of type SYSTEM, kept in the superblock so that the chunk
