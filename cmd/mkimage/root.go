@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+)
+
+// newRoot makes the command tree. To add a subcommand write a file with a
+// function that returns a *cobra.Command and name it here.
+func newRoot(u *ui) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mkimage",
+		Short: "make, read and check btrfs file systems without root",
+		Long: `mkimage writes a btrfs file system with subvolumes, compression and a swapfile
+into a file: without root, without a loop device, without mounting and without
+mkfs. The same input gives the same bytes, whatever the host, clock or number
+of processors. It also lists, reads and checks file systems that are not
+mounted, its own and those of others.`,
+		Example: `  mkimage mkfs --from dir:rootfs --subvolume @home:home -o fs.img
+  mkimage check fs.img
+  mkimage ls -l fs.img:@home`,
+		Args:              subcommandOnly,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return u.start() },
+	}
+	root.SuggestionsMinimumDistance = 2 // letters that may differ
+	root.CompletionOptions.HiddenDefaultCmd = false
+	flags := root.PersistentFlags()
+	flags.BoolVar(&u.json, "json", false, "print results and errors as JSON, one object a line")
+	flags.BoolVarP(&u.quiet, "quiet", "q", false, "print errors and what was asked for, nothing else")
+	flags.StringVar(&u.progress, "progress", "auto", "`how` to show progress on stderr: auto, bar, plain, json or none")
+	mustComplete(root, "progress", progressModes...)
+
+	root.AddCommand(newMan(), newVersion(u))
+	root.SetHelpFunc(printHelp)
+	return root
+}
+
+// subcommandOnly refuses an argument that is no subcommand, with cobra's
+// suggestion of one that is near.
+func subcommandOnly(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "mkimage --help lists the commands"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean: mkimage " + strings.Join(near, ", mkimage ")
+	}
+	return fault.New(fault.Usage, hint, "unknown command %q", args[0])
+}
+
+// exitsAnnotation holds the exit codes of a command, separated by spaces.
+const exitsAnnotation = "exits"
+
+// exits says which exit codes besides 0, 1, 2 and 130 a command has.
+func exits(codes ...fault.Class) map[string]string {
+	var list []string
+	for _, c := range codes {
+		list = append(list, fmt.Sprint(int(c)))
+	}
+	return map[string]string{exitsAnnotation: strings.Join(list, " ")}
+}
+
+// exitTexts are the lines of EXIT STATUS, in order.
+var exitTexts = []struct{ code, text string }{
+	{"0", "done"},
+	{"1", "an I/O error of the host, or a bug"},
+	{"2", "the command line is wrong"},
+	{"3", "a profile or a layout is wrong"},
+	{"4", "an input is missing, unreadable or changed"},
+	{"5", "the target was refused; nothing was written"},
+	{"6", "differences or damage were found"},
+	{"130", "interrupted by a signal; nothing is left behind"},
+}
+
+// exitStatus returns the EXIT STATUS text of a command.
+func exitStatus(cmd *cobra.Command) string {
+	own := " 0 1 2 " + cmd.Annotations[exitsAnnotation] + " 130 "
+	var b strings.Builder
+	for _, e := range exitTexts {
+		if cmd.HasSubCommands() || strings.Contains(own, " "+e.code+" ") {
+			fmt.Fprintf(&b, "  %-4s %s\n", e.code, e.text)
+		}
+	}
+	return b.String()
+}
+
+func printHelp(cmd *cobra.Command, _ []string) {
+	text := cmd.Long
+	if text == "" {
+		text = cmd.Short
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s\n\n%s\nEXIT STATUS:\n%s", text, strings.TrimRight(cmd.UsageString(), "\n")+"\n", exitStatus(cmd))
+}
+
+// mustComplete makes the shell complete a flag with fixed words. It fails only
+// for a flag that does not exist.
+func mustComplete(cmd *cobra.Command, flag string, words ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic("mkimage: " + err.Error())
+	}
+}

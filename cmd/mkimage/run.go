@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+)
+
+// exitInterrupted is the exit code of a run that a signal ended: 128 + SIGINT,
+// as shells have it.
+const exitInterrupted = 130
+
+// gcPercent trades memory for time: a run builds one big tree, keeps it to the
+// end and makes little garbage beside it, so that collecting as often as the
+// default of 100 asks only re-reads the tree.
+const gcPercent = 200
+
+// run is the whole program: it parses args, runs the subcommand, prints what
+// went wrong and returns the exit code.
+func run(ctx context.Context, args []string, std stdio) int {
+	// A file-size limit (ulimit -f) must come back as an error of write, so
+	// that the unfinished file is removed; by default it kills the process.
+	signal.Ignore(syscall.SIGXFSZ)
+	debug.SetGCPercent(gcPercent)
+
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the process at once, should the first be slow to
+	// take effect.
+	context.AfterFunc(ctx, stop)
+
+	u := &ui{stdio: std}
+	root := newRoot(u)
+	root.SetArgs(args)
+	root.SetOut(std.out)
+	root.SetErr(std.err)
+	err := root.ExecuteContext(ctx)
+	u.endProgress()
+	if err == nil {
+		return 0
+	}
+	if !u.started { // refused by the parser: flags, arguments, unknown command
+		err = usageError(err)
+	}
+	code := exitCode(err)
+	if code == exitInterrupted {
+		err = errors.New("interrupted")
+	}
+	u.fail(err, code)
+	return code
+}
+
+// exitCode maps an error to the exit code that exitStatus documents.
+func exitCode(err error) int {
+	if errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
+	return int(fault.ClassOf(err))
+}
+
+// usageError puts an error of the command-line parser in class Usage.
+func usageError(err error) error {
+	if fault.HintOf(err) != "" {
+		return err
+	}
+	return fault.New(fault.Usage, "mkimage --help lists the commands, mkimage COMMAND --help their flags", "%w", err)
+}

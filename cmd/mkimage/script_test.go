@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the scripts run this test binary as mkimage.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"mkimage": func() {
+			os.Exit(run(context.Background(), os.Args[1:], stdio{out: os.Stdout, err: os.Stderr}))
+		},
+	})
+}
+
+// TestScript runs testdata/script: one behaviour a file, named by it.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("SOURCE_DATE_EPOCH", "")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"fails":     cmdFails,
+			"interrupt": cmdInterrupt,
+			"truncate":  cmdTruncate,
+			"noise":     cmdNoise,
+			"flip":      cmdFlip,
+			"touch":     cmdTouch,
+		},
+	})
+}
+
+// cmdFails runs a program that must end with an exit code: fails CODE PROGRAM
+// ARG... Its output is left for stdout and stderr.
+func cmdFails(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: fails CODE PROGRAM ARG...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		ts.Fatalf("%s: ended with %v; want exit status %s", args[1], err, args[0])
+	}
+	if got := strconv.Itoa(exit.ExitCode()); got != args[0] {
+		ts.Fatalf("%s: exit status %s; want %s", args[1], got, args[0])
+	}
+}
+
+// cmdInterrupt runs a program with --progress=json, sends it SIGINT when it
+// prints a first line of progress, and wants it to end with 130: interrupt
+// PROGRAM ARG...
+func cmdInterrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: interrupt PROGRAM ARG...")
+	}
+	path, err := exec.LookPath(args[0])
+	ts.Check(err)
+	cmd := exec.Command(path, args[1:]...)
+	cmd.Dir = ts.Getenv("WORK")
+	stderr, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	in := bufio.NewReader(stderr)
+	first, err := in.ReadString('\n')
+	if err != nil || !strings.Contains(first, `"status"`) {
+		ts.Logf("first line %q, %v; want progress", first, err)
+	}
+	ts.Check(cmd.Process.Signal(syscall.SIGINT))
+	rest, err := io.ReadAll(in)
+	ts.Check(err)
+	err = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+		ts.Fatalf("%s: ended with %v (%d); want %d\n%s", args[0], err, code, exitInterrupted, rest)
+	}
+	if !bytes.Contains(rest, []byte("interrupted")) {
+		ts.Fatalf("stderr says nothing of the interruption: %s", rest)
+	}
+}
+
+// cmdTruncate sets the size of a file, which it makes if need be: truncate
+// FILE SIZE.
+func cmdTruncate(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: truncate FILE SIZE")
+	}
+	size, err := strconv.ParseInt(args[1], 10, 64)
+	if err != nil {
+		size, err = parseSize(args[1])
+	}
+	ts.Check(err)
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_RDWR|os.O_CREATE, 0o644)
+	ts.Check(err)
+	ts.Check(f.Truncate(size))
+	ts.Check(f.Close())
+}
+
+// cmdNoise makes a file of bytes that do not compress, the same in every run:
+// noise FILE SIZE.
+func cmdNoise(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: noise FILE SIZE")
+	}
+	size, err := parseSize(args[1])
+	ts.Check(err)
+	b := make([]byte, size)
+	state := uint64(1)
+	for i := range b { // xorshift64, Marsaglia 2003
+		state ^= state << 13
+		state ^= state >> 7
+		state ^= state << 17
+		b[i] = byte(state >> 56)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
+}
+
+// cmdFlip inverts the first occurrence of a text in a file, so that nothing
+// but a checksum can tell: flip FILE TEXT. With a number for TEXT it inverts
+// the byte at that offset.
+func cmdFlip(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: flip FILE TEXT|OFFSET")
+	}
+	name := ts.MkAbs(args[0])
+	b, err := os.ReadFile(name)
+	ts.Check(err)
+	at := strings.Index(string(b), args[1])
+	if n, err := strconv.Atoi(args[1]); err == nil {
+		at = n
+	}
+	if at < 0 || at >= len(b) {
+		ts.Fatalf("%s: %q is not in it", args[0], args[1])
+	}
+	b[at] ^= 0xff
+	ts.Check(os.WriteFile(name, b, 0o644))
+}
+
+// cmdTouch sets the modification time of everything below a directory, and of
+// itself: touch UNIX DIR.
+func cmdTouch(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: touch UNIX DIR")
+	}
+	ts.Check(ts.Exec("find", ts.MkAbs(args[1]), "-exec", "touch", "-h", "-d", "@"+args[0], "{}", "+"))
+}
