@@ -42,12 +42,13 @@ type Inode struct {
 	Size     int64  // bytes of a regular file or of a symlink's target, else 0
 	Link     string // target of a symlink
 	Rdev     Rdev   // device of a character or block special file
+	links    uint32 // entries that name the inode
 	Xattrs   []Xattr
 	Content  Content // of a regular file; nil means Size zero bytes (a hole)
 }
 
 // Rdev is a device number: major<<20 | minor, as the kernel keeps it.
-type Rdev uint64
+type Rdev uint32
 
 // MakeRdev makes a device number from a major and a minor of up to 12 and 20
 // bits.
@@ -65,6 +66,9 @@ type Xattr struct {
 	Name  string
 	Value []byte
 }
+
+// Links returns how many entries of the tree name the inode.
+func (i *Inode) Links() int { return int(i.links) }
 
 // MTime returns the modification time in UTC.
 func (i *Inode) MTime() time.Time { return time.Unix(i.Sec, int64(i.Nsec)).UTC() }

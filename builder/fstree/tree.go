@@ -15,6 +15,7 @@ type Tree struct{ root *Entry }
 type directory struct {
 	children []*Entry
 	unsorted bool
+	implied  bool              // made as a parent only: lends nothing to a directory that it is laid over
 	byName   map[string]*Entry // nil while there are few children, and after Freeze
 }
 
@@ -25,7 +26,7 @@ const mapAbove = 64
 // New returns a tree that holds nothing but a root directory of mode 0755
 // owned by root, with the modification time 0.
 func New() *Tree {
-	return &Tree{root: &Entry{Inode: &Inode{Mode: TypeDir | 0o755}, dir: &directory{}}}
+	return &Tree{root: &Entry{Inode: &Inode{Mode: TypeDir | 0o755, links: 1}, dir: &directory{implied: true}}}
 }
 
 // Root returns the root directory.
@@ -89,8 +90,11 @@ func (e *Entry) Add(name string, inode *Inode) (*Entry, error) {
 		return nil, fmt.Errorf("%s: invalid name %q", e.Path(), name)
 	case e.dir.find(name) != nil:
 		return nil, fmt.Errorf("%s: exists already", e.dir.find(name).Path())
+	case inode.IsDir() && inode.links > 0:
+		return nil, fmt.Errorf("%s: a directory cannot have the second name %q", e.Path(), name)
 	}
 	c := &Entry{Name: name, Inode: inode, parent: e}
+	inode.links++
 	if inode.IsDir() {
 		c.dir = &directory{}
 	}
@@ -113,6 +117,9 @@ func (e *Entry) Remove(c *Entry) {
 		d.children = slices.Delete(d.children, i, i+1)
 		delete(d.byName, c.Name)
 		c.parent = nil
+		for below := range c.All() {
+			below.links--
+		}
 	}
 }
 
