@@ -1,0 +1,168 @@
+// Command summary reads the output of go test -json and prints a line for each
+// package, the output of what failed, the reason of each skip and the counts.
+//
+// A skip counts as a failure, because a test that did not run proves nothing;
+// -allow-skip names a reason that is accepted. Lines that are not JSON are
+// printed as they are.
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+// event is a line of go test -json (go doc test2json).
+type event struct {
+	Action, Package, Test, Output string
+	ImportPath                    string // of build output
+	Elapsed                       float64
+	FailedBuild                   string
+}
+
+type counts struct{ passed, failed, skipped, allowed int }
+
+func (c *counts) add(o counts) {
+	c.passed += o.passed
+	c.failed += o.failed
+	c.skipped += o.skipped
+	c.allowed += o.allowed
+}
+
+type summary struct {
+	allowSkip string
+	out       io.Writer
+	suites    map[string]*counts
+	output    map[[2]string][]string // of a package and test, until it ends
+	total     counts
+}
+
+func main() {
+	allow := flag.String("allow-skip", "", "accept skips whose reason holds `text`")
+	flag.Parse()
+	s := &summary{allowSkip: *allow, out: os.Stdout, suites: map[string]*counts{}, output: map[[2]string][]string{}}
+	if err := s.read(os.Stdin); err != nil {
+		fmt.Fprintln(os.Stderr, "summary:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("total: %d passed, %d failed, %d skipped", s.total.passed, s.total.failed, s.total.skipped)
+	if s.total.allowed > 0 {
+		fmt.Printf(", %d not for this user", s.total.allowed)
+	}
+	fmt.Println()
+	if s.total.failed+s.total.skipped > 0 || s.total.passed == 0 {
+		os.Exit(1)
+	}
+}
+
+func (s *summary) read(r io.Reader) error {
+	in := bufio.NewReader(r)
+	for {
+		line, err := in.ReadString('\n')
+		if line != "" {
+			var e event
+			if json.Unmarshal([]byte(line), &e) != nil || e.Action == "" {
+				fmt.Fprint(s.out, line)
+			} else {
+				s.handle(e)
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *summary) handle(e event) {
+	key := [2]string{cmp.Or(e.Package, e.ImportPath), e.Test}
+	suite := s.suites[e.Package]
+	if suite == nil {
+		suite = &counts{}
+		s.suites[e.Package] = suite
+	}
+	switch e.Action {
+	case "output", "build-output":
+		s.output[key] = append(s.output[key], e.Output)
+	case "build-fail":
+		s.dump(key)
+	case "pass", "fail", "skip":
+		if e.Test == "" {
+			s.endSuite(e, suite, key)
+			return
+		}
+		s.endTest(e, suite, key)
+	}
+}
+
+// endTest counts a test that ended; what it printed matters only if it did not
+// pass.
+func (s *summary) endTest(e event, suite *counts, key [2]string) {
+	switch e.Action {
+	case "pass":
+		suite.passed++
+	case "fail":
+		suite.failed++
+		s.dump(key)
+	case "skip":
+		reason := strings.Join(s.output[key], "")
+		if s.allowSkip != "" && strings.Contains(reason, s.allowSkip) {
+			suite.allowed++
+			break
+		}
+		suite.skipped++
+		fmt.Fprintf(s.out, "skipped: %s %s\n", e.Package, e.Test)
+		s.dump(key)
+	}
+	delete(s.output, key)
+}
+
+// endSuite prints the line of a package. A package that failed although none
+// of its tests did (a panic, a time-out, a failed build) counts as a failure.
+func (s *summary) endSuite(e event, suite *counts, key [2]string) {
+	verdict := "ok  "
+	switch {
+	case e.Action == "fail":
+		verdict = "FAIL"
+		if suite.failed == 0 {
+			suite.failed++
+			s.dumpAll(e.Package)
+		}
+	case e.Action == "skip": // no test files
+		return
+	case suite.skipped > 0:
+		verdict = "SKIP"
+	}
+	fmt.Fprintf(s.out, "%s %-60s %4d passed %3d failed %3d skipped %8.1f s\n", verdict, e.Package, suite.passed, suite.failed, suite.skipped+suite.allowed, e.Elapsed)
+	s.total.add(*suite)
+	delete(s.output, key)
+}
+
+func (s *summary) dump(key [2]string) {
+	for _, line := range s.output[key] {
+		fmt.Fprint(s.out, "    ", line)
+	}
+	delete(s.output, key)
+}
+
+// dumpAll prints what the unfinished tests of a package printed.
+func (s *summary) dumpAll(pkg string) {
+	var keys [][2]string
+	for key := range s.output {
+		if key[0] == pkg {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, func(a, b [2]string) int { return cmp.Compare(a[1], b[1]) })
+	for _, key := range keys {
+		s.dump(key)
+	}
+}

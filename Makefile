@@ -1,0 +1,80 @@
+# mkimage: `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+GO        ?= go
+TIMEOUT   ?= 20m
+TESTFLAGS ?=
+FUZZTIME  ?= 10s
+BENCH     ?= .
+
+# Tests that lack a tool fail instead of skipping; see CONTRIBUTING.md.
+export MKIMAGE_REQUIRE_TOOLS ?= 1
+
+.PHONY: help
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: deps
+deps: ## install the Debian packages that the build and the tests need (as root, Debian 12)
+	scripts/deps.sh
+
+.PHONY: build
+build: ## bin/mkimage, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/mkimage
+
+.PHONY: image
+image: build reference ## bin/reference.btrfs, a Debian userland in five subvolumes
+	bin/mkimage mkfs --from dir:.cache/reference/tree \
+		--root-subvolume @ --subvolume @home:home --subvolume @nix --subvolume @var:var --subvolume @swap \
+		--nodatacow @swap --swapfile @swap/swapfile=64MiB --default-subvolume @ \
+		--label reference --timestamp 0 -o bin/reference.btrfs
+	@echo
+	@echo "Look into it:     bin/mkimage ls -l bin/reference.btrfs:@"
+	@echo "Check it:         bin/mkimage check bin/reference.btrfs"
+	@echo "Mount it (root):  mount -o loop bin/reference.btrfs /mnt"
+
+.PHONY: reference
+reference: ## the reference userland as .cache/reference.tar and a tree beside it
+	$(GO) run ./builder/imgtest/cmd/reference
+
+.PHONY: test
+test: suites ## every test; needs what `make deps` installs
+	$(GO) test -timeout $(TIMEOUT) $(TESTFLAGS) ./...
+
+.PHONY: test-full
+test-full: export MKIMAGE_FULL = 1
+test-full: TIMEOUT = 60m
+test-full: test ## every test, and the cases that take minutes
+
+.PHONY: suites
+suites:
+	@echo "suites: $$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep . | sed "s,^$$($(GO) list -m)/,," | tr '\n' ' ')"
+	@echo "as uid $$(id -u), missing tools fail: $(MKIMAGE_REQUIRE_TOOLS), slow cases: $${MKIMAGE_FULL:-0}"
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck and the length of files
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./... ./.ci/summary
+	$(GO) tool staticcheck ./... ./.ci/summary
+	@git ls-files '*.go' | xargs wc -l | awk '$$1 > 400 && $$2 != "total" {print $$2 ": " $$1 " lines, expected at most 400"; bad = 1} END {exit bad}'
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## benchmarks; BENCH=REGEXP chooses
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: bench-btrfs
+bench-btrfs: build reference ## the writer against mkfs.btrfs on the reference userland
+	$(GO) run ./builder/imgtest/cmd/benchbtrfs
+
+.PHONY: clean
+clean: ## remove what make made
+	rm -rf bin .cache

@@ -1,0 +1,168 @@
+package builder_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/6FaNcY9/mkimage/"
+
+// mayImport says which packages of this module a package may import, itself
+// or through others, outside its tests. It keeps data flowing one way and the
+// verifying half of the program independent of the writing half. A package
+// that is not named here is bound by the general rules alone.
+var mayImport = map[string][]string{
+	"builder/fault":        {},
+	"builder/btrfs/ondisk": {},
+	"builder/ids":          {"builder/fault"},
+	"builder/fstree":       {"builder/fault"},
+	"builder/btrfs":        {"builder/fault", "builder/ids", "builder/fstree", "builder/btrfs/ondisk", "builder/btrfs/internal/"},
+	"builder/btrfs/reader": {"builder/fault", "builder/btrfs/ondisk"},
+	"builder/btrfs/check":  {"builder/fault", "builder/btrfs/ondisk", "builder/btrfs/reader"},
+}
+
+// onlyIn says which foreign packages stay in one part of the tree.
+var onlyIn = map[string]string{
+	"github.com/spf13/":         "cmd/",
+	"github.com/vbauerster/":    "cmd/",
+	"github.com/rogpeppe/":      "", // tests
+	"github.com/google/go-cmp/": "", // tests
+}
+
+// importsOf returns what every package of the module imports outside its
+// tests, by path from the module's root.
+func importsOf(t *testing.T, root string) map[string][]string {
+	t.Helper()
+	packages := map[string][]string{}
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && name != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "bin") {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		dir, err := filepath.Rel(root, filepath.Dir(name))
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			p, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			packages[dir] = append(packages[dir], p)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packages
+}
+
+// reach adds to seen what p imports of this module, itself or through others,
+// with the path of imports that leads there.
+func reach(packages map[string][]string, p, via string, seen map[string]string) {
+	for _, imp := range packages[p] {
+		own, ok := strings.CutPrefix(imp, module)
+		if _, known := seen[own]; !ok || known {
+			continue
+		}
+		seen[own] = via + " -> " + own
+		reach(packages, own, seen[own], seen)
+	}
+}
+
+// violations returns a line for each import that breaks a rule, sorted.
+func violations(packages map[string][]string) []string {
+	var bad []string
+	for p := range packages {
+		seen := map[string]string{}
+		reach(packages, p, p, seen)
+		for own, via := range seen {
+			if !allowed(p, own) {
+				bad = append(bad, via)
+			}
+		}
+		for _, imp := range packages[p] {
+			for prefix, home := range onlyIn {
+				if strings.HasPrefix(imp, prefix) && (home == "" || !strings.HasPrefix(p, home)) && !isTestSupport(p) {
+					bad = append(bad, p+" -> "+imp)
+				}
+			}
+		}
+	}
+	slices.Sort(bad)
+	return bad
+}
+
+// allowed reports whether package p may reach package own.
+func allowed(p, own string) bool {
+	switch {
+	case strings.HasPrefix(own, "cmd/"):
+		return false
+	case isTestSupport(own) && !isTestSupport(p):
+		return false
+	case strings.Contains(own, "/internal/"):
+		return strings.HasPrefix(p, own[:strings.Index(own, "/internal/")]) || !strings.HasPrefix(p, "builder/")
+	}
+	list, ruled := mayImport[p]
+	return !ruled || slices.ContainsFunc(list, func(a string) bool {
+		return a == own || strings.HasSuffix(a, "/") && strings.HasPrefix(own, a)
+	})
+}
+
+func isTestSupport(p string) bool {
+	return p == "builder/imgtest" || strings.HasPrefix(p, "builder/imgtest/")
+}
+
+func TestImports(t *testing.T) {
+	packages := importsOf(t, "..")
+	for _, must := range []string{"builder/fstree", "builder/btrfs/ondisk", "cmd/mkimage"} {
+		if packages[must] == nil {
+			t.Errorf("package %s was not found; found %v", must, slices.Sorted(maps.Keys(packages)))
+		}
+	}
+	for _, v := range violations(packages) {
+		t.Errorf("forbidden import: %s", v)
+	}
+}
+
+func TestViolations(t *testing.T) {
+	tests := []struct {
+		name string
+		in   map[string][]string
+		want []string
+	}{
+		{"clean", map[string][]string{"builder/btrfs/reader": {"fmt", module + "builder/btrfs/ondisk"}}, nil},
+		{"direct", map[string][]string{"builder/btrfs/reader": {module + "builder/btrfs"}},
+			[]string{"builder/btrfs/reader -> builder/btrfs"}},
+		{"through another", map[string][]string{"builder/btrfs/check": {module + "builder/btrfs/reader"}, "builder/btrfs/reader": {module + "builder/btrfs"}},
+			[]string{"builder/btrfs/check -> builder/btrfs/reader -> builder/btrfs", "builder/btrfs/reader -> builder/btrfs"}},
+		{"test support", map[string][]string{"cmd/mkimage": {module + "builder/imgtest"}}, []string{"cmd/mkimage -> builder/imgtest"}},
+		{"foreign", map[string][]string{"builder/fstree": {"github.com/spf13/cobra"}}, []string{"builder/fstree -> github.com/spf13/cobra"}},
+		{"foreign at home", map[string][]string{"cmd/mkimage": {"github.com/spf13/cobra"}}, nil},
+		{"command", map[string][]string{"builder": {module + "cmd/mkimage"}}, []string{"builder -> cmd/mkimage"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := violations(tt.in); !slices.Equal(got, tt.want) {
+				t.Errorf("violations = %q; want %q", got, tt.want)
+			}
+		})
+	}
+}

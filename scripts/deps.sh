@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that the build and the tests need, on Debian 12.
+# It does nothing, and needs no root, when they are there already.
+set -euo pipefail
+
+# The checker of btrfs-progs 6.2, which Debian 12 has, does not know all that
+# is written here (mkfs --subvol came with 6.11, --compress with 6.12).
+btrfs_at_least=6.14
+
+packages=(
+	ca-certificates git make    # the build
+	mmdebstrap uidmap           # the reference userland, without root
+	attr acl libcap2-bin        # extended attributes, ACLs, file capabilities
+	zstd xz-utils tar           # compressed sources
+	mount util-linux            # losetup, setpriv
+	file man-db
+)
+backports=(btrfs-progs)
+command -v go >/dev/null || backports+=(golang-go) # fetches the toolchain that go.mod names
+
+die() { echo "deps: $*" >&2; exit 1; }
+
+missing() {
+	local p
+	for p in "${packages[@]}" "${backports[@]}"; do
+		dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null | grep -q '^install ok installed' || echo "$p"
+	done
+}
+
+btrfs_is_new() {
+	dpkg --compare-versions "$(dpkg-query -W -f '${Version}' btrfs-progs 2>/dev/null || echo 0)" ge "$btrfs_at_least"
+}
+
+# mirror_of prints "URI KEYRING" of the first source of suite $1 that this
+# machine has, in a deb822 file or else in a one-line file; KEYRING may be
+# missing.
+mirror_of() {
+	local files
+	mapfile -t files < <(find /etc/apt -name '*.sources')
+	awk -v suite="$1" '
+		function end_of_stanza() { if (uri != "" && here > 0) { print uri, key; uri = ""; exit } uri = key = ""; here = 0 }
+		FNR == 1 || /^[ \t]*$/ { end_of_stanza() }
+		/^Enabled:[ \t]*no/ { here = -99 }
+		/^URIs:/ { uri = $2 }
+		/^Suites:/ { for (i = 2; i <= NF; i++) if ($i == suite) here++ }
+		/^Signed-By:/ { key = $2 }
+		END { end_of_stanza() }' "${files[@]}" /dev/null | grep . && return
+	mapfile -t files < <(find /etc/apt -name '*.list')
+	awk -v suite="$1" '
+		$1 == "deb" {
+			key = match($0, /signed-by=[^] ]*/) ? substr($0, RSTART + 10, RLENGTH - 10) : ""
+			sub(/^deb[ \t]+(\[[^]]*\][ \t]*)?/, "")
+			if ($2 == suite) { print $1, key; exit }
+		}' "${files[@]}" /dev/null | grep .
+}
+
+add_backports() {
+	local suite=$1-backports uri key
+	mirror_of "$suite" >/dev/null && return
+	read -r uri key < <(mirror_of "$1") || die "no apt source of $1 found below /etc/apt, so that there is no mirror to take $suite from"
+	{
+		printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "$uri" "$suite"
+		[ -z "$key" ] || printf 'Signed-By: %s\n' "$key"
+	} >/etc/apt/sources.list.d/mkimage-backports.sources
+	echo "deps: added $suite to the apt sources"
+}
+
+main() {
+	command -v dpkg-query >/dev/null || die "needs Debian; elsewhere install these programs by hand: btrfs-progs >= $btrfs_at_least ${packages[*]}"
+	if [ -z "$(missing)" ] && btrfs_is_new; then
+		echo "deps: all there"
+		return
+	fi
+	[ "$(id -u)" = 0 ] || die "needs root to install: $(missing | tr '\n' ' ')btrfs-progs >= $btrfs_at_least"
+	local codename new
+	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+	[ "$codename" != bookworm ] || add_backports "$codename"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -q
+	local from=()
+	[ "$codename" != bookworm ] || from=(-t "$codename-backports")
+	apt-get install -q -y --no-install-recommends "${from[@]}" "${backports[@]}"
+	mapfile -t new < <(missing)
+	[ ${#new[@]} = 0 ] || apt-get install -q -y --no-install-recommends "${new[@]}"
+	btrfs_is_new || die "btrfs-progs is $(dpkg-query -W -f '${Version}' btrfs-progs), expected $btrfs_at_least or newer"
+}
+
+main "$@"
