@@ -98,15 +98,19 @@ func (e *Entry) Add(name string, inode *Inode) (*Entry, error) {
 	if inode.IsDir() {
 		c.dir = &directory{}
 	}
-	d := e.dir
-	if n := len(d.children); n > 0 && d.children[n-1].Name > name {
+	e.dir.add(c)
+	return c, nil
+}
+
+// add appends c, whose name must not be taken.
+func (d *directory) add(c *Entry) {
+	if n := len(d.children); n > 0 && d.children[n-1].Name > c.Name {
 		d.unsorted = true
 	}
 	d.children = append(d.children, c)
 	if d.byName != nil {
-		d.byName[name] = c
+		d.byName[c.Name] = c
 	}
-	return c, nil
 }
 
 // Remove takes entry c and all below it out of directory e.
