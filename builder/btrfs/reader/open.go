@@ -21,6 +21,8 @@ type FS struct {
 	chunks   []ChunkInfo           // sorted by logical address, no overlaps
 	cache    *blockCache
 	damage   func(Damage)
+	trust    bool // file data is not verified
+	unpack   *unpacker
 
 	rootsMu sync.Mutex
 	roots   map[uint64]ondisk.RootItem // trees looked up so far
@@ -58,7 +60,7 @@ func Open(r io.ReaderAt, size int64) (*FS, error) {
 	}
 	f := &FS{
 		device: r, size: size, super: super, mirror: mirror, metaUUID: super.FSID,
-		cache: newBlockCache(cachedBlocks), roots: map[uint64]ondisk.RootItem{},
+		cache: newBlockCache(cachedBlocks), roots: map[uint64]ondisk.RootItem{}, unpack: newUnpacker(),
 	}
 	if super.IncompatFlags&ondisk.IncompatMetadataUUID != 0 {
 		f.metaUUID = super.MetadataUUID

@@ -1,0 +1,221 @@
+package reader
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/ids"
+)
+
+// swapPage is the size of a page of swap space.
+const swapPage = 4096
+
+// The header page of a swapfile, from the kernel's include/linux/swap.h.
+const (
+	swapMagicAt    = swapPage - 10
+	swapLastPageAt = 1028
+	swapUUIDAt     = 1036
+)
+
+// Signatures at the end of a swapfile's header page: plain swap space, and one
+// that holds a hibernated system.
+const (
+	SwapSignature      = "SWAPSPACE2"
+	HibernateSignature = "S1SUSPEND\x00"
+)
+
+const hintSwapfile = "make a new one with: btrfs filesystem mkswapfile"
+
+// Swapfile describes a file that the kernel would take as swap space.
+type Swapfile struct {
+	Size      int64    // bytes in use, a multiple of the page size
+	Offset    int64    // physical page of its header, the value of resume_offset=
+	Fragments int      // physically contiguous pieces
+	Signature string   // SwapSignature or HibernateSignature
+	UUID      ids.UUID // of the swap space
+}
+
+// SwapfileOffset returns the value of the kernel parameter resume_offset= for
+// the swapfile of this name; see Swapfile.
+func (v *Volume) SwapfileOffset(name string) (int64, error) {
+	s, err := v.Swapfile(name)
+	if err != nil {
+		return 0, err
+	}
+	return s.Offset, nil
+}
+
+// Swapfile checks that the kernel can swap to the file of this name, as
+// btrfs_swap_activate does, and that its header stands where its extents say.
+func (v *Volume) Swapfile(name string) (*Swapfile, error) {
+	o, err := v.resolve(name, false)
+	if err != nil {
+		return nil, pathError("swapfile", name, err)
+	}
+	s, err := v.fs.swapfile(o)
+	if err != nil {
+		if fault.ClassOf(err) == fault.Internal {
+			err = fault.New(fault.Input, hintSwapfile, "%w", err)
+		}
+		return nil, pathError("swapfile", name, err)
+	}
+	return s, nil
+}
+
+func (f *FS) swapfile(o *object) (*Swapfile, error) {
+	if !o.isRegular() {
+		return nil, errNotRegular
+	}
+	switch flags := o.inode.Flags; {
+	case flags&ondisk.InodeNoDataCow == 0:
+		return nil, errors.New("flag NODATACOW (chattr +C) is missing")
+	case flags&ondisk.InodeNoDataSum == 0:
+		return nil, errors.New("flag NODATASUM is missing")
+	case flags&ondisk.InodeCompress != 0:
+		return nil, errors.New("flag COMPRESS is set")
+	}
+	s := &Swapfile{Size: int64(o.inode.Size) / swapPage * swapPage}
+	if s.Size < 2*swapPage {
+		return nil, fmt.Errorf("has %d bytes, expected at least two pages of %d", o.inode.Size, swapPage)
+	}
+	root, err := f.Root(o.tree)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.mapSwapfile(o, s, root.LastSnapshot); err != nil {
+		return nil, err
+	}
+	return s, f.readSwapHeader(s)
+}
+
+// mapSwapfile walks the extents up to the size in use and sets Offset and
+// Fragments.
+func (f *FS) mapSwapfile(o *object, s *Swapfile, lastSnapshot uint64) error {
+	var next int64
+	var physical ondisk.Physical // behind the extent before
+	err := f.fileExtents(o, func(e *extent) error {
+		if e.start >= s.Size {
+			return errStop
+		}
+		if e.start != next {
+			return fmt.Errorf("hole at %d", next)
+		}
+		at, err := f.placeOfSwap(o, e, lastSnapshot)
+		if err != nil {
+			return err
+		}
+		if e.start == 0 {
+			if e.Offset != 0 {
+				return fmt.Errorf("first extent begins %d bytes into its space on the device, expected 0", e.Offset)
+			}
+			s.Offset = int64(at) / swapPage
+		}
+		if e.start == 0 || at != physical {
+			s.Fragments++
+		}
+		next, physical = e.end(), at+ondisk.Physical(e.length)
+		return nil
+	})
+	if err != nil && err != errStop {
+		return err
+	}
+	if next < s.Size {
+		return fmt.Errorf("hole at %d", next)
+	}
+	return nil
+}
+
+// placeOfSwap checks one extent and returns its physical address.
+func (f *FS) placeOfSwap(o *object, e *extent, lastSnapshot uint64) (ondisk.Physical, error) {
+	switch {
+	case e.Kind == ondisk.ExtentInline:
+		return 0, errors.New("content is inline in the tree")
+	case e.Compression != ondisk.CompressNone:
+		return 0, fmt.Errorf("extent at %d is compressed", e.start)
+	case e.isHole():
+		return 0, fmt.Errorf("hole at %d", e.start)
+	case e.Generation <= lastSnapshot:
+		return 0, fmt.Errorf("extent at %d is older than the last snapshot of its subvolume (generation %d, snapshot %d)", e.start, e.Generation, lastSnapshot)
+	}
+	at := e.DiskBytenr + ondisk.Logical(e.Offset)
+	chunk, err := f.chunkOf(at, e.length)
+	if err != nil {
+		return 0, o.damaged("%w", err)
+	}
+	if profile := chunk.Chunk.Type & ondisk.GroupProfileMask; profile != 0 || len(chunk.Chunk.Stripes) != 1 {
+		return 0, fmt.Errorf("extent at %d is in a chunk with %d copies, expected profile single", e.start, len(chunk.Chunk.Stripes))
+	}
+	if err := f.checkUnshared(o, e); err != nil {
+		return 0, err
+	}
+	return chunk.Chunk.Stripes[0].Offset + ondisk.Physical(at-chunk.Logical), nil
+}
+
+// checkUnshared demands that all references to an extent are those of the
+// object itself.
+func (f *FS) checkUnshared(o *object, e *extent) error {
+	from := ondisk.Key{ObjectID: uint64(e.DiskBytenr), Type: ondisk.TypeExtentItem}
+	to := ondisk.Key{ObjectID: uint64(e.DiskBytenr), Type: ondisk.TypeSharedDataRef, Offset: math.MaxUint64}
+	found := false
+	for item, err := range f.Items(ondisk.ExtentTree, from, to) {
+		if err != nil {
+			return err
+		}
+		var refs []ondisk.InlineRef
+		switch item.Key.Type {
+		case ondisk.TypeExtentItem:
+			found = true
+			_, _, refs, err = ondisk.DecodeExtentItem(item.Data, false)
+		case ondisk.TypeExtentDataRef:
+			refs = []ondisk.InlineRef{{Type: item.Key.Type}}
+			refs[0].Data, err = ondisk.DecodeDataRef(item.Data)
+		default:
+			refs = []ondisk.InlineRef{{Type: item.Key.Type}}
+		}
+		if err != nil {
+			return o.damaged("%v: %w", item.Key, err)
+		}
+		for _, ref := range refs {
+			if !ownRef(o, ref) {
+				return fmt.Errorf("extent at %d is shared with another file or a snapshot", e.start)
+			}
+		}
+	}
+	if !found {
+		return o.damaged("extent at logical %d has no EXTENT_ITEM", e.DiskBytenr)
+	}
+	return nil
+}
+
+// ownRef reports whether a back reference comes from the object's own subvolume
+// and inode. SIMPLE_QUOTA's owner references name who pays, not who refers.
+func ownRef(o *object, ref ondisk.InlineRef) bool {
+	if ref.Type == ondisk.TypeExtentOwnerRef {
+		return true
+	}
+	return ref.Type == ondisk.TypeExtentDataRef && ref.Data.Root == o.tree && ref.Data.ObjectID == o.ino
+}
+
+// readSwapHeader reads the header page at the place that Offset gives, which
+// proves the mapping.
+func (f *FS) readSwapHeader(s *Swapfile) error {
+	page := make([]byte, swapPage)
+	if err := f.ReadCopy(page, ondisk.Physical(s.Offset)*swapPage); err != nil {
+		return err
+	}
+	signature := page[swapMagicAt:]
+	if !bytes.Equal(signature, []byte(SwapSignature)) && !bytes.Equal(signature, []byte(HibernateSignature)) {
+		return fmt.Errorf("physical page %d: signature %q, expected %q", s.Offset, signature, SwapSignature)
+	}
+	s.Signature = string(signature)
+	s.UUID = ids.UUID(page[swapUUIDAt : swapUUIDAt+len(s.UUID)])
+	if last := binary.LittleEndian.Uint32(page[swapLastPageAt:]); (int64(last)+1)*swapPage > s.Size {
+		return fmt.Errorf("header counts %d pages, the file has %d", int64(last)+1, s.Size/swapPage)
+	}
+	return nil
+}
