@@ -1,0 +1,166 @@
+package imgtest
+
+import (
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+)
+
+// digest is a hash over everything that a tree holds.
+func digest(t *testing.T, tree *fstree.Tree) uint64 {
+	t.Helper()
+	h := fnv.New64a()
+	for e := range tree.All() {
+		fmt.Fprintf(h, "%q %o %d %d %d.%d %d %q %d %q\n", e.Path(), e.Mode, e.UID, e.GID, e.Sec, e.Nsec, e.Size, e.Link, e.Rdev, e.Xattrs)
+		if e.Content == nil || e.Size > 16<<20 {
+			continue
+		}
+		f, err := e.Content.Open(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(h, io.NewSectionReader(f, 0, e.Size)); n != e.Size || err != nil {
+			t.Fatalf("%s: read %d of %d bytes: %v", e.Path(), n, e.Size, err)
+		}
+	}
+	return h.Sum64()
+}
+
+func TestTreesAreReproducible(t *testing.T) {
+	trees := map[string]func() *fstree.Tree{
+		"every case":  func() *fstree.Tree { return EveryCase(t) },
+		"small files": func() *fstree.Tree { return SmallFiles(3000) },
+		"random":      func() *fstree.Tree { return RandomTree(rand.New(rand.NewPCG(1, 2)), 500) },
+	}
+	for name, grow := range trees {
+		t.Run(name, func(t *testing.T) {
+			if a, b := digest(t, grow()), digest(t, grow()); a != b {
+				t.Errorf("two trees differ: %x and %x", a, b)
+			}
+		})
+	}
+}
+
+// TestEveryCaseHolds names what must be found in the tree, so that a case
+// cannot be lost unseen.
+func TestEveryCaseHolds(t *testing.T) {
+	tree := EveryCase(t)
+	found := map[string]bool{}
+	names := map[*fstree.Inode]map[*fstree.Entry]int{} // per inode: names per directory
+	for e := range tree.All() {
+		note(found, e)
+		if p := e.Parent(); p != nil {
+			if names[e.Inode] == nil {
+				names[e.Inode] = map[*fstree.Entry]int{}
+			}
+			names[e.Inode][p] += 10 + len(e.Name)
+		}
+	}
+	for _, dirs := range names {
+		found["links across directories"] = found["links across directories"] || len(dirs) > 1
+		for _, n := range dirs {
+			found["inode refs beyond an item"] = found["inode refs beyond an item"] || n > 16258
+		}
+	}
+	want := []string{
+		"char", "block", "fifo", "socket", "symlink of 4095", "name of 255", "mode 0000", "setuid", "setgid", "sticky",
+		"before 1970", "after 2038", "nsec 999999999", "uid 4294967294", "value of 16000", "empty value", "hash collision",
+		"10 GiB", "links across directories", "inode refs beyond an item", "level 200", "security.capability",
+		"system.posix_acl_access", "system.posix_acl_default", "directory of 2000", "empty directory",
+	}
+	for _, w := range want {
+		if !found[w] {
+			t.Errorf("EveryCase lacks: %s", w)
+		}
+	}
+}
+
+func note(found map[string]bool, e *fstree.Entry) {
+	set := func(what string, is bool) { found[what] = found[what] || is }
+	set("char", e.Type() == fstree.TypeChar)
+	set("block", e.Type() == fstree.TypeBlock)
+	set("fifo", e.Type() == fstree.TypeFIFO)
+	set("socket", e.Type() == fstree.TypeSocket)
+	set("symlink of 4095", e.IsSymlink() && e.Size == 4095 && len(e.Link) == 4095)
+	set("name of 255", len(e.Name) == 255)
+	set("mode 0000", e.Mode&fstree.PermMask == 0)
+	set("setuid", e.Mode&0o4000 != 0)
+	set("setgid", e.Mode&0o2000 != 0)
+	set("sticky", e.Mode&0o1000 != 0)
+	set("before 1970", e.Sec < 0)
+	set("after 2038", e.Sec > 1<<31)
+	set("nsec 999999999", e.Nsec == 999999999)
+	set("uid 4294967294", e.UID == 4294967294)
+	set("10 GiB", e.Size > 10<<30)
+	set("level 200", strings.Count(e.Path(), "/") > 200)
+	set("directory of 2000", len(e.Children()) == 2000)
+	set("empty directory", e.IsDir() && len(e.Children()) == 0)
+	for _, x := range e.Xattrs {
+		set("value of 16000", len(x.Value) == 16000)
+		set("empty value", len(x.Value) == 0)
+		set(x.Name, true)
+	}
+	hashes := map[uint64]int{}
+	for _, c := range e.Children() {
+		hashes[ondisk.NameHash(c.Name)]++
+	}
+	for _, n := range hashes {
+		set("hash collision", n > 1)
+	}
+}
+
+// TestTreesAreValid holds every tree to the invariants of fstree.
+func TestTreesAreValid(t *testing.T) {
+	trees := map[string]*fstree.Tree{
+		"every case": EveryCase(t), "wide": Wide(3000), "small": SmallFiles(2500),
+		"random": RandomTree(rand.New(rand.NewPCG(7, 7)), 3000),
+	}
+	for name, tree := range trees {
+		t.Run(name, func(t *testing.T) {
+			for e := range tree.All() {
+				if e.Nsec > 999_999_999 || e.IsSymlink() && int(e.Size) != len(e.Link) || len(e.Name) > 255 {
+					t.Errorf("%s: invalid time, target or name", e.Path())
+				}
+				if !slices.IsSortedFunc(e.Xattrs, func(a, b fstree.Xattr) int { return strings.Compare(a.Name, b.Name) }) {
+					t.Errorf("%s: xattrs are not sorted", e.Path())
+				}
+			}
+		})
+	}
+}
+
+func TestCasesStandAlone(t *testing.T) {
+	for _, c := range Cases() {
+		if len(c.Tree().Root().Children()) == 0 {
+			t.Errorf("case %q plants nothing", c.Name)
+		}
+	}
+}
+
+// TestSmallFilesMemory holds a tree of small files to 400 bytes an entry: it
+// serves to measure the memory of others.
+func TestSmallFilesMemory(t *testing.T) {
+	const n = 100_000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	start := time.Now()
+	tree := SmallFiles(n)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	per := int64(after.HeapAlloc-before.HeapAlloc) / n
+	t.Logf("%d bytes an entry, made in %v", per, time.Since(start))
+	if per > 400 {
+		t.Errorf("%d bytes an entry; want at most 400", per)
+	}
+	runtime.KeepAlive(tree)
+}
