@@ -1,0 +1,79 @@
+package reader_test
+
+import (
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
+)
+
+// TestSwapfileOffset compares with btrfs inspect-internal map-swapfile, and
+// has one file for every way to be wrong.
+func TestSwapfileOffset(t *testing.T) {
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, "btrfs", "mkswap", "chattr", "fallocate", "sh")
+	img := mkfs(t, 1<<30)
+	dir, unmount := mount(t, img, "")
+	run(t, "sh", "-ec", `cd "$0"
+		new() { : > $1; chattr +C $1; chmod 600 $1; }
+		btrfs -q filesystem mkswapfile -s 64M good
+		btrfs -q filesystem mkswapfile -s 400M large
+		new full; dd if=/dev/zero of=full bs=1M count=8 status=none; mkswap -q full
+		new suspended; fallocate -l 8M suspended; mkswap -q suspended
+		printf 'S1SUSPEND\0' | dd of=suspended bs=1 seek=4086 conv=notrunc status=none
+		fallocate -l 8M cow; chmod 600 cow; mkswap -q cow
+		new hole; truncate -s 8M hole; mkswap -q hole
+		new no-signature; fallocate -l 8M no-signature
+		new shared; fallocate -l 8M shared; mkswap -q shared; sync; new shared-copy; cp --reflink=always shared shared-copy
+		new small; fallocate -l 4096 small
+		btrfs -q subvolume create vol; new vol/swap; fallocate -l 8M vol/swap; mkswap -q vol/swap; sync
+		btrfs -q subvolume snapshot vol snap
+		new too-long; fallocate -l 16M too-long; mkswap -q too-long; truncate -s 8M too-long
+		mkdir dir; ln -s good link; sync`, dir)
+	want := map[string]string{}
+	for _, name := range []string{"good", "large", "full", "suspended"} {
+		want[name] = strings.TrimSpace(run(t, "btrfs", "inspect-internal", "map-swapfile", "-r", filepath.Join(dir, name)))
+	}
+	for _, name := range []string{"good", "large", "full"} {
+		run(t, "sh", "-ec", `swapon "$0" && swapoff "$0"`, filepath.Join(dir, name))
+	}
+	unmount()
+	v := volume(t, open(t, img), "")
+	for name, offset := range want {
+		s, err := v.Swapfile(name)
+		if err != nil {
+			t.Errorf("Swapfile(%q): %v", name, err)
+			continue
+		}
+		if got, err := v.SwapfileOffset(name); err != nil || strconv.FormatInt(got, 10) != offset {
+			t.Errorf("SwapfileOffset(%q) = %d, %v; btrfs says %s", name, got, err, offset)
+		}
+		if s.Fragments < 1 || s.UUID.IsZero() || (name == "suspended") != (s.Signature == "S1SUSPEND\x00") {
+			t.Errorf("Swapfile(%q) = %+v", name, s)
+		}
+	}
+	for name, reason := range map[string]string{
+		"cow": "NODATACOW", "hole": "hole at", "no-signature": "signature", "shared": "shared", "small": "at least two pages",
+		"vol/swap": "older than the last snapshot", "snap/swap": "older than the last snapshot", "too-long": "header counts 4096 pages, the file has 2048",
+		"dir": "not a regular file", "link": "not a regular file", "absent": "does not exist",
+	} {
+		if got, err := v.SwapfileOffset(name); err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("SwapfileOffset(%q) = %d, %v; want an error with %q", name, got, err, reason)
+		}
+	}
+}
+
+// TestSwapfileProfile refuses a swapfile in DUP data, as the kernel does.
+func TestSwapfileProfile(t *testing.T) {
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, "mkswap", "chattr", "fallocate")
+	img := mkfs(t, 512<<20, "-d", "dup")
+	dir, unmount := mount(t, img, "")
+	run(t, "sh", "-ec", `: > "$0"; chattr +C "$0"; chmod 600 "$0"; fallocate -l 8M "$0"; mkswap -q "$0"`, filepath.Join(dir, "swap"))
+	unmount()
+	if _, err := volume(t, open(t, img), "").SwapfileOffset("swap"); err == nil || !strings.Contains(err.Error(), "profile single") {
+		t.Errorf("SwapfileOffset in DUP data = %v; want a refusal", err)
+	}
+}
