@@ -32,7 +32,7 @@ func newMeter(mode string, w io.Writer) meter {
 		return &lineMeter{every: plainEvery, now: time.Now, print: func(r report) { fmt.Fprintln(w, r.plain()) }}
 	case "json":
 		enc := json.NewEncoder(w)
-		return &lineMeter{every: jsonEvery, now: time.Now, print: func(r report) { _ = enc.Encode(r) }}
+		return &lineMeter{every: jsonEvery, opening: true, now: time.Now, print: func(r report) { _ = enc.Encode(r) }}
 	}
 	return silentMeter{}
 }
@@ -52,6 +52,9 @@ type report struct {
 
 // plain is the line for people and logs: what is done, how fast, what is left.
 func (r report) plain() string {
+	if r.Total <= 0 && r.Done == 0 {
+		return fmt.Sprintf("mkimage: %s: done in %.1f s", r.Stage, r.Seconds)
+	}
 	if r.Total <= 0 || r.Done >= r.Total {
 		return fmt.Sprintf("mkimage: %s: %s in %.1f s", r.Stage, humanBytes(r.Done), r.Seconds)
 	}
@@ -66,6 +69,7 @@ func (r report) plain() string {
 // lineMeter prints a line now and then, and one at the end of each stage.
 type lineMeter struct {
 	every   time.Duration
+	opening bool // a line also when a stage begins
 	now     func() time.Time
 	print   func(report)
 	began   time.Time // of the stage
@@ -79,10 +83,12 @@ func (m *lineMeter) Report(stage builder.Stage, done, total int64) {
 	now := m.now()
 	if stage != m.last.Stage {
 		m.end()
-		// The stage counts as printed when it begins: a line at 0 % says nothing.
 		m.began, m.printed = now, now
+		if m.opening {
+			m.printed = time.Time{}
+		}
 	}
-	m.last = report{"status", stage, done, total, now.Sub(m.began).Seconds()}
+	m.last = report{MessageType: "status", Stage: stage, Done: done, Total: total}
 	m.pending = true
 	if now.Sub(m.printed) >= m.every || total > 0 && done >= total {
 		m.flush(now)
@@ -90,6 +96,7 @@ func (m *lineMeter) Report(stage builder.Stage, done, total int64) {
 }
 
 func (m *lineMeter) flush(now time.Time) {
+	m.last.Seconds = now.Sub(m.began).Seconds()
 	m.print(m.last)
 	m.printed, m.pending = now, false
 }
@@ -113,6 +120,9 @@ type barMeter struct {
 func (m *barMeter) Report(stage builder.Stage, done, total int64) {
 	if m.bar == nil || stage != m.stage {
 		m.end()
+		if total <= 0 { // nothing to draw
+			return
+		}
 		m.begin(stage, total)
 	}
 	m.bar.SetCurrent(done)

@@ -38,9 +38,6 @@ func createOutput(name string, size int64) (*output, error) {
 		return nil, err
 	}
 	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.Target, "mkdir -p "+filepath.Dir(name), "%s: no such directory", filepath.Dir(name))
-	}
 	if err != nil {
 		return nil, fault.New(fault.Target, "", "%w", err)
 	}
@@ -54,8 +51,13 @@ func createOutput(name string, size int64) (*output, error) {
 	return o, nil
 }
 
-// checkOutput refuses everything but a regular file and a name that is free.
+// checkOutput refuses everything but a regular file and a name that is free in
+// a directory that exists.
 func checkOutput(name string) error {
+	dir := filepath.Dir(name)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return fault.New(fault.Target, "mkdir -p "+dir, "%s: no such directory", dir)
+	}
 	info, err := os.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && name != "":

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path"
+
+	"github.com/spf13/cobra"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+)
+
+type swapfileInfo struct {
+	Path         string `json:"path"`
+	Size         int64  `json:"size"`
+	ResumeOffset int64  `json:"resume_offset"` // in pages of 4096 bytes from the start of the device
+	Fragments    int    `json:"fragments"`
+	Signature    string `json:"signature"`
+	UUID         string `json:"uuid"`
+}
+
+func newMapSwapfile(u *ui) *cobra.Command {
+	return &cobra.Command{
+		Use:   "map-swapfile FS PATH",
+		Short: "print the resume offset of a swapfile",
+		Long: `map-swapfile prints the number that the kernel takes as resume_offset=: the
+physical page at which the swapfile begins. It reads the metadata of the file
+system, which must not be mounted, and it refuses a file that the kernel would
+not swap to. PATH starts at the top level.`,
+		Example: `  mkimage map-swapfile fs.img @swap/swapfile
+  mkimage map-swapfile --json /dev/disk/by-label/nixos @swap/swapfile`,
+		Args:        cobra.ExactArgs(2),
+		Annotations: exits(fault.Input),
+		RunE: func(_ *cobra.Command, args []string) error {
+			p := fsPath{fs: args[0], path: path.Clean("/" + args[1])[1:]}
+			img, err := openImage(p.fs)
+			if err != nil {
+				return err
+			}
+			defer img.Close()
+			v, err := img.Subvolume("")
+			if err != nil {
+				return p.wrap(err)
+			}
+			s, err := v.Swapfile(p.path)
+			if err != nil {
+				return p.wrap(err)
+			}
+			info := swapfileInfo{p.path, s.Size, s.Offset, s.Fragments, s.Signature, s.UUID.String()}
+			return u.answer(info, func(w io.Writer) { fmt.Fprintln(w, info.ResumeOffset) })
+		},
+	}
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+)
+
+// names returns what is in a directory.
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return strings.Join(list, " ")
+}
+
+func TestOutputPublish(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "fs.img")
+	if err := os.WriteFile(name, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name+partialSuffix, []byte("left by a killed run, longer than what follows"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o, err := createOutput(name, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.WriteAt([]byte("new"), 10); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(name); err != nil || string(b) != "old" {
+		t.Errorf("before publish the file holds %q, %v; want what it held", b, err)
+	}
+	if err := o.publish(16); err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Repeat("\x00", 10) + "new\x00\x00\x00"
+	if b, err := os.ReadFile(name); err != nil || string(b) != want {
+		t.Errorf("after publish the file holds %q, %v; want %q", b, err, want)
+	}
+	if got := names(t, dir); got != "fs.img" {
+		t.Errorf("the folder holds %s; want fs.img", got)
+	}
+}
+
+func TestOutputDiscard(t *testing.T) {
+	dir := t.TempDir()
+	o, err := createOutput(filepath.Join(dir, "fs.img"), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.discard(); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, dir); got != "" {
+		t.Errorf("the folder holds %s; want nothing", got)
+	}
+}
+
+// TestOutputPublishFails makes the rename fail: the name has become a
+// directory meanwhile.
+func TestOutputPublishFails(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "fs.img")
+	o, err := createOutput(name, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(name, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.publish(100); err == nil {
+		t.Error("publish over a directory gave no error")
+	}
+	if got := names(t, dir); got != "fs.img" {
+		t.Errorf("the folder holds %s; want the directory fs.img alone", got)
+	}
+}
+
+func TestOutputRefused(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	for _, err := range []error{
+		os.Mkdir(path("folder"), 0o755),
+		os.WriteFile(path("file"), nil, 0o644),
+		os.Symlink("file", path("link")),
+		os.Symlink("absent", path("dangling")),
+		unix.Mkfifo(path("fifo"), 0o644),
+		os.Mkdir(path("blocked"+partialSuffix), 0o755),
+		os.Symlink("file", path("trap"+partialSuffix)),
+		unix.Mkfifo(path("pipe"+partialSuffix), 0o644),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := names(t, dir)
+	tests := []struct{ name, in, want string }{
+		{"nothing", "", "no such file"},
+		{"directory", path("folder"), "is a directory"},
+		{"device", "/dev/null", "is a device"},
+		{"symlink", path("link"), "is a symbolic link"},
+		{"dangling symlink", path("dangling"), "is a symbolic link"},
+		{"fifo", path("fifo"), "is not a regular file"},
+		{"no such folder", path("absent/fs.img"), "no such directory"},
+		{"file for a folder", path("file/fs.img"), "not a directory"},
+		{"directory for the partial file", path("blocked"), "is not a regular file"},
+		{"symlink for the partial file", path("trap"), "symbolic links"},
+		{"fifo for the partial file", path("pipe"), "is not a regular file"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := createOutput(tt.in, 100)
+			if fault.ClassOf(err) != fault.Target || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("createOutput(%q) = %v; want an error of class Target with %q", tt.in, err, tt.want)
+			}
+		})
+	}
+	if after := names(t, dir); after != before {
+		t.Errorf("the folder holds %s; want %s", after, before)
+	}
+}
+
+// TestOutputTwoRuns starts a second run while the first one writes.
+func TestOutputTwoRuns(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "fs.img")
+	first, err := createOutput(name, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := createOutput(name, 100); fault.ClassOf(err) != fault.Target || !strings.Contains(err.Error(), "another run is writing it") {
+		t.Errorf("second createOutput = %v; want it refused", err)
+	}
+	if err := first.publish(100); err != nil {
+		t.Errorf("publish = %v after a second run was refused", err)
+	}
+}
+
+// TestEarlyWriteback writes more than a window, out of order, and reads it
+// back: what is handed to the disk early must not change what is in the file.
+func TestEarlyWriteback(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "fs.img")
+	o, err := createOutput(name, 3*earlyWindow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := make([]byte, 1<<20)
+	for i := range block {
+		block[i] = byte(i >> 8)
+	}
+	for off := int64(2 * earlyWindow); off >= 0; off -= int64(len(block)) {
+		if _, err := o.WriteAt(block, off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o.to-o.from >= earlyWindow {
+		t.Errorf("%d bytes wait for writeback; want less than %d", o.to-o.from, earlyWindow)
+	}
+	if err := o.publish(2*earlyWindow + int64(len(block))); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Repeat(string(block), 2*earlyWindow/len(block)+1); string(got) != want {
+		t.Errorf("%d bytes read back differ from the %d written", len(got), len(want))
+	}
+}

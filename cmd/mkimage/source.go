@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+)
+
+// sourceHint names the kinds of source.
+const sourceHint = "name the source as dir:PATH or tar:FILE"
+
+// source is what --from names.
+type source struct{ scheme, path string }
+
+// parseSource reads SCHEME:PATH. There is no default scheme: what is built
+// must not depend on what happens to lie in the working directory.
+func parseSource(text string) (source, error) {
+	if text == "" {
+		return source{}, fault.New(fault.Usage, sourceHint, "--from is missing")
+	}
+	scheme, path, ok := strings.Cut(text, ":")
+	switch {
+	case !ok:
+		return source{}, fault.New(fault.Usage, sourceHint, "--from %q: names no kind of source", text)
+	case scheme != "dir" && scheme != "tar":
+		return source{}, fault.New(fault.Usage, sourceHint, "--from %q: unknown kind of source %q", text, scheme)
+	case path == "":
+		return source{}, fault.New(fault.Usage, sourceHint, "--from %q: names no path", text)
+	}
+	return source{scheme, path}, nil
+}
+
+// scan lists the source. An archive that is compressed is unpacked into a file
+// without a name in spoolDir. close must be called when the tree is no longer
+// read.
+func (s source) scan(ctx context.Context, owner *fstree.Owner, spoolDir string) (tree *fstree.Tree, close func() error, err error) {
+	if s.scheme == "tar" {
+		archive, err := fstree.OpenTar(ctx, s.path, spoolDir, fstree.TarOptions{Owner: owner})
+		if err != nil {
+			return nil, nil, err
+		}
+		return archive.Tree, archive.Close, nil
+	}
+	tree, err = fstree.ScanDir(ctx, s.path, fstree.DirOptions{Owner: owner})
+	return tree, func() error { return nil }, err
+}
+
+// parseOwner reads UID:GID; nil means that owners stay as they are.
+func parseOwner(text string) (*fstree.Owner, error) {
+	if text == "" {
+		return nil, nil
+	}
+	user, group, _ := strings.Cut(text, ":")
+	uid, errUID := strconv.ParseUint(user, 10, 32)
+	gid, errGID := strconv.ParseUint(group, 10, 32)
+	if errUID != nil || errGID != nil {
+		return nil, fault.New(fault.Usage, "", "--owner %q: expected UID:GID, two numbers, such as 0:0", text)
+	}
+	return &fstree.Owner{UID: uint32(uid), GID: uint32(gid)}, nil
+}
