@@ -16,6 +16,11 @@ import (
 // when its value is "1".
 const RequireEnv = "MKIMAGE_REQUIRE_TOOLS"
 
+// UnprivilegedEnv names the environment variable whose value "1" says that an
+// ordinary user runs the tests on purpose, beside a run as root: NeedRoot skips
+// then even under RequireEnv.
+const UnprivilegedEnv = "MKIMAGE_UNPRIVILEGED"
+
 // Need skips the test, or fails it under RequireEnv, unless every tool is
 // found. Tools are names looked up in PATH, or paths.
 func Need(t testing.TB, tools ...string) {
@@ -27,11 +32,20 @@ func Need(t testing.TB, tools ...string) {
 	}
 }
 
-// NeedRoot skips the test, or fails it under RequireEnv, unless it runs as
-// root.
+// NeedRoot skips the test, or fails it under RequireEnv without
+// UnprivilegedEnv, unless it runs as root.
 func NeedRoot(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() != 0 {
+	needRoot(t, os.Geteuid())
+}
+
+func needRoot(t testing.TB, uid int) {
+	t.Helper()
+	switch {
+	case uid == 0:
+	case os.Getenv(UnprivilegedEnv) == "1":
+		t.Skip("needs root")
+	default:
 		skip(t, "needs root")
 	}
 }

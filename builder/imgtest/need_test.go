@@ -2,7 +2,6 @@ package imgtest
 
 import (
 	"fmt"
-	"os"
 	"testing"
 )
 
@@ -52,12 +51,24 @@ func TestNeed(t *testing.T) {
 }
 
 func TestNeedRoot(t *testing.T) {
-	t.Setenv(RequireEnv, "")
-	want := ""
-	if os.Geteuid() != 0 {
-		want = "skip: needs root"
+	tests := []struct {
+		name, require, unprivileged string
+		uid                         int
+		want                        string
+	}{
+		{"root", "1", "", 0, ""},
+		{"user", "", "", 1000, "skip: needs root"},
+		{"user and required", "1", "", 1000, "fail: needs root, and MKIMAGE_REQUIRE_TOOLS=1 forbids to skip"},
+		{"user on purpose", "1", "1", 1000, "skip: needs root"},
+		{"only 1 is on purpose", "1", "0", 1000, "fail: needs root, and MKIMAGE_REQUIRE_TOOLS=1 forbids to skip"},
 	}
-	if got := run(NeedRoot); got != want {
-		t.Errorf("NeedRoot gave %q; want %q", got, want)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv(RequireEnv, tt.require)
+			t.Setenv(UnprivilegedEnv, tt.unprivileged)
+			if got := run(func(t testing.TB) { needRoot(t, tt.uid) }); got != tt.want {
+				t.Errorf("needRoot(%d) gave %q; want %q", tt.uid, got, tt.want)
+			}
+		})
 	}
 }
