@@ -41,10 +41,11 @@ func ScanDir(ctx context.Context, root string, opts DirOptions) (*Tree, error) {
 	src := &hostSource{name: root, root: os.NewFile(uintptr(fd), root)}
 	s := &dirScan{owner: opts.Owner, src: src, links: map[fileID]*Inode{}, buf: make([]byte, maxXattr)}
 	t := New()
-	t.root.dir.implied = false
-	if t.root.Inode, err = s.rootInode(fd); err != nil {
+	inode, err := s.rootInode(fd)
+	if err != nil {
 		return nil, hostError(root, err)
 	}
+	t.root.become(inode)
 	// A second descriptor, since the one in src stays open with the tree.
 	if fd, err = openDir(fd, ".", 0); err != nil {
 		return nil, hostError(root, err)
@@ -119,6 +120,7 @@ func (s *dirScan) addAll(e *Entry, host *hostDir, fd int, names []string) error 
 			return hostError(host.path(name), err)
 		}
 		*c = Entry{Name: name, Inode: inode, parent: e}
+		inode.links++
 		if c.IsDir() {
 			c.dir = &directory{}
 		}

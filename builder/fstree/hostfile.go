@@ -25,7 +25,7 @@ type hostSource struct {
 // hostDir is the Content of all files with one link that were scanned in one
 // host directory; it takes the name from the entry. So content costs nothing
 // per file, and an entry may be moved to another directory or tree, with its
-// parents or without. Only its name must stay, or Pin be called before.
+// parents or without. Only its name must stay; Entry.Copy is for other names.
 //
 // It knows its files by stamps, not by their inodes' times, because those are
 // for others to change, for instance to clamp them.
@@ -42,12 +42,15 @@ type hostName struct {
 	name string
 }
 
-// Pin makes the content of e independent of its name, so that e.Inode may be
-// added to a tree under another one.
-func (e *Entry) Pin() {
-	if dir, ok := e.Content.(*hostDir); ok {
-		e.Content = &hostName{dir, e.Name}
+// Copy returns a copy of the inode of e that has no name yet: for another
+// tree, or another name that shall be no hard link.
+func (e *Entry) Copy() *Inode {
+	i := *e.Inode
+	i.links = 0
+	if dir, ok := i.Content.(*hostDir); ok {
+		i.Content = &hostName{dir, e.Name}
 	}
+	return &i
 }
 
 var stampSeed = maphash.MakeSeed()

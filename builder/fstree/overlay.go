@@ -73,7 +73,7 @@ func (t *Tree) delete(path string) error {
 // merge lays directory src and all below it over directory e.
 func (e *Entry) merge(src *Entry) error {
 	if !src.dir.implied {
-		e.become(src.Inode)
+		e.takeOver(src)
 	}
 	for _, c := range src.Children() {
 		old := e.Child(c.Name)
@@ -87,10 +87,16 @@ func (e *Entry) merge(src *Entry) error {
 		case old.IsDir() || c.IsDir():
 			return fmt.Errorf("%s: a %s cannot replace a %s", old.Path(), c.TypeName(), old.TypeName())
 		default:
-			old.become(c.Inode)
+			old.takeOver(c)
 		}
 	}
 	return nil
+}
+
+// takeOver makes e a name of c's inode in place of c.
+func (e *Entry) takeOver(c *Entry) {
+	c.links--
+	e.become(c.Inode)
 }
 
 // adopt takes c with all below it from its parent, which must not be used any

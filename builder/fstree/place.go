@@ -76,7 +76,7 @@ func (t *Tree) put(path string, inode *Inode) error {
 		if !inode.IsDir() {
 			return fmt.Errorf("a %s cannot be the root directory", inode.TypeName())
 		}
-		t.root.Inode, t.root.dir.implied = inode, false
+		t.root.become(inode)
 		return nil
 	}
 	last := len(elements) - 1
@@ -99,6 +99,8 @@ func (t *Tree) put(path string, inode *Inode) error {
 // become makes e a name of another inode in the same place. Its children stay
 // if it is a directory before and after.
 func (e *Entry) become(inode *Inode) {
+	e.links--
+	inode.links++
 	e.Inode = inode
 	switch {
 	case !inode.IsDir():
