@@ -24,8 +24,8 @@ var mayImport = map[string][]string{
 	"builder/ids":          {"builder/fault"},
 	"builder/fstree":       {"builder/fault"},
 	"builder/btrfs":        {"builder/fault", "builder/ids", "builder/fstree", "builder/btrfs/ondisk", "builder/btrfs/internal/"},
-	"builder/btrfs/reader": {"builder/fault", "builder/btrfs/ondisk"},
-	"builder/btrfs/check":  {"builder/fault", "builder/btrfs/ondisk", "builder/btrfs/reader"},
+	"builder/btrfs/reader": {"builder/fault", "builder/ids", "builder/btrfs/ondisk"},
+	"builder/btrfs/check":  {"builder/fault", "builder/ids", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 }
 
 // onlyIn says which foreign packages stay in one part of the tree.
