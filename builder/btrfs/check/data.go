@@ -65,7 +65,11 @@ func (c *checker) checkData() {
 func (c *checker) copiesOf(spans []span) int64 {
 	var total int64
 	for _, s := range spans {
-		for k := range c.chunks {
+		first, ok := c.findChunk(s.start)
+		if !ok {
+			first = max(first-1, 0)
+		}
+		for k := first; k < len(c.chunks) && c.chunks[k].start < s.end(); k++ {
 			start, end := max(s.start, c.chunks[k].start), min(s.end(), c.chunks[k].start+ondisk.Logical(c.chunks[k].length))
 			if start < end {
 				total += int64(uint64(end-start) * uint64(len(c.chunks[k].item.Stripes)))

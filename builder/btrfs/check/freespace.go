@@ -88,6 +88,9 @@ func (c *checker) checkSpaceKind(place itemPlace, kind uint32) {
 // freeBitmap turns the set bits of a bitmap, one for each sector from the
 // lowest bit on, into ranges. Those of adjacent bitmaps are joined.
 func (c *checker) freeBitmap(place itemPlace, s span, bitmap []byte) {
+	if len(c.spaceInfos) == 0 {
+		return // reported
+	}
 	sectors := s.length / ondisk.SectorSize
 	if uint64(len(bitmap)) != (sectors+7)/8 {
 		c.log.add(place, "bitmap of %d bytes, expected %d", len(bitmap), (sectors+7)/8)

@@ -102,12 +102,12 @@ func (c *checker) walkRoot(r *root) {
 	t := &tree{id: r.id, item: &r.item}
 	ref := reader.BlockRef{Bytenr: r.item.Bytenr, Generation: r.item.Generation, Level: r.item.Level, Owner: r.id}
 	switch {
-	case r.id == ondisk.TreeReloc:
-		// A relocation tree is a snapshot of a subvolume: its blocks name that.
-		ref.Owner = 0
+	case t.onlyReferences():
 		t.leaf = c.sharedLeaf
-	case ondisk.IsSubvolume(r.id) && r.item.Refs == 0:
-		t.leaf = c.sharedLeaf
+		if r.id == ondisk.TreeReloc {
+			// It is a snapshot of a subvolume: its blocks name that.
+			ref.Owner = 0
+		}
 	case ondisk.IsSubvolume(r.id) || r.id == ondisk.DataRelocTree:
 		c.walkSubvolume(t, ref)
 		return

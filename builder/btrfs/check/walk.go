@@ -36,6 +36,12 @@ type leaf struct {
 
 func (l *leaf) at(key ondisk.Key) itemPlace { return itemPlace{leaf: l, key: key} }
 
+// onlyReferences reports whether nothing of the tree counts but the references
+// it makes: a relocation tree, or a deleted subvolume.
+func (t *tree) onlyReferences() bool {
+	return t.id == ondisk.TreeReloc || ondisk.IsSubvolume(t.id) && t.item != nil && t.item.Refs == 0
+}
+
 // dropping reports whether the tree is a deleted subvolume that the kernel has
 // begun to take apart.
 func (t *tree) dropping() bool { return t.item != nil && t.item.DropProgress != (ondisk.Key{}) }
@@ -73,7 +79,7 @@ func (c *checker) walk(t *tree, ref reader.BlockRef, upper *ondisk.Key) {
 		return
 	}
 	_, seen := c.visited[ref.Bytenr]
-	if seen && (t.id == ondisk.TreeReloc || t.item != nil && t.item.Refs == 0 && ondisk.IsSubvolume(t.id)) {
+	if seen && t.onlyReferences() {
 		return // nothing but its references counts, and those have been counted
 	}
 	raw, h, ok := c.load(t, ref, seen)
@@ -108,19 +114,12 @@ func (c *checker) walk(t *tree, ref reader.BlockRef, upper *ondisk.Key) {
 		if i+1 < len(ptrs) {
 			next = &ptrs[i+1].Key
 		}
-		c.walk(t, reader.BlockRef{Bytenr: p.Block, Generation: p.Generation, Level: h.Level - 1, Owner: childOwner(t.id), FirstKey: &ptrs[i].Key}, next)
+		child := reader.ChildRef(t.id, h.Level, p)
+		if t.id == ondisk.TreeReloc {
+			child.Owner = 0
+		}
+		c.walk(t, child, next)
 	}
-}
-
-// childOwner returns the owner that blocks below a tree's root must name.
-func childOwner(tree uint64) uint64 {
-	switch {
-	case tree == ondisk.TreeReloc:
-		return 0
-	case ondisk.IsSubvolume(tree):
-		return reader.AnySubvolume
-	}
-	return tree
 }
 
 func (c *checker) walkLeaf(t *tree, place blockPlace, raw []byte, h ondisk.Header, fresh bool, upper *ondisk.Key) {
@@ -140,59 +139,75 @@ func (c *checker) walkLeaf(t *tree, place blockPlace, raw []byte, h ondisk.Heade
 // the first good copy will do.
 func (c *checker) load(t *tree, ref reader.BlockRef, seen bool) ([]byte, ondisk.Header, bool) {
 	place := blockPlace{bytenr: ref.Bytenr, tree: t.id}
-	size := c.super.NodeSize
 	if uint64(ref.Bytenr)%ondisk.SectorSize != 0 {
-		c.log.add(place, "address not a multiple of %d", ondisk.SectorSize)
+		c.log.add(place, "level %d: address not a multiple of %d", ref.Level, ondisk.SectorSize)
 		return nil, ondisk.Header{}, false
 	}
-	copies, err := c.fs.Copies(ref.Bytenr, int64(size))
+	copies, err := c.fs.Copies(ref.Bytenr, int64(c.super.NodeSize))
 	if err != nil {
 		c.log.add(place, "level %d: %v", ref.Level, err)
 		return nil, ondisk.Header{}, false
 	}
+	if seen {
+		return c.loadAgain(place, ref, copies)
+	}
 	var good []byte
 	var header ondisk.Header
-	buf := make([]byte, size)
+	buf := make([]byte, c.super.NodeSize)
+	padding := buf[c.super.Checksum.Size():ondisk.ChecksumSize]
 	for i, at := range copies {
 		place.copy, place.of, place.physical = i+1, len(copies), at
-		if !seen {
-			c.log.report.BlockCopies++
-		}
+		c.log.report.BlockCopies++
 		err := c.fs.ReadCopy(buf, at)
-		if err == nil && good != nil && bytes.Equal(buf, good) {
-			continue
-		}
+		// Nothing covers these bytes; they must not make copies differ.
+		padded := !isZero(padding)
+		clear(padding)
 		var h ondisk.Header
-		if err == nil {
+		if err == nil && !bytes.Equal(buf, good) {
 			h, err = c.fs.CheckBlock(buf, ref)
+			if err == nil && good != nil {
+				c.log.add(place, "level %d: differs from another copy, and both have right checksums", ref.Level)
+			}
 		}
 		switch {
-		case err != nil && !seen:
+		case err != nil:
 			c.log.add(place, "level %d: %v", ref.Level, err)
-		case err == nil && good != nil:
-			c.log.add(place, "differs from the copy before, and both have right checksums")
-		case err == nil:
-			if good, header = slices.Clone(buf), h; seen {
-				return good, header, true
-			}
+			continue
+		case padded:
+			c.log.add(place, "level %d: bytes behind the checksum are not zero", ref.Level)
+		}
+		if good == nil {
+			good, header = slices.Clone(buf), h
 		}
 	}
 	if good == nil {
-		if seen { // good on its own, but not what this referrer says it is
-			_, err := c.fs.CheckBlock(buf, ref)
-			c.log.add(blockPlace{bytenr: ref.Bytenr, tree: t.id}, "level %d: %v", ref.Level, err)
-		}
 		return nil, ondisk.Header{}, false
 	}
-	if !seen {
-		c.enter(t, good, header)
-	}
+	c.enter(t, header)
 	return good, header, true
+}
+
+// loadAgain reads a block that is known to have a good copy. It may still not
+// be what this referrer says that it is.
+func (c *checker) loadAgain(place blockPlace, ref reader.BlockRef, copies []ondisk.Physical) ([]byte, ondisk.Header, bool) {
+	buf := make([]byte, c.super.NodeSize)
+	var last error
+	for _, at := range copies {
+		if last = c.fs.ReadCopy(buf, at); last != nil {
+			continue
+		}
+		var h ondisk.Header
+		if h, last = c.fs.CheckBlock(buf, ref); last == nil {
+			return buf, h, true
+		}
+	}
+	c.log.add(place, "level %d: %v", ref.Level, last)
+	return nil, ondisk.Header{}, false
 }
 
 // enter records a block met for the first time and checks what CheckBlock
 // leaves out.
-func (c *checker) enter(t *tree, raw []byte, h ondisk.Header) {
+func (c *checker) enter(t *tree, h ondisk.Header) {
 	place := blockPlace{bytenr: h.Bytenr, tree: t.id}
 	c.visited[h.Bytenr] = uint32(len(c.blocks))
 	c.blocks = append(c.blocks, block{bytenr: h.Bytenr, generation: h.Generation, owner: h.Owner, level: h.Level})
@@ -208,9 +223,6 @@ func (c *checker) enter(t *tree, raw []byte, h ondisk.Header) {
 	}
 	if h.ChunkUUID != c.chunkUUID {
 		c.log.add(place, "chunk tree UUID %x, expected %x as in the chunk tree's root", h.ChunkUUID, c.chunkUUID)
-	}
-	if size := c.super.Checksum.Size(); !isZero(raw[size:ondisk.ChecksumSize]) {
-		c.log.add(place, "bytes behind the checksum are not zero")
 	}
 }
 

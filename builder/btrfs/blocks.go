@@ -1,0 +1,71 @@
+package btrfs
+
+import "github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+
+// treeBlock is one allocated block outside the chunk tree.
+type treeBlock struct {
+	at    ondisk.Logical
+	owner uint64
+	level uint8
+}
+
+// metaStore stores tree blocks in the METADATA chunks and remembers all of
+// them for the extent tree.
+type metaStore struct {
+	space    *space
+	run      run
+	checksum ondisk.ChecksumType
+	list     []treeBlock // by address
+}
+
+func (m *metaStore) alloc(owner uint64, level uint8) (ondisk.Logical, error) {
+	at := m.space.allocMeta()
+	m.list = append(m.list, treeBlock{at, owner, level})
+	return at, nil
+}
+
+func (m *metaStore) store(at ondisk.Logical, block []byte) error {
+	m.checksum.Seal(block)
+	return m.run.writeBlock(m.space, at, block)
+}
+
+// writeBlock writes a block to every copy of the chunk in which it lies.
+func (r *run) writeBlock(s *space, at ondisk.Logical, block []byte) error {
+	c := s.find(at)
+	var places [2]ondisk.Physical
+	for i := range c.physical {
+		places[i] = c.at(at, i)
+	}
+	return r.write(block, places[:len(c.physical)]...)
+}
+
+// systemStore stores the blocks of the chunk tree.
+type systemStore struct{ metaStore }
+
+func (m *systemStore) alloc(owner uint64, level uint8) (ondisk.Logical, error) {
+	at, err := m.space.allocSystem()
+	m.list = append(m.list, treeBlock{at, owner, level})
+	return at, err
+}
+
+// countStore only counts: it remembers the level of every block.
+type countStore struct{ levels []uint8 }
+
+func (c *countStore) alloc(_ uint64, level uint8) (ondisk.Logical, error) {
+	c.levels = append(c.levels, level)
+	return 0, nil
+}
+
+func (c *countStore) store(ondisk.Logical, []byte) error { return nil }
+
+// reservedStore hands out blocks that were allocated before, in their order.
+type reservedStore struct {
+	*metaStore
+	next []treeBlock
+}
+
+func (r *reservedStore) alloc(uint64, uint8) (ondisk.Logical, error) {
+	at := r.next[0].at
+	r.next = r.next[1:]
+	return at, nil
+}

@@ -1,0 +1,82 @@
+package btrfs
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+	"github.com/6FaNcY9/mkimage/builder/fault"
+)
+
+// dirEntry is one entry of the directory being written.
+type dirEntry struct {
+	name  string
+	hash  uint64
+	index uint64 // DIR_INDEX
+	kind  ondisk.FileType
+	at    ondisk.Key // inode or subvolume
+}
+
+func (e *dirEntry) append(b []byte) []byte {
+	item := ondisk.DirItem{Location: e.at, Transid: generation, Type: e.kind, Name: e.name}
+	return item.Append(b)
+}
+
+// collectChildren lists a directory's entries by index, giving the inodes the
+// same numbers as volume.number.
+func (v *volumeWriter) collectChildren(dir node) ([]dirEntry, error) {
+	var list []dirEntry
+	for c := range dir.children() {
+		e := dirEntry{name: c.name(), index: firstDirIndex + uint64(len(list)), kind: ondisk.FileTypeOf(c.inode().Mode)}
+		if len(e.name) > ondisk.MaxNameLen {
+			return nil, fault.New(fault.Input, "rename it", "%s: name of %d bytes, expected at most %d", c.path(), len(e.name), ondisk.MaxNameLen)
+		}
+		e.hash = ondisk.NameHash(e.name)
+		e.at = v.location(c)
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// location returns the key to which a directory entry points.
+func (v *volumeWriter) location(c node) ondisk.Key {
+	if sub := c.subvolume(); sub != nil {
+		return ondisk.Key{ObjectID: sub.id, Type: ondisk.TypeRootItem}
+	}
+	ino := v.next
+	if l := v.vol.links[c.inode()]; l != nil {
+		ino = l.ino
+	}
+	if ino == v.next { // for a further name of an inode the number was given out before
+		v.next++
+	}
+	return ondisk.Key{ObjectID: ino, Type: ondisk.TypeInodeItem}
+}
+
+// writeChildren emits a directory's entries twice: by the hash of their names
+// for look-up, and by index for reading in order.
+func (v *volumeWriter) writeChildren(ino uint64, dir node, list []dirEntry) error {
+	byHash := slices.Clone(list)
+	slices.SortStableFunc(byHash, func(a, b dirEntry) int { return cmp.Compare(a.hash, b.hash) })
+	for len(byHash) > 0 {
+		first, data := byHash[0], v.buf[:0]
+		for ; len(byHash) > 0 && byHash[0].hash == first.hash; byHash = byHash[1:] {
+			data = byHash[0].append(data)
+		}
+		v.buf = data
+		if len(data) > maxItem {
+			return fault.New(fault.Input, "rename some of them", "%s: entries whose names have the hash of %q need %d bytes together, expected at most %d",
+				dir.path(), first.name, len(data), maxItem)
+		}
+		if err := v.emit(ino, ondisk.TypeDirItem, first.hash, data); err != nil {
+			return err
+		}
+	}
+	for i := range list {
+		v.buf = list[i].append(v.buf[:0])
+		if err := v.emit(ino, ondisk.TypeDirIndex, list[i].index, v.buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package btrfs
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+)
+
+// The last trees describe all blocks, their own among them: the extent tree
+// has an item for each, the block groups and the free space tree say how much
+// is used, the root tree where the others are. So their blocks are counted and
+// allocated first, and written when nothing changes any more.
+
+// lastTree is a tree whose items are known only once all blocks are.
+type lastTree struct {
+	id     uint64
+	fill   func(*loader) error
+	levels []uint8 // of its blocks, in the order in which they are stored
+}
+
+func (w *writer) lastTrees() []*lastTree {
+	trees := []*lastTree{{id: ondisk.FreeSpaceTree, fill: func(l *loader) error { return load(l, w.freeSpace()) }}}
+	if w.params.BlockGroupTree {
+		trees = append(trees, &lastTree{id: ondisk.BlockGroupTree, fill: func(l *loader) error { return load(l, w.blockGroups()) }})
+	}
+	return append(trees,
+		&lastTree{id: ondisk.ExtentTree, fill: w.fillExtentTree},
+		&lastTree{id: ondisk.RootTree, fill: func(l *loader) error { return load(l, w.rootItems()) }})
+}
+
+// writeLastTrees allocates the blocks of the last trees, then writes them.
+func (w *writer) writeLastTrees() error {
+	w.extents.sort()
+	trees := w.lastTrees()
+	if err := w.settle(trees); err != nil {
+		return err
+	}
+	next := w.meta.list[len(w.meta.list)-countBlocks(trees):]
+	for _, t := range trees {
+		store := &reservedStore{metaStore: w.meta, next: next[:len(t.levels)]}
+		next = next[len(t.levels):]
+		l := newLoader(store, t.id, w.header)
+		if err := t.fill(l); err != nil {
+			return err
+		}
+		if err := w.finishTree(l, treeRoot{id: t.id}); err != nil {
+			return err
+		}
+	}
+	return w.meta.run.flush()
+}
+
+// settle allocates blocks for the last trees until the number of blocks that
+// they take, counted with these blocks listed, is the number allocated. It
+// ends since more blocks never need fewer, and the items are few and small
+// beside a block.
+func (w *writer) settle(trees []*lastTree) error {
+	before, fill := w.meta.list, w.space.mark()
+	for range maxRounds {
+		changed := false
+		for _, t := range trees {
+			counter := &countStore{}
+			l := newLoader(counter, t.id, w.header)
+			l.dry = true
+			if err := t.fill(l); err != nil {
+				return err
+			}
+			if _, err := l.finish(); err != nil {
+				return err
+			}
+			changed = changed || !slices.Equal(t.levels, counter.levels)
+			t.levels = counter.levels
+		}
+		if !changed {
+			return nil
+		}
+		w.space.rewind(fill)
+		w.meta.list = slices.Clip(before)
+		for _, t := range trees {
+			for _, level := range t.levels {
+				if _, err := w.meta.alloc(t.id, level); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return fmt.Errorf("btrfs: the size of the extent tree did not settle in %d rounds", maxRounds)
+}
+
+// maxRounds bounds settle. Two or three rounds are usual.
+const maxRounds = 100
+
+func countBlocks(trees []*lastTree) int {
+	n := 0
+	for _, t := range trees {
+		n += len(t.levels)
+	}
+	return n
+}
+
+// fillExtentTree emits data extents, tree blocks and, without a tree of their
+// own, block groups, all in the order of addresses.
+func (w *writer) fillExtentTree(l *loader) error {
+	var groups []item
+	if !w.params.BlockGroupTree {
+		groups = w.blockGroups()
+	}
+	blocks := w.allBlocks()
+	upTo := func(end ondisk.Logical) error {
+		for ; len(blocks) > 0 && blocks[0].at < end; blocks = blocks[1:] {
+			if err := addGroups(l, &groups, blocks[0].at); err != nil {
+				return err
+			}
+			if err := addBlock(l, blocks[0]); err != nil {
+				return err
+			}
+		}
+		return addGroups(l, &groups, end)
+	}
+	if err := w.extents.walk(upTo, l.add); err != nil {
+		return err
+	}
+	return upTo(^ondisk.Logical(0))
+}
+
+// addGroups adds the block groups that start below an address. That of a
+// group's first extent sorts before the group, by its smaller type.
+func addGroups(l *loader, groups *[]item, end ondisk.Logical) error {
+	for ; len(*groups) > 0 && (*groups)[0].key.ObjectID < uint64(end); *groups = (*groups)[1:] {
+		if err := l.add((*groups)[0].key, (*groups)[0].data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addBlock(l *loader, b treeBlock) error {
+	data := ondisk.ExtentItem{Refs: 1, Generation: generation, Flags: ondisk.ExtentFlagTreeBlock}.Append(make([]byte, 0, 40))
+	data = append(data, uint8(ondisk.TypeTreeBlockRef))
+	data = binary.LittleEndian.AppendUint64(data, b.owner)
+	return l.add(ondisk.Key{ObjectID: uint64(b.at), Type: ondisk.TypeMetadataItem, Offset: uint64(b.level)}, data)
+}

@@ -1,0 +1,308 @@
+package btrfs
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/ids"
+)
+
+// arrangement is Params' subvolumes, snapshots and swapfiles as volumes with
+// their overlays.
+type arrangement struct {
+	tree      *fstree.Tree
+	seed      ids.Seed
+	made      fstree.Inode       // metadata of directories that nobody described
+	volumes   []*volume          // by id, the top level first; no snapshots
+	snapshots []*volume          // by id, after all volumes
+	byPath    map[string]*volume // by path from the top level
+	overlays  map[*volume]*overlay
+	swapfiles []*swapfile
+	fallback  *volume // the default subvolume
+}
+
+// arrange decides which volume holds what. The tree is not changed.
+func arrange(tree *fstree.Tree, p *Params) (*arrangement, error) {
+	a := &arrangement{tree: tree, seed: p.Seed, byPath: map[string]*volume{}, overlays: map[*volume]*overlay{}}
+	a.made = fstree.Inode{Mode: fstree.TypeDir | 0o755}
+	a.made.SetMTime(p.Timestamp)
+	a.addVolume(&volume{id: ondisk.FSTree})
+	for _, step := range []func(*Params) error{a.addSubvolumes, a.addSwapfiles, a.placeSubvolumes, a.addSnapshots, a.setDefault} {
+		if err := step(p); err != nil {
+			return nil, err
+		}
+	}
+	for _, v := range a.volumes {
+		v.number()
+	}
+	return a, nil
+}
+
+func (a *arrangement) addVolume(v *volume) {
+	v.uuid = a.seed.UUID("btrfs subvolume " + v.path)
+	a.byPath[v.path] = v
+	a.overlays[v] = &overlay{}
+	if v.origin == nil {
+		a.volumes = append(a.volumes, v)
+	} else {
+		a.snapshots = append(a.snapshots, v)
+	}
+}
+
+// nextID is the objectid of the next subvolume: numbers are given in the order
+// of the paths, volumes before snapshots.
+func (a *arrangement) nextID() uint64 {
+	return ondisk.FirstFree + uint64(len(a.volumes)+len(a.snapshots)-1)
+}
+
+func (a *arrangement) addSubvolumes(p *Params) error {
+	subs := slices.Clone(p.Subvolumes)
+	for i := range subs {
+		var err error
+		if subs[i].Path, err = cleanPath("subvolume", subs[i].Path); err != nil {
+			return err
+		}
+		if subs[i].Source = cleanSource(subs[i].Source); subs[i].Source != "." {
+			if subs[i].Source, err = cleanPath("source", subs[i].Source); err != nil {
+				return err
+			}
+		}
+	}
+	subs = append(subs, a.swapVolumes(p, subs)...)
+	slices.SortStableFunc(subs, func(x, y Subvolume) int { return strings.Compare(x.Path, y.Path) })
+	bySource := map[string]string{}
+	for _, s := range subs {
+		if a.byPath[s.Path] != nil {
+			return fault.New(fault.Usage, "give each subvolume a path of its own", "subvolume %s: named twice", s.Path)
+		}
+		v := &volume{id: a.nextID(), path: s.Path, readOnly: s.ReadOnly, noDataCow: s.NoDataCow}
+		if !s.Empty {
+			if other, taken := bySource[s.Source]; taken {
+				return fault.New(fault.Usage, "", "subvolume %s: %s goes to subvolume %s already", s.Path, s.Source, other)
+			}
+			bySource[s.Source] = s.Path
+			if err := a.setSource(v, s.Source); err != nil {
+				return err
+			}
+		}
+		a.addVolume(v)
+	}
+	if _, taken := bySource["."]; !taken {
+		a.volumes[0].root.real = a.tree.Root()
+	}
+	return nil
+}
+
+// swapVolumes returns the subvolumes that swapfiles imply.
+func (a *arrangement) swapVolumes(p *Params, subs []Subvolume) []Subvolume {
+	var more []Subvolume
+	for _, s := range p.Swapfiles {
+		dir, _, nested := strings.Cut(strings.Trim(s.Path, "/"), "/")
+		known := func(v Subvolume) bool { return v.Path == dir }
+		if nested && !slices.ContainsFunc(subs, known) && !slices.ContainsFunc(more, known) && a.tree.Lookup(dir) == nil {
+			more = append(more, Subvolume{Path: dir, Empty: true, NoDataCow: true})
+		}
+	}
+	return more
+}
+
+// setSource makes a directory of the tree the root of a volume. A directory
+// that does not exist makes an empty volume: it is a mount point to come.
+func (a *arrangement) setSource(v *volume, source string) error {
+	e := a.tree.Lookup(source)
+	if e == nil {
+		return nil
+	}
+	if !e.IsDir() {
+		return fault.New(fault.Input, "", "subvolume %s: %s in the source is not a directory", v.path, source)
+	}
+	v.root.real = e
+	return nil
+}
+
+// placeSubvolumes gives every subvolume its entry in the volume that holds it,
+// and leaves an empty directory where its content was taken from.
+func (a *arrangement) placeSubvolumes(p *Params) error {
+	for _, v := range a.volumes[1:] {
+		parent, rest := a.holder(v.path)
+		if err := a.putVolume(v, parent, rest); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.Subvolumes {
+		source := cleanSource(s.Source)
+		if s.Empty || source == "." {
+			continue
+		}
+		holder, rest := a.sourceHolder(p, source)
+		o, _, err := a.overlayAt(holder, rest)
+		if err != nil {
+			return err
+		}
+		o.hides = true
+	}
+	for _, v := range a.volumes {
+		v.root.over = a.overlays[v]
+		if v.root.real == nil {
+			v.root.over.entry = a.madeEntry(".")
+		}
+	}
+	return nil
+}
+
+// holder returns the volume in which a path from the top level lies, other
+// than one at the path itself, and the path below it.
+func (a *arrangement) holder(p string) (*volume, string) {
+	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+		if v := a.byPath[dir]; v != nil {
+			return v, p[len(dir)+1:]
+		}
+	}
+	return a.volumes[0], p
+}
+
+// sourceHolder returns the volume to which the directory around a path of the
+// source goes, and the path below that volume's root.
+func (a *arrangement) sourceHolder(p *Params, source string) (*volume, string) {
+	best, below := a.volumes[0], source
+	depth := -1
+	for _, s := range p.Subvolumes {
+		root := cleanSource(s.Source)
+		if s.Empty || root == source {
+			continue
+		}
+		rest, inside := source, root == "."
+		if !inside {
+			rest, inside = strings.CutPrefix(source, root+"/")
+		}
+		if n := len(root); inside && n > depth {
+			clean, _ := cleanPath("subvolume", s.Path)
+			best, below, depth = a.byPath[clean], rest, n
+		}
+	}
+	return best, below
+}
+
+// putVolume gives subvolume v its entry in parent. An entry of the source at
+// that place may only be the directory that v itself is made of, or empty.
+func (a *arrangement) putVolume(v, parent *volume, p string) error {
+	o, real, err := a.overlayAt(parent, p)
+	if err != nil {
+		return err
+	}
+	if real != nil && real != v.root.real && len(real.Children()) > 0 {
+		return fault.New(fault.Usage, "give the subvolume another path, or this directory as its source",
+			"subvolume %s: the source has a directory %s with files there", v.path, real.Path())
+	}
+	v.parent, o.volume = parent, v
+	return nil
+}
+
+// overlayAt returns the overlay entry at a path of a volume, made with the
+// directories that lead there, and the source's directory at the same place or
+// nil.
+func (a *arrangement) overlayAt(v *volume, p string) (*overlay, *fstree.Entry, error) {
+	o, real := a.overlays[v], v.root.real
+	for name := range strings.SplitSeq(p, "/") {
+		if real != nil {
+			if real = real.Child(name); real != nil && !real.IsDir() {
+				return nil, nil, fault.New(fault.Input, "", "%s: not a directory in the source, but %s needs one there", real.Path(), p)
+			}
+		}
+		if o.volume != nil || o.swap != nil {
+			return nil, nil, fault.New(fault.Usage, "", "%s: lies in the way of %s", o.entry.Name, p)
+		}
+		o = o.child(name, a.madeEntry(name))
+	}
+	return o, real, nil
+}
+
+func (o *overlay) child(name string, entry *fstree.Entry) *overlay {
+	if c := o.children[name]; c != nil {
+		return c
+	}
+	if o.children == nil {
+		o.children = map[string]*overlay{}
+	}
+	c := &overlay{entry: entry}
+	o.children[name] = c
+	at, _ := slices.BinarySearch(o.names, name)
+	o.names = slices.Insert(o.names, at, name)
+	return c
+}
+
+func (a *arrangement) madeEntry(name string) *fstree.Entry {
+	inode := a.made
+	return &fstree.Entry{Name: name, Inode: &inode}
+}
+
+func (a *arrangement) addSnapshots(p *Params) error {
+	snaps := slices.Clone(p.Snapshots)
+	slices.SortStableFunc(snaps, func(x, y Snapshot) int { return strings.Compare(x.Path, y.Path) })
+	for _, s := range snaps {
+		clean, err := cleanPath("snapshot", s.Path)
+		if err != nil {
+			return err
+		}
+		origin := a.byPath[strings.Trim(s.Source, "/")]
+		switch {
+		case origin == nil || origin.origin != nil:
+			return fault.New(fault.Usage, "name a subvolume that is written, by its path from the top level", "snapshot %s: no subvolume %q", clean, s.Source)
+		case a.byPath[clean] != nil:
+			return fault.New(fault.Usage, "", "snapshot %s: there is a subvolume at this path", clean)
+		}
+		for _, f := range a.swapfiles {
+			if f.holder == origin {
+				return fault.New(fault.Usage, "put the swapfile into a subvolume of its own",
+					"snapshot %s: subvolume %s holds swapfile %s, and the kernel refuses a swapfile that a snapshot shares", clean, origin.path, f.path)
+			}
+		}
+		v := &volume{id: a.nextID(), path: clean, readOnly: true, origin: origin}
+		a.addVolume(v)
+		origin.snapshots = append(origin.snapshots, v)
+		parent, rest := a.holder(clean)
+		if parent.origin != nil {
+			return fault.New(fault.Usage, "", "snapshot %s: lies inside read-only snapshot %s", clean, parent.path)
+		}
+		if err := a.putVolume(v, parent, rest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *arrangement) setDefault(p *Params) error {
+	a.fallback = a.byPath[strings.Trim(p.Default, "/")]
+	if a.fallback == nil {
+		return fault.New(fault.Usage, "name a subvolume or snapshot that is written, by its path from the top level", "default subvolume %q: there is none", p.Default)
+	}
+	return nil
+}
+
+// cleanSource returns a path of the source tree relative to its root, "." for
+// the root.
+func cleanSource(p string) string { return path.Clean(strings.TrimLeft(p, "/")) }
+
+// cleanPath returns a path from the top level without slashes at its ends.
+func cleanPath(what, p string) (string, error) {
+	clean := strings.Trim(p, "/")
+	for name := range strings.SplitSeq(clean, "/") {
+		if !fstree.ValidName(name) || len(name) > ondisk.MaxNameLen {
+			return "", fault.New(fault.Usage, "use a path such as @home", "%s", fmt.Sprintf("%s %q: element %q is not a file name of 1 to %d bytes", what, p, name, ondisk.MaxNameLen))
+		}
+	}
+	return clean, nil
+}
+
+// splitPath returns the elements of a clean relative path, none for ".".
+func splitPath(p string) []string {
+	if p == "." {
+		return nil
+	}
+	return strings.Split(p, "/")
+}

@@ -1,0 +1,234 @@
+package btrfs
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+)
+
+// chunk is a range of logical addresses and the place of its copies.
+type chunk struct {
+	flags    ondisk.BlockGroupFlags
+	logical  ondisk.Logical
+	length   uint64
+	used     uint64 // filled from the start
+	physical []ondisk.Physical
+}
+
+// at returns the place of a logical address in the first copy.
+func (c *chunk) at(l ondisk.Logical, copy int) ondisk.Physical {
+	return c.physical[copy] + ondisk.Physical(l-c.logical)
+}
+
+// chunkSizes are the lengths that the allocator uses. They are parameters only
+// for tests, which want many chunks in a small file system.
+type chunkSizes struct {
+	system    uint64 // the only SYSTEM chunk
+	firstMeta uint64 // the first METADATA chunk
+	maxMeta   uint64 // no later one is longer
+	maxData   uint64 // a DATA chunk is closed at this length
+	headroom  uint64 // of free metadata space in a finished file system
+	minMeta   uint64 // of a chunk that only provides headroom
+}
+
+// The first three chunks with two copies each end just below the superblock
+// copy at 64 MiB: 1 + 2*4 + 2*27 = 63 MiB. Longer chunks follow the kernel:
+// 256 MiB of metadata, 1 GiB of data, so that balance can move them. The
+// headroom lets the kernel commit and reserve in a full device.
+var defaultChunkSizes = chunkSizes{
+	system:    4 << 20,
+	firstMeta: 27 << 20,
+	maxMeta:   256 << 20,
+	maxData:   1 << 30,
+	headroom:  16 << 20,
+	minMeta:   4 << 20,
+}
+
+// space hands out chunks and addresses. Only the newest data chunk grows; it
+// is closed when another chunk is needed, so that device and address space are
+// both filled from their start.
+type space struct {
+	sizes   chunkSizes
+	profile Profile
+	chunks  []*chunk
+	system  *chunk
+	meta    *chunk
+	spare   *chunk // the metadata chunk to use when meta is full, or nil
+	data    *chunk // open for more, or nil
+	limit   uint64 // up to which data may grow
+	logical ondisk.Logical
+	device  ondisk.Physical
+}
+
+func newSpace(sizes chunkSizes, profile Profile) *space {
+	s := &space{sizes: sizes, profile: profile, logical: ondisk.FirstUsable, device: ondisk.FirstUsable}
+	s.system = s.newChunk(ondisk.GroupSystem, sizes.system)
+	s.meta = s.newChunk(ondisk.GroupMetadata, sizes.firstMeta)
+	return s
+}
+
+// newChunk makes a chunk of a fixed length.
+func (s *space) newChunk(flags ondisk.BlockGroupFlags, length uint64) *chunk {
+	s.closeData()
+	c := &chunk{flags: flags, logical: s.logical, length: length}
+	copies := 1
+	if flags != ondisk.GroupData {
+		copies = s.profile.copies()
+	}
+	if copies == 2 {
+		c.flags |= ondisk.GroupDUP
+	}
+	for range copies {
+		start := skipMirrors(s.device, length)
+		c.physical = append(c.physical, start)
+		s.device = start + ondisk.Physical(length)
+	}
+	s.logical += ondisk.Logical(length)
+	s.chunks = append(s.chunks, c)
+	return c
+}
+
+// skipMirrors returns the first address from start on where length bytes touch
+// no copy of the superblock: the kernel overwrites those at every commit.
+func skipMirrors(start ondisk.Physical, length uint64) ondisk.Physical {
+	for _, m := range ondisk.SuperMirrors {
+		if start < m+ondisk.MirrorRegion && start+ondisk.Physical(length) > m {
+			start = m + ondisk.MirrorRegion
+		}
+	}
+	return start
+}
+
+// openData starts a data chunk that can hold at least length bytes.
+func (s *space) openData(length uint64) {
+	start := skipMirrors(s.device, length)
+	s.limit = max(s.sizes.maxData, roundUp(length, ondisk.StripeLen))
+	for _, m := range ondisk.SuperMirrors {
+		if start < m {
+			s.limit = min(s.limit, uint64(m-start))
+		}
+	}
+	s.data = &chunk{flags: ondisk.GroupData, logical: s.logical, physical: []ondisk.Physical{start}}
+	s.chunks = append(s.chunks, s.data)
+}
+
+// closeData gives the open data chunk its final length.
+func (s *space) closeData() {
+	if s.data == nil {
+		return
+	}
+	s.data.length = roundUp(s.data.used, ondisk.StripeLen)
+	s.logical += ondisk.Logical(s.data.length)
+	s.device = s.data.physical[0] + ondisk.Physical(s.data.length)
+	s.data = nil
+}
+
+// allocData returns length bytes, a multiple of the sector size, next to those
+// handed out before where the chunk allows.
+func (s *space) allocData(length uint64) (ondisk.Logical, ondisk.Physical) {
+	if s.data != nil && s.data.used+length > s.limit {
+		s.closeData()
+	}
+	if s.data == nil {
+		s.openData(length)
+	}
+	l := s.data.logical + ondisk.Logical(s.data.used)
+	s.data.used += length
+	return l, s.data.at(l, 0)
+}
+
+// reserveData returns one run of any length in a chunk of its own.
+func (s *space) reserveData(length uint64) (ondisk.Logical, ondisk.Physical, error) {
+	rounded := roundUp(length, ondisk.StripeLen)
+	if rounded >= 1<<48 { // the kernel refuses chunks of 256 TiB
+		return 0, 0, fmt.Errorf("chunk of %d bytes: expected less than 256 TiB", rounded)
+	}
+	c := s.newChunk(ondisk.GroupData, rounded)
+	c.used = length
+	return c.logical, c.physical[0], nil
+}
+
+// allocMeta returns the address of the next tree block outside the chunk tree.
+func (s *space) allocMeta() ondisk.Logical {
+	if s.meta.used+ondisk.NodeSize > s.meta.length {
+		if s.meta = s.spare; s.meta == nil {
+			s.meta = s.newChunk(ondisk.GroupMetadata, s.nextMeta())
+		}
+		s.spare = nil
+	}
+	return s.meta.take()
+}
+
+// nextMeta is the length of a further metadata chunk: a quarter of all so far,
+// since what the last one has too much makes the image longer.
+func (s *space) nextMeta() uint64 {
+	total := uint64(0)
+	for _, c := range s.chunks {
+		if c.flags&ondisk.GroupMetadata != 0 {
+			total += c.length
+		}
+	}
+	return min(max(roundUp(total/4, ondisk.StripeLen), s.sizes.firstMeta), s.sizes.maxMeta)
+}
+
+// find returns the chunk that holds a logical address.
+func (s *space) find(l ondisk.Logical) *chunk {
+	i, found := slices.BinarySearchFunc(s.chunks, l, func(c *chunk, l ondisk.Logical) int { return cmp.Compare(c.logical, l) })
+	if !found {
+		i--
+	}
+	return s.chunks[i]
+}
+
+func (c *chunk) take() ondisk.Logical {
+	l := c.logical + ondisk.Logical(c.used)
+	c.used += ondisk.NodeSize
+	return l
+}
+
+// allocSystem returns the address of the next block of the chunk tree.
+func (s *space) allocSystem() (ondisk.Logical, error) {
+	if s.system.used+ondisk.NodeSize > s.system.length {
+		return 0, fmt.Errorf("chunk tree: more than %d bytes for %d chunks", s.system.length, len(s.chunks))
+	}
+	return s.system.take(), nil
+}
+
+// freeze makes room for length more bytes of tree blocks and the headroom, and
+// ends the making of chunks. It returns the bytes the device needs.
+func (s *space) freeze(length uint64) int64 {
+	s.closeData()
+	if need, free := length+s.sizes.headroom, s.meta.length-s.meta.used; need > free {
+		// The chunk in use is filled first, so the new one needs only the rest.
+		s.spare = s.newChunk(ondisk.GroupMetadata, max(roundUp(need-free, ondisk.StripeLen), s.sizes.minMeta))
+	}
+	return int64(s.device)
+}
+
+// fill says how far the metadata chunks are filled.
+type fill struct {
+	meta, spare         *chunk
+	metaUsed, spareUsed uint64
+}
+
+// mark returns the current fill of a frozen space.
+func (s *space) mark() fill {
+	f := fill{meta: s.meta, spare: s.spare, metaUsed: s.meta.used}
+	if s.spare != nil {
+		f.spareUsed = s.spare.used
+	}
+	return f
+}
+
+// rewind takes back what was handed out since mark.
+func (s *space) rewind(f fill) {
+	s.meta, s.spare = f.meta, f.spare
+	s.meta.used = f.metaUsed
+	if s.spare != nil {
+		s.spare.used = f.spareUsed
+	}
+}
+
+func roundUp[T ~uint64 | ~int64 | ~int](n, unit T) T { return (n + unit - 1) / unit * unit }

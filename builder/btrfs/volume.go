@@ -1,0 +1,187 @@
+package btrfs
+
+import (
+	"iter"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/ids"
+)
+
+// volume is a subvolume to be written. Its content is a directory of the
+// source tree with an overlay of what Params adds: directories on the way to
+// other subvolumes, mount points, swapfiles.
+type volume struct {
+	id        uint64
+	path      string // from the top level
+	uuid      ids.UUID
+	readOnly  bool
+	noDataCow bool
+	parent    *volume // nil for the top level
+	ref       ondisk.RootRef
+	snapshots []*volume // written together with this one
+	origin    *volume   // of a snapshot, else nil
+
+	root  node
+	order []node  // by inode number, from FirstFree
+	first []place // of each inode, its first name
+	links map[*fstree.Inode]*linked
+}
+
+// place is where a name stands: the number of its directory, counted from
+// FirstFree, and its DIR_INDEX there.
+type place struct{ dir, index uint32 }
+
+// node is a directory entry before it has a number: an entry of the source,
+// one of the overlay, or a directory that both have.
+type node struct {
+	real *fstree.Entry
+	over *overlay
+}
+
+// overlay is an entry that Params adds to a volume.
+type overlay struct {
+	entry    *fstree.Entry // its name, and its inode unless the source has one
+	children map[string]*overlay
+	names    []string  // of children, sorted
+	hides    bool      // the source's content below is hidden: a mount point
+	volume   *volume   // the entry is this subvolume
+	swap     *swapfile // the entry is this swapfile
+}
+
+// linked is an inode with several names in one volume.
+type linked struct {
+	ino   uint64
+	names []linkName
+}
+
+type linkName struct {
+	parent uint64
+	ref    ondisk.InodeRef
+}
+
+// inode returns the metadata of a node: the source's where it has any.
+func (n node) inode() *fstree.Inode {
+	if n.real != nil {
+		return n.real.Inode
+	}
+	return n.over.entry.Inode
+}
+
+func (n node) name() string {
+	if n.real != nil {
+		return n.real.Name
+	}
+	return n.over.entry.Name
+}
+
+// path names a node in messages: in the source if it is from there.
+func (n node) path() string {
+	if n.real != nil {
+		return n.real.Path()
+	}
+	return n.over.entry.Name
+}
+
+// children yields a directory's entries in the order of their names, source
+// and overlay merged.
+func (n node) children() iter.Seq[node] {
+	return func(yield func(node) bool) {
+		var real []*fstree.Entry
+		if n.real != nil && (n.over == nil || !n.over.hides) {
+			real = n.real.Children()
+		}
+		var names []string
+		if n.over != nil {
+			names = n.over.names
+		}
+		for len(real) > 0 || len(names) > 0 {
+			var c node
+			switch order(real, names) {
+			case -1:
+				c, real = node{real: real[0]}, real[1:]
+			case +1:
+				c, names = node{over: n.over.children[names[0]]}, names[1:]
+			default:
+				c = node{real: real[0], over: n.over.children[names[0]]}
+				real, names = real[1:], names[1:]
+			}
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+func order(real []*fstree.Entry, names []string) int {
+	switch {
+	case len(names) == 0:
+		return -1
+	case len(real) == 0:
+		return +1
+	}
+	return strings.Compare(real[0].Name, names[0])
+}
+
+// subvolume returns the subvolume that the node is in its parent, or nil.
+func (n node) subvolume() *volume {
+	if n.over == nil {
+		return nil
+	}
+	return n.over.volume
+}
+
+func (n node) swapfile() *swapfile {
+	if n.over == nil {
+		return nil
+	}
+	return n.over.swap
+}
+
+// number gives every inode of the volume its number: the children of one
+// directory get consecutive numbers, directories are taken in the order of
+// their own. An inode with several names is numbered at the first.
+func (v *volume) number() {
+	v.order = append(v.order, v.root)
+	v.first = append(v.first, place{})
+	v.links = map[*fstree.Inode]*linked{}
+	for i := 0; i < len(v.order); i++ {
+		dir := v.order[i]
+		if !dir.inode().IsDir() {
+			continue
+		}
+		at := place{dir: uint32(i), index: firstDirIndex}
+		for c := range dir.children() {
+			v.numberChild(at, c)
+			at.index++
+		}
+	}
+}
+
+func (v *volume) numberChild(at place, c node) {
+	if sub := c.subvolume(); sub != nil {
+		sub.ref = ondisk.RootRef{DirID: inodeNumber(at.dir), Sequence: uint64(at.index), Name: c.name()}
+		return
+	}
+	if in := c.inode(); in.Links() > 1 {
+		l, again := v.links[in]
+		if !again {
+			l = &linked{ino: inodeNumber(uint32(len(v.order)))}
+			v.links[in] = l
+		}
+		l.names = append(l.names, linkName{inodeNumber(at.dir), ondisk.InodeRef{Index: uint64(at.index), Name: c.name()}})
+		if again {
+			return
+		}
+	}
+	v.order = append(v.order, c)
+	v.first = append(v.first, at)
+}
+
+// firstDirIndex is the DIR_INDEX of a directory's first entry; 0 and 1 stand
+// for "." and "..".
+const firstDirIndex = 2
+
+// inodeNumber returns the number of the inode at an index of volume.order.
+func inodeNumber(index uint32) uint64 { return ondisk.FirstFree + uint64(index) }
