@@ -36,19 +36,45 @@ func plantLinks(p *planter) {
 	p.link("links/zz-same-dir", far)
 }
 
-// plantRefLimit adds inodes with so many names in one directory that they do
-// not fit one INODE_REF item of 16258 bytes: one name fewer, just as many, one
-// more, and far more. A name takes its length and 10 bytes.
-func plantRefLimit(p *planter) {
-	const nameLen = 84 // 94 bytes each: 172 names are 16168 bytes, 173 are 16262
-	for _, n := range []int{172, 173, 174, 300} {
-		dir := fmt.Sprintf("reflimit/%d", n)
-		first := p.full(dir+"/0", 100, Text, uint64(n))
-		for i := 1; i < n; i++ {
-			p.link(dir+"/"+fmt.Sprintf("%0*d", nameLen, i), first)
-		}
-		p.link("reflimit/elsewhere-"+fmt.Sprint(n), first)
+// refNameLen is the length of the names that fill an INODE_REF item of 16258
+// bytes: with their 10 bytes each and a first name of one byte, 173 names take
+// 16179 bytes and 174 do not fit.
+const refNameLen = 84
+
+// plantRefs adds a file with n names in one directory.
+func plantRefs(p *planter, dir string, n int) *fstree.Entry {
+	first := p.full(dir+"/0", 100, Text, uint64(n))
+	for i := 1; i < n; i++ {
+		p.link(dir+"/"+fmt.Sprintf("%0*d", refNameLen, i), first)
 	}
+	return first
+}
+
+// plantRefLimit adds inodes whose names in one directory just fit an INODE_REF
+// item, and that need INODE_EXTREFs.
+func plantRefLimit(p *planter) {
+	for _, n := range []int{172, 173, 174, 300} {
+		first := plantRefs(p, fmt.Sprintf("reflimit/%d", n), n)
+		if n <= 173 {
+			p.link(fmt.Sprintf("reflimit/elsewhere-%d", n), first)
+		}
+	}
+}
+
+// RefsAcross returns a tree of inodes with INODE_EXTREFs for one directory and
+// names in others. It is no part of EveryCase because btrfs check 6.14 in mode
+// lowmem finds "errors in fs roots" in what the kernel makes of it: check it in
+// mode original only.
+func RefsAcross() *fstree.Tree {
+	p := newPlanter()
+	for _, n := range []int{174, 300, 1000} {
+		first := plantRefs(p, fmt.Sprintf("refs/%d", n), n)
+		for i := range 5 {
+			p.link(fmt.Sprintf("refs/%d-%d/a", n, i), first)
+		}
+	}
+	p.tree.Freeze()
+	return p.tree
 }
 
 // plantSpecial adds devices, fifos and sockets.
