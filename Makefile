@@ -28,18 +28,20 @@ build: ## bin/mkimage, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/mkimage
 
 .PHONY: image
-image: build reference ## bin/reference.btrfs, a Debian userland in five subvolumes
-	bin/mkimage mkfs --from dir:.cache/reference/tree \
-		--root-subvolume @ --subvolume @home:home --subvolume @nix --subvolume @var:var --subvolume @swap \
+image: build ## bin/reference.btrfs, a Debian userland in five subvolumes
+	tar=$$($(GO) run ./builder/imgtest/cmd/reference | awk '$$1 == "tar" {print $$2}') && \
+	bin/mkimage mkfs --from "tar:$$tar" \
+		--root-subvolume @ --subvolume @home:home --subvolume @nix:nix --subvolume @var:var --subvolume @swap:swap \
 		--nodatacow @swap --swapfile @swap/swapfile=64MiB --default-subvolume @ \
-		--label reference --timestamp 0 -o bin/reference.btrfs
+		--label reference -o bin/reference.btrfs
 	@echo
 	@echo "Look into it:     bin/mkimage ls -l bin/reference.btrfs:@"
 	@echo "Check it:         bin/mkimage check bin/reference.btrfs"
+	@echo "Resume offset:    bin/mkimage map-swapfile bin/reference.btrfs @swap/swapfile"
 	@echo "Mount it (root):  mount -o loop bin/reference.btrfs /mnt"
 
 .PHONY: reference
-reference: ## the reference userland as .cache/reference.tar and a tree beside it
+reference: ## the Debian userland of tests and benchmarks, below .cache (as root)
 	$(GO) run ./builder/imgtest/cmd/reference
 
 .PHONY: test
@@ -72,7 +74,7 @@ bench: ## benchmarks; BENCH=REGEXP chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: bench-btrfs
-bench-btrfs: build reference ## the writer against mkfs.btrfs on the reference userland
+bench-btrfs: ## the writer against mkfs.btrfs on the reference userland
 	$(GO) run ./builder/imgtest/cmd/benchbtrfs
 
 .PHONY: clean

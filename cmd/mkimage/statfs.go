@@ -79,13 +79,13 @@ func (s *fsStat) print(w io.Writer) {
 	if len(s.Subvolumes) == 0 {
 		return
 	}
-	fmt.Fprintf(t, "\nID\tSUBVOLUME\tUUID\t\n")
+	fmt.Fprintf(t, "\nID\tSUBVOLUME\tUUID\n")
 	for _, v := range s.Subvolumes {
 		note := ""
 		if v.ReadOnly {
-			note = "read-only"
+			note = "\tread-only"
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", v.ID, printable(v.Path), v.UUID, note)
+		fmt.Fprintf(t, "%d\t%s\t%s%s\n", v.ID, printable(v.Path), v.UUID, note)
 	}
 	t.Flush()
 }

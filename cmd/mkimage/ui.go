@@ -94,6 +94,19 @@ func (u *ui) fail(err error, code int) {
 	}
 }
 
+// warn prints what the user may not have meant; the run goes on.
+func (u *ui) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if u.json {
+		u.encode(u.err, struct {
+			MessageType string `json:"message_type"`
+			Message     string `json:"message"`
+		}{"warning", text})
+		return
+	}
+	fmt.Fprintf(u.err, "mkimage: warning: %s\n", text)
+}
+
 func (u *ui) encode(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
