@@ -57,7 +57,7 @@ func listing(t testing.TB, tree *Tree) []string {
 func contentOf(t testing.TB, e *Entry) string {
 	t.Helper()
 	if e.Content == nil {
-		return fmt.Sprintf("%d bytes hole", e.Size)
+		return fmt.Sprintf("%d bytes [] hole", e.Size)
 	}
 	f, err := e.Content.Open(e)
 	if err != nil {
@@ -77,6 +77,9 @@ func contentOf(t testing.TB, e *Entry) string {
 	}
 	if err := f.Close(); err != nil {
 		t.Fatalf("close %s: %v", e.Path(), err)
+	}
+	if len(segments) == 0 {
+		return fmt.Sprintf("%d bytes [] hole", e.Size)
 	}
 	return fmt.Sprintf("%d bytes %v %x", e.Size, segments, h.Sum(nil)[:6])
 }
