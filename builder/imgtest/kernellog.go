@@ -86,6 +86,11 @@ func (r record) device() string {
 // alarming reports whether a message says that something is wrong with a file
 // system, its device or the kernel itself.
 func (r record) alarming() bool {
+	// Told at the level of a warning about any messages that were too many. A
+	// level has its own limit: warnings are left out only after many were told.
+	if strings.HasSuffix(r.text, "callbacks suppressed") {
+		return false
+	}
 	about := strings.Contains(r.text, "BTRFS") || strings.Contains(r.text, "btrfs") || strings.Contains(r.text, "I/O error")
 	return r.level <= 4 && about || oops.MatchString(r.text)
 }

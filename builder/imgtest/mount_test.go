@@ -24,6 +24,7 @@ func TestParseRecord(t *testing.T) {
 		{"device of a scan", "4,1,1,-;BTRFS warning: duplicate device /dev/loop7 devid 1", record{4, "BTRFS warning: duplicate device /dev/loop7 devid 1"}, "loop7", true},
 		{"disk", "3,1,1,-;I/O error, dev loop3, sector 8 op 0x0", record{3, "I/O error, dev loop3, sector 8 op 0x0"}, "loop3", true},
 		{"kernel warning", "4,1,1,-;WARNING: CPU: 0 PID: 1 at fs/x.c:1\n SUBSYSTEM=x", record{4, "WARNING: CPU: 0 PID: 1 at fs/x.c:1"}, "", true},
+		{"suppressed", "4,1,1,-;_btrfs_printk: 9 callbacks suppressed", record{4, "_btrfs_printk: 9 callbacks suppressed"}, "", false},
 		{"another's warning", "4,1,1,-;EXT4-fs (loop2): something", record{4, "EXT4-fs (loop2): something"}, "", false},
 	}
 	for _, tt := range tests {
