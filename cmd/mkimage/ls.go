@@ -140,11 +140,11 @@ type nodeInfo struct {
 // describe gathers what there is to say of the entry at a path.
 func describe(v *reader.Volume, at string, info fs.FileInfo) (nodeInfo, error) {
 	n := nodeInfo{
-		Path: at, Type: typeWord(info.Mode()), Size: info.Size(), MTime: info.ModTime().UTC(), text: info.Mode().String(),
+		Path: at, Type: typeWord(info.Mode()), Size: info.Size(), MTime: info.ModTime().UTC(),
 	}
 	if st, ok := info.Sys().(*reader.Stat); ok {
 		i := &st.Inode
-		n.Mode = fmt.Sprintf("%04o", i.Mode&0o7777)
+		n.Mode, n.text = fmt.Sprintf("%04o", i.Mode&0o7777), modeText(i.Mode)
 		n.Links, n.UID, n.GID, n.Inode, n.Subvolume = i.Nlink, i.UID, i.GID, st.Ino, st.Subvolume
 		if info.Mode()&fs.ModeDevice != 0 {
 			// The kernel keeps 20 bits of the minor below the major.
@@ -171,9 +171,38 @@ func (n *nodeInfo) line(w io.Writer) error {
 	if n.Target != "" {
 		arrow = " -> " + printable(n.Target)
 	}
-	_, err := fmt.Fprintf(w, "%-11s %4d %5d %5d %11s %s %s%s\n",
+	_, err := fmt.Fprintf(w, "%s %4d %5d %5d %11s %s %s%s\n",
 		n.text, n.Links, n.UID, n.GID, size, n.MTime.Format("2006-01-02 15:04:05"), printable(n.Path), arrow)
 	return err
+}
+
+// modeText writes a Unix mode as ls -l does, which is not how package fs does.
+func modeText(mode uint32) string {
+	text := []byte("?rwxrwxrwx")
+	if t := mode >> 12 & 15; t < 13 {
+		text[0] = "?pc?d?b?-?l?s"[t]
+	}
+	for bit := range 9 {
+		if mode>>bit&1 == 0 {
+			text[9-bit] = '-'
+		}
+	}
+	// The bits of set-user-ID, set-group-ID and sticky stand in the place of
+	// the x that they concern, as a capital where it is not set.
+	for _, special := range []struct {
+		bit    uint32
+		at     int
+		letter byte
+	}{{0o4000, 3, 's'}, {0o2000, 6, 's'}, {0o1000, 9, 't'}} {
+		switch {
+		case mode&special.bit == 0:
+		case text[special.at] == 'x':
+			text[special.at] = special.letter
+		default:
+			text[special.at] = special.letter - 'a' + 'A'
+		}
+	}
+	return string(text)
 }
 
 func typeWord(m fs.FileMode) string {
