@@ -15,6 +15,7 @@ type subvolume struct {
 	entries []link // from DIR_INDEX
 	refs    []link // from INODE_REF and INODE_EXTREF
 	orphans []uint64
+	rooted  bool // the root directory has its ".."
 	open    inodeState
 }
 

@@ -27,7 +27,8 @@ func compareEntries(a, b link) int {
 
 func (s *subvolume) addRef(parent, index uint64, name string) {
 	if s.open.ino == ondisk.FirstFree && parent == ondisk.FirstFree {
-		return // the root directory's own ".."
+		s.rooted = s.rooted || name == ".."
+		return
 	}
 	s.refs = append(s.refs, link{child: s.open.ino, parent: parent, index: index, name: hashName(name)})
 }
@@ -113,6 +114,9 @@ func (s *subvolume) compareNames() {
 	}
 	if len(s.inodes) == 0 || s.inodes[0].ino != ondisk.FirstFree {
 		s.c.log.add(inodePlace{c: s.c, tree: s.tree.id, ino: ondisk.FirstFree}, "the root directory has no INODE_ITEM")
+	}
+	if !s.rooted {
+		s.c.log.add(inodePlace{c: s.c, tree: s.tree.id, ino: ondisk.FirstFree}, "the root directory has no INODE_REF to itself called \"..\"")
 	}
 }
 
