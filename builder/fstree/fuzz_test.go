@@ -29,9 +29,13 @@ func fuzzSeeds(t testing.TB) [][]byte {
 // its last byte.
 func FuzzScanTar(f *testing.F) {
 	for _, seed := range fuzzSeeds(f) {
-		f.Add(seed)
+		f.Add(seed, false)
+		f.Add(seed, true)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(func(t *testing.T, data []byte, reseal bool) {
+		if reseal {
+			data = resealed(data)
+		}
 		tree, err := scanBytes(data)
 		if err != nil {
 			if tree != nil {
@@ -41,6 +45,17 @@ func FuzzScanTar(f *testing.F) {
 		}
 		checkWhole(t, tree, len(data))
 	})
+}
+
+// resealed gives every block a right checksum, which hardly any mutation does.
+func resealed(data []byte) []byte {
+	data = bytes.Clone(data)
+	for b := data; len(b) >= blockSize; b = b[blockSize:] {
+		if !bytes.Equal(b[:blockSize], endOfArchive[:blockSize]) {
+			seal(b[:blockSize])
+		}
+	}
+	return data
 }
 
 // checkWhole reads all data of a tree that was scanned from n bytes.
@@ -106,6 +121,6 @@ func FuzzDecompress(f *testing.F) {
 			return
 		}
 		_, _ = io.Copy(io.Discard, io.LimitReader(d, 1<<20))
-		must(t, d.Close())
+		_ = d.Close() // gzip's repeats the error of reading
 	})
 }
