@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
@@ -84,11 +85,16 @@ func (c *checker) path(tree, ino uint64) (string, bool) {
 		return "", false
 	}
 	var parts []string
-	for range maxDepth {
+	mark := uint64(0) // an inode passed before: coming by it again, directories form a circle
+	for depth := range maxDepth {
+		if ino == mark {
+			return "", false
+		}
+		if depth&(depth-1) == 0 {
+			mark = ino
+		}
 		if ino == ondisk.FirstFree {
-			for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
-				parts[i], parts[j] = parts[j], parts[i]
-			}
+			slices.Reverse(parts)
 			return "/" + strings.Join(parts, "/"), true
 		}
 		parent, name, ok := c.nameOf(tree, ino)
