@@ -7,8 +7,13 @@
 // directory sorted by the bytes of their names. A tree holds no file content,
 // only the means to open it, so that a tree of a million files fits in memory.
 //
-// What it does not do: it never follows a symlink, never touches the host's
-// file system by itself and holds no times but the modification time.
+// Trees come from a directory of the host (ScanDir) or a tar archive (OpenTar,
+// ScanTar); layers are laid over them (Tree.Apply). Reading content checks that
+// it is still what was scanned.
+//
+// What it does not do: it never follows a symlink in a source, never writes to
+// the host but for the spool file of OpenTar, and holds no times but the
+// modification time.
 package fstree
 
 import (

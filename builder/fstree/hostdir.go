@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -36,7 +37,7 @@ type DirOptions struct {
 func ScanDir(ctx context.Context, root string, opts DirOptions) (*Tree, error) {
 	fd, err := openDir(unix.AT_FDCWD, root, 0)
 	if err != nil {
-		return nil, hostError(root, err)
+		return nil, fault.New(fault.Input, "", "%s: %w", root, err)
 	}
 	src := &hostSource{name: root, root: os.NewFile(uintptr(fd), root)}
 	s := &dirScan{owner: opts.Owner, src: src, links: map[fileID]*Inode{}, buf: make([]byte, maxXattr)}
@@ -86,7 +87,7 @@ func (s *dirScan) fill(ctx context.Context, e *Entry, host *hostDir, fd int) err
 	}
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
-		return hostError(host.path(""), errors.Unwrap(err))
+		return hostError(host.path(""), cmp.Or(errors.Unwrap(err), err)) // without os's path
 	}
 	slices.Sort(names) // equal trees give equal first errors
 	if err := s.addAll(e, host, fd, names); err != nil {
@@ -226,7 +227,7 @@ func readXattrs(path string, buf []byte) ([]Xattr, error) {
 			continue // removed since it was listed
 		}
 		if err != nil {
-			return nil, &os.PathError{Op: "extended attribute " + name, Err: err}
+			return nil, fmt.Errorf("extended attribute %s: %w", name, err)
 		}
 		xattrs = append(xattrs, Xattr{name, slices.Clone(buf[:n:n])})
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
 // setTime sets the modification time of the object at path itself.
@@ -182,10 +184,20 @@ func TestScanDirPermission(t *testing.T) {
 		wantInputError(t, err, root+"/open/shut: permission denied")
 	})
 	must(t, os.Chmod(root+"/open/shut", 0o755))
-	asUser(t, root, func() {
+	asUser(t, root, func() { // content is closed, what a scan asks for is not
 		e := mustScanDir(t, root).Lookup("open/secret")
 		_, err := e.Content.Open(e)
 		wantInputError(t, err, root+"/open/secret: permission denied")
+		if got, want := fault.HintOf(err), "run as root, or make it readable"; got != want {
+			t.Errorf("hint %q; want %q", got, want)
+		}
+	})
+	must(t, os.Chmod(root+"/open/secret", 0o600))
+	setXattr(t, root+"/open/secret", "user.secret", "x")
+	must(t, os.Chmod(root+"/open/secret", 0))
+	asUser(t, root, func() {
+		_, err := ScanDir(context.Background(), root, DirOptions{})
+		wantInputError(t, err, root+"/open/secret: extended attribute user.secret: permission denied")
 	})
 }
 

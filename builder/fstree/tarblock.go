@@ -15,8 +15,8 @@ const blockSize = 512
 // Type flags of tar headers. Source: POSIX.1-2017, pax, "ustar Interchange
 // Format"; GNU tar's manual, "Basic Tar Format".
 const (
-	flagOld        = 0   // regular file of the formats before ustar
-	flagRegular    = '0' //
+	flagOld        = 0 // regular file of the formats before ustar
+	flagRegular    = '0'
 	flagLink       = '1'
 	flagSymlink    = '2'
 	flagChar       = '3'

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
 // paxRecords is what the PAX extended headers of one member say. Source:
@@ -83,7 +85,7 @@ func (p *paxRecords) set(key, value string) (err error) {
 	case "SCHILY.acl.access", "SCHILY.acl.default", "SCHILY.acl.ace":
 		// Text with names of the other host: to drop it would open files up.
 		if value != "" {
-			err = fmt.Errorf("access control lists in text form are not supported; make the archive without --acls")
+			err = fault.New(fault.Input, "make the archive without --acls", "access control lists in text form are not supported")
 		}
 	default:
 		err = p.sparse.set(key, value)
