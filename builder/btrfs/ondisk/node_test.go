@@ -118,12 +118,21 @@ func TestDecodeNode(t *testing.T) {
 	}
 	full := nodeOf(NodeSize, 1, most...)
 	put32(full[96:96], uint32(len(most)+1))
-	for name, b := range map[string][]byte{
-		"level 0": nodeOf(NodeSize, 0, most[:1]...), "level 8": nodeOf(NodeSize, MaxLevel, most[:1]...), "no pointer": nodeOf(NodeSize, 1),
-		"one too many": full, "order": nodeOf(NodeSize, 1, most[1], most[0]), "equal": nodeOf(NodeSize, 1, most[1], most[1]), "half a header": full[:100],
+	for _, test := range []struct {
+		name string
+		in   []byte
+		want string
+	}{
+		{"level 0", nodeOf(NodeSize, 0, most[:1]...), "level 0 with 1"},
+		{"level 8", nodeOf(NodeSize, MaxLevel, most[:1]...), "level 8 with 1"},
+		{"no pointer", nodeOf(NodeSize, 1), "with 0 pointers"},
+		{"one too many", full, "with 494 pointers, expected level 1 to 7 with 1 to 493"},
+		{"order", nodeOf(NodeSize, 1, most[1], most[0]), "does not follow"},
+		{"equal", nodeOf(NodeSize, 1, most[1], most[1]), "does not follow"},
+		{"half a header", full[:100], "has 100 bytes"},
 	} {
-		if _, err := DecodeNode(b); err == nil {
-			t.Errorf("%s: DecodeNode succeeded", name)
+		if _, err := DecodeNode(test.in); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: DecodeNode = %v; want %q", test.name, err, test.want)
 		}
 	}
 }

@@ -133,11 +133,14 @@ func TestSuperblockLimits(t *testing.T) {
 	if _, err := s.Encode(); err == nil {
 		t.Error("a system chunk array of more than 2048 bytes is accepted")
 	}
-	for _, size := range []uint32{1, 16, 17, 96, 98, 2049, ^uint32(0)} {
+	for size, want := range map[uint32]string{
+		1: "key", 16: "key", 17: "chunk", 96: "chunk", 98: "key",
+		sysChunkArraySize + 1: "array of 2049 bytes", ^uint32(0): "array of 4294967295 bytes",
+	} {
 		c := bytes.Clone(b)
 		put32(c[160:160], size)
-		if _, err := DecodeSuperblock(c); err == nil {
-			t.Errorf("a system chunk array of %d bytes is accepted", size)
+		if _, err := DecodeSuperblock(c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a system chunk array of %d bytes: %v; want %q", size, err, want)
 		}
 	}
 }
