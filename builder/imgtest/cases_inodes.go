@@ -51,26 +51,25 @@ func plantRefs(p *planter, dir string, n int) *fstree.Entry {
 }
 
 // plantRefLimit adds inodes whose names in one directory just fit an INODE_REF
-// item, and that need INODE_EXTREFs.
+// item.
 func plantRefLimit(p *planter) {
-	for _, n := range []int{172, 173, 174, 300} {
+	for _, n := range []int{172, 173} {
 		first := plantRefs(p, fmt.Sprintf("reflimit/%d", n), n)
-		if n <= 173 {
-			p.link(fmt.Sprintf("reflimit/elsewhere-%d", n), first)
-		}
+		p.link(fmt.Sprintf("reflimit/elsewhere-%d", n), first)
 	}
 }
 
-// RefsAcross returns a tree of inodes with INODE_EXTREFs for one directory and
-// names in others. It is no part of EveryCase because btrfs check 6.14 in mode
-// lowmem finds "errors in fs roots" in what the kernel makes of it: check it in
-// mode original only.
-func RefsAcross() *fstree.Tree {
+// Extrefs returns a tree of inodes whose names do not fit an INODE_REF item, so
+// that they need INODE_EXTREFs: in one directory, and with names in others. It
+// is no part of EveryCase because btrfs check 6.14 in mode lowmem finds "errors
+// in fs roots" in what the kernel makes of it: check it in mode original only.
+func Extrefs() *fstree.Tree {
 	p := newPlanter()
 	for _, n := range []int{174, 300, 1000} {
-		first := plantRefs(p, fmt.Sprintf("refs/%d", n), n)
+		plantRefs(p, fmt.Sprintf("extrefs/%d", n), n)
+		first := plantRefs(p, fmt.Sprintf("extrefs/%d-across", n), n)
 		for i := range 5 {
-			p.link(fmt.Sprintf("refs/%d-%d/a", n, i), first)
+			p.link(fmt.Sprintf("extrefs/%d-%d/a", n, i), first)
 		}
 	}
 	p.tree.Freeze()
