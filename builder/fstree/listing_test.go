@@ -24,6 +24,11 @@ func listing(t testing.TB, tree *Tree) []string {
 	first, names := map[*Inode]string{}, map[*Inode]int{}
 	for e := range tree.All() {
 		names[e.Inode]++
+		for _, c := range e.Children() {
+			if c.Parent() != e {
+				t.Errorf("%s: its parent is another tree's %s", c.Path(), e.Path())
+			}
+		}
 	}
 	var lines []string
 	for e := range tree.All() {
@@ -82,6 +87,20 @@ func contentOf(t testing.TB, e *Entry) string {
 		return fmt.Sprintf("%d bytes [] hole", e.Size)
 	}
 	return fmt.Sprintf("%d bytes %v %x", e.Size, segments, h.Sum(nil)[:6])
+}
+
+// wantFrozen fails the test if looking something up would change the tree.
+func wantFrozen(t testing.TB, e *Entry) {
+	t.Helper()
+	if e.dir == nil {
+		return
+	}
+	if e.dir.unsorted || e.dir.byName != nil {
+		t.Errorf("%s is not frozen", e.Path())
+	}
+	for _, c := range e.dir.children {
+		wantFrozen(t, c)
+	}
 }
 
 // paths returns the paths of a tree in order.

@@ -100,6 +100,8 @@ func TestApplyTwice(t *testing.T) {
 		}
 	}
 	diff(t, "tree", []string{"./ implied", "a/ implied", "a/z 3", "b/"}, brief(t, tree))
+	must(t, tree.Apply(Layer{Tree: sketch(t, "0 1")}))
+	wantFrozen(t, tree.root)
 }
 
 func TestApplyRootMetadata(t *testing.T) {

@@ -59,6 +59,7 @@ func TestScanTarPlacement(t *testing.T) {
 		{"directory over symlink", []member{tarLink(symlink, "d", "/"), tarDir("d/", 0o700), tarFileOf("d/a", "1")}, []string{"d/", "d/a 1"}},
 		{"file over empty directory", []member{tarDir("d/", 0o700), tarFileOf("d", "1")}, []string{"d 1"}},
 		{"symlink over file", []member{tarFileOf("a", "1"), tarLink(symlink, "a", "b")}, []string{"a -> b"}},
+		{"descending names", []member{tarFileOf("b", "1"), tarFileOf("a", "1")}, []string{"a 1", "b 1"}},
 		{"hard link", []member{tarFileOf("a", "1"), tarLink(link, "d/b", "./a")}, []string{"a 1", "d/ implied", "d/b 1"}},
 		{"hard link to itself", []member{tarFileOf("a", "1"), tarLink(link, "a", "a")}, []string{"a 1"}},
 		{"hard link to a symlink", []member{tarLink(symlink, "a", "x"), tarLink(link, "b", "a")}, []string{"a -> x", "b -> x"}},
@@ -96,6 +97,7 @@ func TestScanTarPlacement(t *testing.T) {
 				wantInputError(t, err, tt.want...)
 				return
 			}
+			wantFrozen(t, tree.root)
 			got := brief(t, tree)
 			diff(t, "tree", append([]string{"./ implied"}, tt.want...), got)
 		})
