@@ -155,6 +155,7 @@ func (f *mkfsFlags) write(ctx context.Context, u *ui, p btrfs.Params, tree *fstr
 	if err != nil {
 		return nil, err
 	}
+	defer out.discard() // for a panic; otherwise it is done by then
 	result, err := btrfs.Write(ctx, out, tree, p)
 	if err = cmp.Or(err, closeSource(), ctx.Err()); err != nil {
 		return nil, errors.Join(err, out.discard())

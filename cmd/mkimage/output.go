@@ -24,6 +24,7 @@ const partialSuffix = ".partial"
 type output struct {
 	name string
 	file *os.File
+	done bool // published or discarded
 	early
 }
 
@@ -121,11 +122,17 @@ func (o *output) publish(size int64) error {
 	if err != nil {
 		return errors.Join(spaceHint(err), o.discard())
 	}
+	o.done = true
 	return errors.Join(o.file.Close(), syncDir(filepath.Dir(o.name)))
 }
 
-// discard removes the partial file.
+// discard removes the partial file. It does nothing after publish, or a second
+// time.
 func (o *output) discard() error {
+	if o.done {
+		return nil
+	}
+	o.done = true
 	return errors.Join(os.Remove(o.file.Name()), o.file.Close())
 }
 

@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 	root.SetArgs(args)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	err := root.ExecuteContext(ctx)
+	err := protect(func() error { return root.ExecuteContext(ctx) })
 	u.endProgress()
 	if err == nil {
 		return 0
@@ -47,11 +47,23 @@ func run(ctx context.Context, args []string, std stdio) int {
 		err = usageError(err)
 	}
 	code := exitCode(err)
-	if code == exitInterrupted {
-		err = errors.New("interrupted")
+	// After a signal it does not matter which part of the run noticed first.
+	if code == exitInterrupted || ctx.Err() != nil {
+		code, err = exitInterrupted, errors.New("interrupted")
 	}
 	u.fail(err, code)
 	return code
+}
+
+// protect turns a panic into an error: the exit code of the runtime, 2, would
+// put the blame on the command line.
+func protect(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.Internal, "report it, with the lines above", "bug: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
 }
 
 // exitCode maps an error to the exit code that exitStatus documents.
