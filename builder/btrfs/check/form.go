@@ -83,6 +83,9 @@ func (c *checker) inodeForm(place itemPlace, item ondisk.Item) {
 	if kind == ondisk.FileSymlink && i.Flags&(ondisk.InodeImmutable|ondisk.InodeAppend) != 0 {
 		c.log.add(place, "symbolic link with flags %#x, which hold IMMUTABLE or APPEND", i.Flags)
 	}
+	if i.Rdev != 0 && kind != ondisk.FileChar && kind != ondisk.FileBlock {
+		c.log.add(place, "device number %d, but mode %#o", i.Rdev, i.Mode)
+	}
 	for _, t := range []ondisk.Timespec{i.Atime, i.Ctime, i.Mtime, i.Otime} {
 		if t.Nsec >= 1e9 {
 			c.log.add(place, "time with %d nanoseconds", t.Nsec)
