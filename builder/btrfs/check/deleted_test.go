@@ -33,7 +33,7 @@ func TestDeletionInProgress(t *testing.T) {
 	gone := len(ptrs) / 2
 	m.editItem(t, ondisk.RootTree, rootOf(ondisk.FSTree), func(_, d []byte) {
 		copy(d[216:], append([]byte{0, 0, 0, 0}, ptrs[gone].Key.Append(nil)...)) // refs, drop_progress
-		d[237] = 1                                                              // drop_level
+		d[237] = 1                                                               // drop_level
 	})
 	r := m.run(t, check.Options{Data: true})
 	var text strings.Builder
