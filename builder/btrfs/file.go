@@ -130,9 +130,11 @@ func (v *volumeWriter) takeBlock(f *fileExtents, b *block) error {
 	return nil
 }
 
-// maxPlainExtent is the longest extent of file content, the kernel's
-// BTRFS_MAX_EXTENT_SIZE.
-const maxPlainExtent = 128 << 20
+// maxPlainExtent is the longest extent that is not compressed. The kernel makes
+// them up to 128 MiB, but balance moves an extent only as a whole, into chunks
+// that it makes a tenth of the device long: in a small image longer ones could
+// not be moved.
+const maxPlainExtent = 8 << 20
 
 // placeBlock writes a block into free space and returns its place. Plain
 // blocks that follow each other in the file and on the device become one

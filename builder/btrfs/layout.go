@@ -208,7 +208,7 @@ func (a *arrangement) putVolume(v, parent *volume, p string) error {
 // nil.
 func (a *arrangement) overlayAt(v *volume, p string) (*overlay, *fstree.Entry, error) {
 	o, real := a.overlays[v], v.root.real
-	for name := range strings.SplitSeq(p, "/") {
+	for _, name := range splitPath(p) {
 		if real != nil {
 			if real = real.Child(name); real != nil && !real.IsDir() {
 				return nil, nil, fault.New(fault.Input, "", "%s: not a directory in the source, but %s needs one there", real.Path(), p)

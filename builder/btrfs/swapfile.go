@@ -20,10 +20,6 @@ type swapfile struct {
 	physical ondisk.Physical // of the first page, once it is placed
 }
 
-// maxPreallocExtent is the longest extent of a swapfile, the kernel's limit
-// for one extent item that holds data.
-const maxPreallocExtent = 128 << 20
-
 func (a *arrangement) addSwapfiles(p *Params) error {
 	for _, s := range p.Swapfiles {
 		clean, err := cleanPath("swapfile", s.Path)
@@ -121,8 +117,8 @@ func (w *writer) writeSwapfile(f *swapfile) ([]extentItem, error) {
 		return nil, err
 	}
 	var items []extentItem
-	for at := uint64(0); at < f.size; at += maxPreallocExtent {
-		length := min(f.size-at, maxPreallocExtent)
+	for at := uint64(0); at < f.size; at += maxPlainExtent {
+		length := min(f.size-at, maxPlainExtent)
 		extent := w.extents.add(dataExtent{logical: logical + ondisk.Logical(at), length: length})
 		if at == 0 {
 			items = append(items, extentItem{fileOffset: 0, length: ondisk.SectorSize, extent: extent})

@@ -25,7 +25,7 @@ type FS struct {
 	unpack   *unpacker
 
 	rootsMu sync.Mutex
-	roots   map[uint64]ondisk.RootItem // trees looked up so far
+	roots   map[uint64]*ondisk.RootItem // trees looked up so far
 }
 
 // Features whose on-disk form this package knows how to read.
@@ -60,7 +60,7 @@ func Open(r io.ReaderAt, size int64) (*FS, error) {
 	}
 	f := &FS{
 		device: r, size: size, super: super, mirror: mirror, metaUUID: super.FSID,
-		cache: newBlockCache(cachedBlocks), roots: map[uint64]ondisk.RootItem{}, unpack: newUnpacker(),
+		cache: newBlockCache(cachedBlocks), roots: map[uint64]*ondisk.RootItem{}, unpack: newUnpacker(),
 	}
 	if super.IncompatFlags&ondisk.IncompatMetadataUUID != 0 {
 		f.metaUUID = super.MetadataUUID

@@ -19,35 +19,46 @@ var errStop = errors.New("stop")
 // none: their roots are in the superblock, see RootRef. The error of a tree
 // that is not there wraps fs.ErrNotExist.
 func (f *FS) Root(tree uint64) (ondisk.RootItem, error) {
+	root, err := f.rootItem(tree)
+	if err != nil {
+		return ondisk.RootItem{}, err
+	}
+	return *root, nil
+}
+
+// rootItem returns the shared root item of a tree, which every search needs.
+func (f *FS) rootItem(tree uint64) (*ondisk.RootItem, error) {
 	f.rootsMu.Lock()
-	root, ok := f.roots[tree]
+	known := f.roots[tree]
 	f.rootsMu.Unlock()
-	if ok {
-		return root, nil
+	if known != nil {
+		return known, nil
 	}
 	// The offset is 0, or for a snapshot the generation that made it; the
 	// highest is the current one, as in the kernel.
 	from := ondisk.Key{ObjectID: tree, Type: ondisk.TypeRootItem}
 	to := ondisk.Key{ObjectID: tree, Type: ondisk.TypeRootItem, Offset: math.MaxUint64}
+	var found *ondisk.RootItem
 	for item, err := range f.Items(ondisk.RootTree, from, to) {
 		if err != nil {
-			return ondisk.RootItem{}, err
+			return nil, err
 		}
-		if root, err = ondisk.DecodeRootItem(item.Data); err != nil {
-			return ondisk.RootItem{}, fault.New(fault.Input, hintDamaged, "tree %d: %w", tree, err)
+		root, err := ondisk.DecodeRootItem(item.Data)
+		if err != nil {
+			return nil, fault.New(fault.Input, hintDamaged, "tree %d: %w", tree, err)
 		}
-		ok = true
+		found = &root
 	}
-	if !ok {
-		return ondisk.RootItem{}, fault.New(fault.Input, "", "tree %d: %w", tree, fs.ErrNotExist)
+	if found == nil {
+		return nil, fault.New(fault.Input, "", "tree %d: %w", tree, fs.ErrNotExist)
 	}
-	if root.Level >= ondisk.MaxLevel {
-		return ondisk.RootItem{}, fault.New(fault.Input, hintDamaged, "tree %d: root of level %d, expected less than %d", tree, root.Level, ondisk.MaxLevel)
+	if found.Level >= ondisk.MaxLevel {
+		return nil, fault.New(fault.Input, hintDamaged, "tree %d: root of level %d, expected less than %d", tree, found.Level, ondisk.MaxLevel)
 	}
 	f.rootsMu.Lock()
-	f.roots[tree] = root
+	f.roots[tree] = found
 	f.rootsMu.Unlock()
-	return root, nil
+	return found, nil
 }
 
 // RootRef returns the reference to the root block of any tree.
@@ -58,7 +69,7 @@ func (f *FS) RootRef(tree uint64) (BlockRef, error) {
 	case ondisk.ChunkTree:
 		return BlockRef{Bytenr: f.super.ChunkRoot, Generation: f.super.ChunkRootGeneration, Level: f.super.ChunkRootLevel, Owner: tree}, nil
 	}
-	root, err := f.Root(tree)
+	root, err := f.rootItem(tree)
 	if err != nil {
 		return BlockRef{}, err
 	}

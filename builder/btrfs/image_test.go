@@ -1,0 +1,92 @@
+package btrfs
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/6FaNcY9/mkimage/builder/btrfs/check"
+	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
+)
+
+// smallChunks make a file system of many chunks from little data.
+var smallChunks = chunkSizes{
+	system: 1 << 20, firstMeta: 256 << 10, maxMeta: 512 << 10, maxData: 1 << 20, headroom: 16 << 20, minMeta: 1 << 20,
+}
+
+// writeImage writes a file system into a new sparse file.
+func writeImage(t testing.TB, tree *fstree.Tree, p Params) (string, *Result) {
+	t.Helper()
+	return writeImageSized(t, tree, p, defaultChunkSizes)
+}
+
+func writeImageSized(t testing.TB, tree *fstree.Tree, p Params, sizes chunkSizes) (string, *Result) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "fs.img")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	result, err := writeSized(t.Context(), f, tree, p, sizes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(result.Size); err != nil {
+		t.Fatal(err)
+	}
+	return name, result
+}
+
+// openImage opens a file system with our own reader until the end of the test.
+func openImage(t testing.TB, image string) *reader.FS {
+	t.Helper()
+	f, err := os.Open(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs, err := reader.Open(f, info.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fs
+}
+
+// ownCheck fails the test when our own checker finds anything.
+func ownCheck(t testing.TB, image string) {
+	t.Helper()
+	report, err := check.Run(t.Context(), openImage(t, image), check.Options{Data: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range report.Problems {
+		t.Errorf("mkimage check: %v", p)
+	}
+}
+
+// checkAll runs both checkers, that of btrfs-progs in both modes.
+func checkAll(t testing.TB, image string) {
+	t.Helper()
+	ownCheck(t, image)
+	imgtest.BtrfsCheck(t, image)
+}
+
+// allRoles is how the reference machine's file system is cut into subvolumes.
+func allRoles(p Params) Params {
+	p.Subvolumes = []Subvolume{
+		{Path: "@", Source: "/"}, {Path: "@home", Source: "/home"}, {Path: "@nix", Source: "nix"},
+		{Path: "@var", Source: "/var"}, {Path: "@home/.snapshots", Empty: true},
+		{Path: "@/srv/cow", Empty: true, NoDataCow: true},
+	}
+	p.Snapshots = []Snapshot{{Source: "@", Path: "@factory"}, {Source: "@home", Path: "@home/.snapshots/1"}}
+	p.Swapfiles = []Swapfile{{Path: "@swap/swapfile", Size: 160 << 20}}
+	p.Default = "@"
+	return p
+}
