@@ -18,10 +18,11 @@ type testImage struct {
 	super  ondisk.Superblock
 	chunks []ondisk.SysChunk
 	trees  map[uint64][]ondisk.Item
-	roots  map[uint64]ondisk.RootItem // overrides
-	blocks []ondisk.Logical           // of all trees, in the order of writing
+	blocks []ondisk.Logical // of all trees, in the order of writing
 	next   ondisk.Logical
 	nextBy ondisk.Logical // of data
+
+	lastSnapshot uint64 // of all subvolumes
 }
 
 const (
@@ -39,7 +40,7 @@ var testFSID = [16]byte{1, 2, 3}
 
 func newImage() *testImage {
 	im := &testImage{
-		bytes: make([]byte, testSize), trees: map[uint64][]ondisk.Item{}, roots: map[uint64]ondisk.RootItem{},
+		bytes: make([]byte, testSize), trees: map[uint64][]ondisk.Item{},
 		next: metaAt, nextBy: dataAt,
 	}
 	im.chunk(sysLogical, ondisk.GroupSystem, 1<<20)
@@ -125,10 +126,8 @@ func (im *testImage) build() []byte {
 			continue
 		}
 		at, level := im.tree(id)
-		root, ok := im.roots[id]
-		if !ok {
-			root = ondisk.RootItem{Generation: testGen, GenerationV2: testGen, Bytenr: at, Level: level, RootDirID: 256, Refs: 1, UUID: [16]byte{byte(id)}}
-		}
+		root := ondisk.RootItem{Generation: testGen, GenerationV2: testGen, Bytenr: at, Level: level, RootDirID: 256, Refs: 1,
+			UUID: [16]byte{byte(id)}, LastSnapshot: im.lastSnapshot}
 		im.add(ondisk.RootTree, id, ondisk.TypeRootItem, 0, root.Append(nil))
 	}
 	im.super.Root, im.super.RootLevel = im.tree(ondisk.RootTree)
