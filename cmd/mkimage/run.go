@@ -22,9 +22,6 @@ const gcPercent = 200
 // run is the whole program: it parses args, runs the subcommand, prints what
 // went wrong and returns the exit code.
 func run(ctx context.Context, args []string, std stdio) int {
-	// A file-size limit (ulimit -f) must come back as an error of write, so
-	// that the unfinished file is removed; by default it kills the process.
-	signal.Ignore(syscall.SIGXFSZ)
 	debug.SetGCPercent(gcPercent)
 
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
