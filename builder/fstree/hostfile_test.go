@@ -156,6 +156,62 @@ func TestHostFileSegments(t *testing.T) {
 	}
 }
 
+// Of a file that grew while it was open, no more than its old size is told.
+func TestHostFileSegmentsOfGrownFile(t *testing.T) {
+	const mib = 1 << 20
+	tests := []struct {
+		name     string
+		data     int64 // offset of the first MiB of data
+		segments []Segment
+	}{
+		{"data up to the end", 7 * mib, []Segment{{7 * mib, mib}}},
+		{"hole up to the end", 8 * mib, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			root := t.TempDir()
+			write(t, root+"/f", "")
+			must(t, os.Truncate(root+"/f", 8*mib))
+			e := mustScanDir(t, root).Lookup("f")
+			f, err := e.Content.Open(e)
+			must(t, err)
+			w, err := os.OpenFile(root+"/f", os.O_WRONLY, 0)
+			must(t, err)
+			_, err = w.WriteAt(make([]byte, 2*mib), tt.data)
+			must(t, err)
+			must(t, w.Close())
+			must(t, os.Truncate(root+"/f", 100*mib))
+			got, err := f.Segments()
+			must(t, err)
+			diff(t, "segments", tt.segments, got)
+			wantInputError(t, f.Close(), "changed since it was scanned")
+		})
+	}
+}
+
+// A size that is not the file's would make a writer pad or cut it.
+func TestHostFileWrongSize(t *testing.T) {
+	root := t.TempDir()
+	write(t, root+"/f", "hello")
+	e := mustScanDir(t, root).Lookup("f")
+	e.Size = 4
+	_, err := e.Content.Open(e)
+	wantInputError(t, err, "it had 4 bytes")
+}
+
+func TestCopy(t *testing.T) {
+	tree := New()
+	e := plant(t, tree, "f", file("x"))
+	c := e.Copy()
+	if c == e.Inode || c.Links() != 0 || c.Size != 1 || c.Content != e.Content {
+		t.Errorf("Copy made %+v of %+v", c, e.Inode)
+	}
+	diff(t, "tree", []string{"./ implied", "f x", "g x"}, brief(t, func() *Tree { plant(t, tree, "g", c); return tree }()))
+	if e.Links() != 1 || c.Links() != 1 {
+		t.Errorf("f has %d names, its copy %d; want 1 each", e.Links(), c.Links())
+	}
+}
+
 // The directory stays open as long as a tree needs it, and no longer.
 func TestHostSourceIsReleased(t *testing.T) {
 	root := t.TempDir()
