@@ -78,7 +78,7 @@ func TestCleanKernel(t *testing.T) {
 }
 
 // useScript makes what file systems get in use: snapshots that diverge,
-// reflinks, preallocated and punched ranges, nodatacow files, more hard links
+// more reflinks than fit in an extent item, preallocated and punched ranges, nodatacow files, more hard links
 // than fit in an INODE_REF, fragments, a default subvolume.
 const useScript = `set -e
 cp -a "$1" src; btrfs -q subvolume create s1; btrfs -q subvolume create s1/nested
@@ -87,6 +87,7 @@ btrfs -q subvolume snapshot s1 s2; btrfs -q subvolume snapshot -r s1 readonly
 rm -rf s2/src/dir/deep/*1*; for i in $(seq 50); do echo $i > s2/new$i; done
 cp --reflink=always src/dir/noise s2/reflink; cp --reflink=always src/dir/noise src/reflink
 dd if=/dev/urandom of=src/reflink bs=4k count=5 seek=10 conv=notrunc status=none
+mkdir many; for i in $(seq 60); do cp --reflink=always src/dir/noise many/$i; done
 mkdir links; touch links/x; for i in $(seq 400); do ln links/x links/a_long_name_of_which_not_many_fit_in_one_item_$i; done
 fallocate -l 4M prealloc; dd if=/dev/urandom of=prealloc bs=64k count=3 seek=7 conv=notrunc status=none
 fallocate -n -o 10M -l 1M prealloc; fallocate -p -o 64k -l 32k src/dir/noise; truncate -s 70k src/reflink

@@ -137,3 +137,22 @@ func TestCopiesDiffer(t *testing.T) {
 		t.Errorf("Run = %v; want one problem about copy 2", r.Problems)
 	}
 }
+
+// TestKeyRange gives the last item of a leaf a key that belongs in the next
+// leaf.
+func TestKeyRange(t *testing.T) {
+	m := makeImage(t, "-n", "4k")
+	f, err := m.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := blocksOf(t, f, ondisk.FSTree)
+	if blocks[1].level != 0 || len(blocks) < 3 {
+		t.Fatalf("block %+v of %d, expected a leaf of several", blocks[1], len(blocks))
+	}
+	m.editBlock(t, blocks[1], func(raw []byte) {
+		last := int(binary.LittleEndian.Uint32(raw[96:])) - 1
+		raw[ondisk.HeaderSize+last*ondisk.ItemHeaderSize+6] = 0x7f // of the objectid
+	})
+	wantProblem(t, m, "where its parent's next child starts")
+}
