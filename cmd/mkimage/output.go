@@ -161,31 +161,40 @@ func spaceHint(err error) error {
 	return err
 }
 
-// earlyWindow is how much is written before the kernel is asked to begin with
-// the way to the disk: enough for the disk to work in large requests, little
-// beside what the kernel keeps dirty of its own accord.
-const earlyWindow = 8 << 20
+// A run of bytes is handed to the disk when it reaches earlyWindow, or when the
+// next write is elsewhere and it has at least earlyLeast: the disk works in
+// large requests, and little waits beside what the kernel keeps dirty anyway.
+const (
+	earlyWindow = 8 << 20
+	earlyLeast  = 1 << 20
+)
 
 // early starts the writeback of what was written while the run goes on, so
 // that the sync at its end finds little left to do.
 type early struct {
 	file     *os.File
 	mu       sync.Mutex
-	from, to int64 // written and not yet handed to the disk
+	from, to int64 // the run of bytes written last and not yet handed over
 }
 
 // wrote notes n bytes at offset off.
 func (e *early) wrote(off int64, n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.from == e.to {
+	if off != e.to {
+		e.start(earlyLeast)
 		e.from, e.to = off, off
 	}
-	e.from, e.to = min(e.from, off), max(e.to, off+int64(n))
-	if e.to-e.from < earlyWindow {
+	e.to += int64(n)
+	e.start(earlyWindow)
+}
+
+// start hands the run over if it has at least so many bytes.
+func (e *early) start(least int64) {
+	if e.to-e.from < least {
 		return
 	}
 	// A hint: where it is not supported, the sync at the end does it all.
 	_ = unix.SyncFileRange(int(e.file.Fd()), e.from, e.to-e.from, unix.SYNC_FILE_RANGE_WRITE)
-	e.from, e.to = 0, 0
+	e.from = e.to
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -149,34 +150,45 @@ func TestOutputTwoRuns(t *testing.T) {
 	}
 }
 
-// TestEarlyWriteback writes more than a window, out of order, and reads it
-// back: what is handed to the disk early must not change what is in the file.
+// TestEarlyWriteback writes forward and back, reads it again, and looks at what
+// is left for the sync.
 func TestEarlyWriteback(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "fs.img")
-	o, err := createOutput(name, 3*earlyWindow)
-	if err != nil {
-		t.Fatal(err)
+	const mib = 1 << 20
+	tests := []struct {
+		name    string
+		offsets []int64 // of writes of 1 MiB
+		waits   int64   // bytes
+	}{
+		{"below the window", []int64{0, 1, 2, 3, 4, 5, 6}, 7 * mib},
+		{"at the window", []int64{0, 1, 2, 3, 4, 5, 6, 7}, 0},
+		{"above the window", []int64{0, 1, 2, 3, 4, 5, 6, 7, 8}, mib},
+		{"back", []int64{9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, mib},
+		{"elsewhere", []int64{0, 1, 2, 9, 3, 4}, 2 * mib},
 	}
-	block := make([]byte, 1<<20)
-	for i := range block {
-		block[i] = byte(i >> 8)
-	}
-	for off := int64(2 * earlyWindow); off >= 0; off -= int64(len(block)) {
-		if _, err := o.WriteAt(block, off); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if o.to-o.from >= earlyWindow {
-		t.Errorf("%d bytes wait for writeback; want less than %d", o.to-o.from, earlyWindow)
-	}
-	if err := o.publish(2*earlyWindow + int64(len(block))); err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := strings.Repeat(string(block), 2*earlyWindow/len(block)+1); string(got) != want {
-		t.Errorf("%d bytes read back differ from the %d written", len(got), len(want))
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			name := filepath.Join(t.TempDir(), "fs.img")
+			o, err := createOutput(name, 10*mib)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := make([]byte, 10*mib)
+			for _, at := range tt.offsets {
+				block := bytes.Repeat([]byte{byte(at + 1)}, mib)
+				copy(want[at*mib:], block)
+				if _, err := o.WriteAt(block, at*mib); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := o.to - o.from; got != tt.waits {
+				t.Errorf("%d bytes wait; want %d", got, tt.waits)
+			}
+			if err := o.publish(10 * mib); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("the %d bytes read back, %v, are not the %d written", len(got), err, len(want))
+			}
+		})
 	}
 }
