@@ -40,8 +40,8 @@ func newMkfs(u *ui) *cobra.Command {
 nothing and runs no other program.
 
 The source is always named with its kind: dir:PATH is a directory of this host,
-tar:FILE an archive, plain or compressed. Owners, times, extended attributes,
-hard links, device nodes and holes are kept.
+tar:FILE an archive, plain or compressed, and tar:- one on standard input.
+Owners, times, extended attributes, hard links, device nodes and holes are kept.
 
 Without subvolume flags the source becomes the top level of the file system.
 --root-subvolume NAME puts it into a subvolume instead; --subvolume NAME:PATH
