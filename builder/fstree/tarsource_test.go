@@ -13,6 +13,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
 func gzipped(t testing.TB, data []byte) []byte {
@@ -107,13 +109,13 @@ func TestOpenTarErrors(t *testing.T) {
 func TestOpenTarSpoolErrors(t *testing.T) {
 	path := t.TempDir() + "/x.tar.gz"
 	must(t, os.WriteFile(path, gzipped(t, endOfArchive), 0o600))
-	if _, err := OpenTar(context.Background(), path, "/absent", TarOptions{}); err == nil || !strings.HasPrefix(err.Error(), "spool file: open /absent/") {
+	if _, err := OpenTar(context.Background(), path, "/absent", TarOptions{}); err == nil || !strings.HasPrefix(err.Error(), "spool file: open /absent/") || fault.ClassOf(err) != fault.Internal {
 		t.Errorf("error %v; want one about the spool file", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := OpenTar(ctx, path, t.TempDir(), TarOptions{}); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v; want %v", err, context.Canceled)
+	if _, err := OpenTar(ctx, path, t.TempDir(), TarOptions{}); !errors.Is(err, context.Canceled) || fault.ClassOf(err) == fault.Input {
+		t.Errorf("error %v; want %v, which is no fault of the input", err, context.Canceled)
 	}
 }
 
@@ -162,7 +164,13 @@ func TestTarSourceCloseReportsChange(t *testing.T) {
 	_, err = f.Write([]byte("x"))
 	must(t, err)
 	must(t, f.Close())
+	setTime(t, path, s.stat.Mtim.Sec, s.stat.Mtim.Nsec)
 	wantInputError(t, s.Close(), path+": changed while it was read: 2049 bytes, it had 2048")
+
+	s, path, err = openBytes(t, pack(t, tarFileOf("a", "1")))
+	must(t, err)
+	setTime(t, path, 1, 2)
+	wantInputError(t, s.Close(), path+": changed while it was read: 2048 bytes")
 }
 
 // A small file must not demand much memory.

@@ -114,7 +114,7 @@ func (m *tarMember) setParts(numbers []int64) error {
 	end, pos := int64(0), m.data
 	for i := 0; i < len(numbers); i += 2 {
 		off, length := numbers[i], numbers[i+1]
-		if off < end || off > m.size || length > m.size-off {
+		if off < end || length > m.size-off {
 			return fmt.Errorf("sparse map: region of %d bytes at %d, expected from %d up to %d", length, off, end, m.size)
 		}
 		end = off + length

@@ -157,16 +157,42 @@ func TestSparseTwoFormats(t *testing.T) {
 		`member "s" at byte 0: sparse in two formats at once`)
 }
 
-func TestSparseReadAt(t *testing.T) {
+// Every range of a file with regions of one byte, of one with longer regions,
+// and of one without holes.
+func TestTarFileReadAt(t *testing.T) {
 	numbers, data := stripes(30)
-	tree, err := scanBytes(blocks(oldSparseHeader(30, 300, numbers...), []byte(data), endOfArchive))
-	must(t, err)
-	e := tree.Lookup("s")
+	content := ""
+	for i := range 300 {
+		content += string(rune('a' + i%23))
+	}
+	part := content[:90]
+	for _, tt := range []struct {
+		archive []byte
+		want    string
+	}{
+		{blocks(oldSparseHeader(30, 300, numbers...), []byte(data), endOfArchive), ""},
+		{blocks(oldSparseHeader(90, 300, 20, 40, 101, 50), []byte(part), endOfArchive),
+			strings.Repeat("\x00", 20) + part[:40] + strings.Repeat("\x00", 41) + part[40:] + strings.Repeat("\x00", 149)},
+		{blocks(header("s", '0', 300), []byte(content), endOfArchive), content},
+	} {
+		tree, err := scanBytes(tt.archive)
+		must(t, err)
+		readRanges(t, tree.Lookup("s"), tt.want)
+	}
+}
+
+// readRanges reads ranges of a file of 300 bytes that holds want, or if that
+// is empty what it says itself when read at once.
+func readRanges(t *testing.T, e *Entry, want300 string) {
+	t.Helper()
 	f, err := e.Content.Open(e)
 	must(t, err)
 	whole := make([]byte, 300)
 	_, err = f.ReadAt(whole, 0)
 	must(t, err)
+	if want300 != "" && string(whole) != want300 {
+		t.Errorf("read %q; want %q", whole, want300)
+	}
 	for off := range int64(301) {
 		for _, n := range []int64{0, 1, 9, 10, 11, 25, 300} {
 			buf := make([]byte, n)
