@@ -202,7 +202,7 @@ func TestScanTarHeaders(t *testing.T) {
 		{"base-256 owner", blocks(change(header("f", '0', 0), 108, big)), "f 100644 2147483647:0"},
 		{"largest owner", blocks(change(header("f", '0', 0), 116, "\x80\x00\x00\x00\xff\xff\xff\xff")), "f 100644 0:4294967295"},
 		{"base-256 time before 1970", blocks(change(header("f", '0', 0), 136, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe")), "f 100644 0:0 -2.0"},
-		{"type bits in the mode", blocks(change(header("f", '0', 0), 100, "0104755\x00")), "f 104755"},
+		{"type bits in the mode", blocks(change(header("f", '0', 0), 100, "0044755\x00")), "f 104755"},
 		{"full name", blocks(header(strings.Repeat("n", 100), '0', 0)), strings.Repeat("n", 100) + " 100644"},
 		{"ustar prefix", blocks(change(change(header("f", '0', 0), 257, "ustar\x0000"), 345, "a/b")), "a/b/f"},
 		{"no prefix in GNU's format", blocks(change(change(header("f", '0', 0), 257, "ustar  \x00"), 345, "a/b")), "f 100644"},
