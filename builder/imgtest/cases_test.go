@@ -55,32 +55,63 @@ func TestTreesAreReproducible(t *testing.T) {
 func TestEveryCaseHolds(t *testing.T) {
 	tree := EveryCase(t)
 	found := map[string]bool{}
-	names := map[*fstree.Inode]map[*fstree.Entry]int{} // per inode: names per directory
 	for e := range tree.All() {
 		note(found, e)
-		if p := e.Parent(); p != nil {
-			if names[e.Inode] == nil {
-				names[e.Inode] = map[*fstree.Entry]int{}
-			}
-			names[e.Inode][p] += 10 + len(e.Name)
-		}
 	}
-	for _, dirs := range names {
-		found["links across directories"] = found["links across directories"] || len(dirs) > 1
-		for _, n := range dirs {
-			found["inode refs beyond an item"] = found["inode refs beyond an item"] || n > 16258
-		}
+	for _, bytes := range nameBytes(tree) {
+		found["links across directories"] = found["links across directories"] || len(bytes) > 1
 	}
 	want := []string{
 		"char", "block", "fifo", "socket", "symlink of 4095", "name of 255", "mode 0000", "setuid", "setgid", "sticky",
 		"before 1970", "after 2038", "nsec 999999999", "uid 4294967294", "value of 16000", "empty value", "hash collision",
-		"10 GiB", "links across directories", "inode refs beyond an item", "level 200", "security.capability",
+		"10 GiB", "links across directories", "level 200", "security.capability",
 		"system.posix_acl_access", "system.posix_acl_default", "directory of 2000", "empty directory",
 	}
 	for _, w := range want {
 		if !found[w] {
 			t.Errorf("EveryCase lacks: %s", w)
 		}
+	}
+}
+
+// nameBytes returns for every inode the bytes that its names take in the
+// INODE_REF item of each directory.
+func nameBytes(tree *fstree.Tree) map[*fstree.Inode]map[*fstree.Entry]int {
+	bytes := map[*fstree.Inode]map[*fstree.Entry]int{}
+	for e := range tree.All() {
+		if e.Parent() == nil {
+			continue
+		}
+		if bytes[e.Inode] == nil {
+			bytes[e.Inode] = map[*fstree.Entry]int{}
+		}
+		bytes[e.Inode][e.Parent()] += 10 + len(e.Name)
+	}
+	return bytes
+}
+
+// TestReferenceLimit expects names that just fit an INODE_REF item in one tree
+// and names beyond it, alone and with names elsewhere, in the other.
+func TestReferenceLimit(t *testing.T) {
+	const item = 16258 // bytes of names in one item
+	most := 0
+	for _, bytes := range nameBytes(EveryCase(t)) {
+		for _, n := range bytes {
+			most = max(most, n)
+		}
+	}
+	if most > item || most+10+refNameLen <= item {
+		t.Errorf("EveryCase: names of %d bytes; want the most that fit %d", most, item)
+	}
+	alone, across := false, false
+	for _, bytes := range nameBytes(Extrefs()) {
+		for _, n := range bytes {
+			alone = alone || n > item && len(bytes) == 1
+			across = across || n > item && len(bytes) > 1
+		}
+	}
+	if !alone || !across {
+		t.Errorf("Extrefs: beyond an item alone %v, with names elsewhere %v; want both", alone, across)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -28,9 +29,10 @@ type step struct {
 // sample is what one run took.
 type sample struct {
 	wall, cpu time.Duration
-	rss       int64 // bytes at the peak of the largest process
-	length    int64 // of the output
-	allocated int64 // bytes that the output takes on the host
+	busy      time.Duration // of all processors meanwhile, other programs included
+	rss       int64         // bytes at the peak of the largest process
+	length    int64         // of the output
+	allocated int64         // bytes that the output takes on the host
 }
 
 // result is what all counted runs of a contender took.
@@ -95,9 +97,10 @@ func (st step) run(ctx context.Context, s *sample) error {
 	cmd := exec.CommandContext(ctx, st.argv[0], st.argv[1:]...)
 	cmd.Env = append(os.Environ(), st.env...)
 	cmd.Stdout, cmd.Stderr = &messages, &messages
-	began := time.Now()
+	busy, began := busyTime(), time.Now()
 	err := cmd.Run()
 	s.wall += time.Since(began)
+	s.busy += busyTime() - busy
 	if err != nil {
 		return fmt.Errorf("%s: %w: %s", strings.Join(st.argv, " "), err, strings.TrimSpace(messages.String()))
 	}
@@ -106,6 +109,30 @@ func (st step) run(ctx context.Context, s *sample) error {
 		s.rss = max(s.rss, u.Maxrss<<10)
 	}
 	return nil
+}
+
+// busyTime is how long the processors of this machine have worked since it
+// started: all of the first line of /proc/stat but idle and iowait, in units
+// of 10 ms. It is 0 where there is no such file.
+func busyTime() time.Duration {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	return parseBusy(string(stat))
+}
+
+func parseBusy(stat string) time.Duration {
+	line, _, _ := strings.Cut(stat, "\n")
+	var ticks int64
+	for i, f := range strings.Fields(line) {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil || i == 4 || i == 5 || i > 8 { // the label, idle, iowait, and guests, which count as user
+			continue
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 // spread is the median and the range of one figure.
@@ -129,6 +156,7 @@ func spreadOf(vs []float64) spread {
 
 func wall(s sample) float64      { return s.wall.Seconds() }
 func cpu(s sample) float64       { return s.cpu.Seconds() }
+func others(s sample) float64    { return max(0, (s.busy - s.cpu).Seconds()) }
 func rss(s sample) float64       { return float64(s.rss) / (1 << 20) }
 func length(s sample) float64    { return float64(s.length) / 1e6 }
 func allocated(s sample) float64 { return float64(s.allocated) / 1e6 }

@@ -1,0 +1,65 @@
+package imgtest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestSplit(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{"@/home/ada", "@/var", "@/etc"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := split(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{"@/home", "@/nix", "@/var", "@/etc", "@home/ada", "@nix", "@var"} {
+		if info, err := os.Stat(filepath.Join(dir, d)); err != nil || !info.IsDir() {
+			t.Errorf("%s: %v; want a directory", d, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "@/home/ada")); err == nil {
+		t.Error("@/home is not empty")
+	}
+}
+
+func TestProjectRoot(t *testing.T) {
+	root, err := projectRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil || !strings.Contains(string(mod), "module github.com/6FaNcY9/mkimage\n") {
+		t.Errorf("projectRoot = %s: %v; want the directory of this module", root, err)
+	}
+	t.Chdir(t.TempDir())
+	if got, err := projectRoot(); err == nil {
+		t.Errorf("projectRoot outside of a module = %s; want an error", got)
+	}
+}
+
+// TestReferenceIsThere looks at the cached userland, if there is one: making
+// it takes a minute and a network, which is for those who use it.
+func TestReferenceIsThere(t *testing.T) {
+	root, err := projectRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, ".cache", "reference", referenceKey())); err != nil {
+		t.Skip("needs the reference userland: go run ./builder/imgtest/cmd/reference")
+	}
+	u := Reference(t)
+	for _, p := range []string{u.Dir + "/usr/lib/systemd/systemd", u.Split + "/@/usr/lib/systemd/systemd", u.Split + "/@var/lib/dpkg/status", u.Split + "/@home", u.Split + "/@nix", u.Tar} {
+		if _, err := os.Stat(p); err != nil {
+			t.Error(err)
+		}
+	}
+	kernels, err := filepath.Glob(u.Dir + "/boot/vmlinuz-*")
+	if err != nil || len(kernels) == 0 {
+		t.Errorf("no kernel in %s/boot: %v", u.Dir, err)
+	}
+}
