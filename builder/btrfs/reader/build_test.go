@@ -23,6 +23,7 @@ type testImage struct {
 	nextBy ondisk.Logical // of data
 
 	lastSnapshot uint64 // of all subvolumes
+	deleted      uint64 // the subvolume that is
 }
 
 const (
@@ -128,6 +129,9 @@ func (im *testImage) build() []byte {
 		at, level := im.tree(id)
 		root := ondisk.RootItem{Generation: testGen, GenerationV2: testGen, Bytenr: at, Level: level, RootDirID: 256, Refs: 1,
 			UUID: [16]byte{byte(id)}, LastSnapshot: im.lastSnapshot}
+		if id == im.deleted {
+			root.Refs = 0
+		}
 		im.add(ondisk.RootTree, id, ondisk.TypeRootItem, 0, root.Append(nil))
 	}
 	im.super.Root, im.super.RootLevel = im.tree(ondisk.RootTree)

@@ -145,7 +145,8 @@ func TestOpenRefusesChunks(t *testing.T) {
 		want string
 	}{
 		{"overlap below", func(im *testImage) { im.chunk(dataAt+4096, ondisk.GroupData, 4<<20) }, "overlaps"},
-		{"overlap above", func(im *testImage) { im.chunk(dataAt-4096, ondisk.GroupData, 4<<20) }, "overlaps"},
+		{"overlap of both", func(im *testImage) { im.chunk(dataAt-4096, ondisk.GroupData, 4<<20) }, "overlaps"},
+		{"overlap above", func(im *testImage) { im.chunk(sysLogical-4096, ondisk.GroupData, 4<<20) }, "chunk 1044480: overlaps the chunk at 1048576"},
 		{"length zero", func(im *testImage) { im.chunks[2].Chunk.Length = 0 }, "length 0"},
 		{"length odd", func(im *testImage) { im.chunks[2].Chunk.Length = 4095 }, "length 4095"},
 		{"length wraps", func(im *testImage) { im.chunks[3].Chunk.Length = 1<<64 - 4096 }, "length"},
