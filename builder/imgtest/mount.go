@@ -127,8 +127,9 @@ func (m *Mounted) own(rs []record) (out []record) {
 	return out
 }
 
-// release makes the kernel forget the file system, or it would refuse an older
-// image with the same UUID, and gives the loop device back.
+// release makes the kernel forget the file system and gives the loop device
+// back. Kernels before 6.7 refuse an image when they remember a newer one of
+// the same UUID, and an image of ours has the same UUID each time it is made.
 func (m *Mounted) release() {
 	_ = command("btrfs", "device", "scan", "--forget", m.Device)
 	m.loop.Close()
