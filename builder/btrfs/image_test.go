@@ -1,12 +1,17 @@
 package btrfs
 
 import (
+	"bytes"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/check"
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
+	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
@@ -38,6 +43,35 @@ func writeImageSized(t testing.TB, tree *fstree.Tree, p Params, sizes chunkSizes
 		t.Fatal(err)
 	}
 	return name, result
+}
+
+// writeFails fails the test unless writing the tree fails with an error of that
+// class that holds the text, and leaves no superblock behind.
+func writeFails(t testing.TB, tree *fstree.Tree, p Params, class fault.Class, text string) {
+	t.Helper()
+	f, err := os.CreateTemp(t.TempDir(), "fs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_, err = Write(t.Context(), f, tree, p)
+	if err == nil || !strings.Contains(err.Error(), text) || fault.ClassOf(err) != class {
+		t.Errorf("error %v of class %d; want class %d and %q", err, fault.ClassOf(err), class, text)
+	}
+	super := make([]byte, ondisk.SuperSize)
+	if n, _ := f.ReadAt(super, int64(ondisk.SuperMirrors[0])); n > 0 && !bytes.Equal(super, make([]byte, len(super))) {
+		t.Errorf("a superblock was written although Write failed")
+	}
+}
+
+// randomBytes returns n bytes that do not compress, the same for one seed.
+func randomBytes(n int, seed uint64) []byte {
+	b := make([]byte, n)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return b
 }
 
 // openImage opens a file system with our own reader until the end of the test.

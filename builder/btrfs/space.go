@@ -33,13 +33,13 @@ type chunkSizes struct {
 	minMeta   uint64 // of a chunk that only provides headroom
 }
 
-// The first three chunks with two copies each end just below the superblock
-// copy at 64 MiB: 1 + 2*4 + 2*27 = 63 MiB. Longer chunks follow the kernel:
+// The first two chunks with two copies each end at the superblock copy at
+// 64 MiB: 1 + 2*4 + 2*27.5 = 64. Longer chunks follow the kernel:
 // 256 MiB of metadata, 1 GiB of data, so that balance can move them. The
 // headroom lets the kernel commit and reserve in a full device.
 var defaultChunkSizes = chunkSizes{
 	system:    4 << 20,
-	firstMeta: 27 << 20,
+	firstMeta: 55 << 19,
 	maxMeta:   256 << 20,
 	maxData:   1 << 30,
 	headroom:  16 << 20,
