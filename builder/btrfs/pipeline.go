@@ -55,8 +55,14 @@ func startPipeline(ctx context.Context, volumes []*volume, p *Params, shared *sh
 // belongs to the caller until it goes back to free.
 func (p *pipeline) next(ctx context.Context) (*block, error) {
 	select {
-	case b := <-p.order:
+	case b, ok := <-p.order:
+		if !ok {
+			return nil, context.Cause(ctx) // the feeder was stopped
+		}
 		<-b.done
+		if ctx.Err() != nil {
+			b.err = context.Cause(ctx) // what else went wrong may come from the stop
+		}
 		return b, b.err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)

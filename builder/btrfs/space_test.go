@@ -1,0 +1,137 @@
+package btrfs
+
+import (
+	"testing"
+
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+)
+
+// TestSkipMirrors places ranges around the superblock copies.
+func TestSkipMirrors(t *testing.T) {
+	const m64, m256 = ondisk.Physical(64 << 20), ondisk.Physical(256 << 30)
+	tests := []struct {
+		start  ondisk.Physical
+		length uint64
+		want   ondisk.Physical
+	}{
+		{m64 - 4096, 4095, m64 - 4096},
+		{m64 - 4096, 4096, m64 - 4096},
+		{m64 - 4096, 4097, m64 + 65536},
+		{m64, 1, m64 + 65536},
+		{m64 + 65535, 1, m64 + 65536},
+		{m64 + 65536, 1, m64 + 65536},
+		{m256 - 1<<20, 1 << 20, m256 - 1<<20},
+		{m256 - 1<<20, 1<<20 + 1, m256 + 65536},
+		{m64 - 1, 256 << 30, m256 + 65536}, // the next mirror is in the way too
+	}
+	for _, test := range tests {
+		if got := skipMirrors(test.start, test.length); got != test.want {
+			t.Errorf("skipMirrors(%d, %d) = %d; want %d", test.start, test.length, got, test.want)
+		}
+	}
+}
+
+// checkSpace fails the test when chunks overlap, cover a superblock copy or are
+// out of shape.
+func checkSpace(t *testing.T, s *space) {
+	t.Helper()
+	logical := ondisk.Logical(ondisk.FirstUsable)
+	end := ondisk.Physical(ondisk.FirstUsable)
+	for i, c := range s.chunks {
+		if c.logical != logical || c.length == 0 || c.length%ondisk.StripeLen != 0 || c.used > c.length {
+			t.Errorf("chunk %d: %d bytes at %d, %d used; want whole stripes from %d", i, c.length, c.logical, c.used, logical)
+		}
+		logical += ondisk.Logical(c.length)
+		for _, p := range c.physical {
+			if p < end || skipMirrors(p, c.length) != p {
+				t.Errorf("chunk %d: %d bytes at physical %d; want from %d and beside the superblocks", i, c.length, p, end)
+			}
+			end = p + ondisk.Physical(c.length)
+		}
+	}
+	if end != s.device {
+		t.Errorf("device ends at %d; want %d", s.device, end)
+	}
+}
+
+// TestSpace allocates data and metadata in turn until there are chunks of
+// every kind, beyond the first superblock copy.
+func TestSpace(t *testing.T) {
+	for _, profile := range []Profile{DUP, Single} {
+		s := newSpace(smallChunks, profile)
+		next := map[ondisk.Logical]bool{}
+		for i := range 20000 {
+			l, p := s.allocData(uint64(1+i%32) * ondisk.SectorSize)
+			if next[l] || s.find(l).at(l, 0) != p {
+				t.Fatalf("data at %d given twice, or not at physical %d", l, p)
+			}
+			next[l] = true
+			if i%8 == 0 {
+				b := s.allocMeta()
+				if c := s.find(b); next[b] || c.flags&ondisk.GroupMetadata == 0 || len(c.physical) != profile.copies() {
+					t.Fatalf("block at %d given twice, or in chunk %+v", b, c)
+				}
+				next[b] = true
+			}
+			if i == 10000 {
+				if _, _, err := s.reserveData(100<<20 + 4096); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		size := s.freeze(1 << 20)
+		checkSpace(t, s)
+		if size != int64(s.device) {
+			t.Errorf("freeze = %d; want %d", size, s.device)
+		}
+		free := s.meta.length - s.meta.used
+		if s.spare != nil {
+			free += s.spare.length
+		}
+		if want := smallChunks.headroom + 1<<20; free < want {
+			t.Errorf("%d bytes free for tree blocks; want %d", free, want)
+		}
+	}
+}
+
+// TestReserveDataLimit asks for the longest chunk that the kernel takes, and a
+// sector more.
+func TestReserveDataLimit(t *testing.T) {
+	const most = 1<<48 - ondisk.StripeLen
+	for length, ok := range map[uint64]bool{most - 4096: true, most: true, most + 1: false} {
+		s := newSpace(defaultChunkSizes, Single)
+		if _, _, err := s.reserveData(length); (err == nil) != ok {
+			t.Errorf("reserveData(%d): %v; want success %v", length, err, ok)
+		}
+	}
+}
+
+// TestSystemChunkLimit fills the only system chunk.
+func TestSystemChunkLimit(t *testing.T) {
+	s := newSpace(smallChunks, DUP)
+	for i := range smallChunks.system / ondisk.NodeSize {
+		if _, err := s.allocSystem(); err != nil {
+			t.Fatalf("block %d: %v", i, err)
+		}
+	}
+	if _, err := s.allocSystem(); err == nil {
+		t.Errorf("a block beyond the system chunk was given")
+	}
+}
+
+// TestRewind takes back blocks that reached into the spare chunk.
+func TestRewind(t *testing.T) {
+	s := newSpace(smallChunks, DUP)
+	s.freeze(0)
+	before := s.mark()
+	var first []ondisk.Logical
+	for range 40 { // the first chunk has 16 blocks
+		first = append(first, s.allocMeta())
+	}
+	s.rewind(before)
+	for i := range 40 {
+		if got := s.allocMeta(); got != first[i] {
+			t.Fatalf("block %d at %d after rewind; want %d", i, got, first[i])
+		}
+	}
+}
