@@ -25,7 +25,7 @@ func (e *dirEntry) append(b []byte) []byte {
 // collectChildren lists a directory's entries by index, giving the inodes the
 // same numbers as volume.number.
 func (v *volumeWriter) collectChildren(dir node) ([]dirEntry, error) {
-	var list []dirEntry
+	list := v.children[:0]
 	for c := range dir.children() {
 		e := dirEntry{name: c.name(), index: firstDirIndex + uint64(len(list)), kind: ondisk.FileTypeOf(c.inode().Mode)}
 		if len(e.name) > ondisk.MaxNameLen {
@@ -35,6 +35,7 @@ func (v *volumeWriter) collectChildren(dir node) ([]dirEntry, error) {
 		e.at = v.location(c)
 		list = append(list, e)
 	}
+	v.children = list
 	return list, nil
 }
 
@@ -56,7 +57,8 @@ func (v *volumeWriter) location(c node) ondisk.Key {
 // writeChildren emits a directory's entries twice: by the hash of their names
 // for look-up, and by index for reading in order.
 func (v *volumeWriter) writeChildren(ino uint64, dir node, list []dirEntry) error {
-	byHash := slices.Clone(list)
+	byHash := append(v.byHash[:0], list...)
+	v.byHash = byHash
 	slices.SortStableFunc(byHash, func(a, b dirEntry) int { return cmp.Compare(a.hash, b.hash) })
 	for len(byHash) > 0 {
 		first, data := byHash[0], v.buf[:0]

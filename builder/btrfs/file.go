@@ -108,7 +108,8 @@ func (v *volumeWriter) takeBlock(f *fileExtents, b *block) error {
 	}
 	v.advance(int64(b.length))
 	if b.inline {
-		f.inline = inlineFile{data: append([]byte(nil), b.stored...), size: uint64(b.length), compressed: b.compressed}
+		v.inline = append(v.inline[:0], b.stored...)
+		f.inline = inlineFile{data: v.inline, size: uint64(b.length), compressed: b.compressed}
 		return nil
 	}
 	length := uint64(roundUp(b.length, ondisk.SectorSize))

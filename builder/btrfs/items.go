@@ -23,7 +23,12 @@ type volumeWriter struct {
 	vol     *volume
 	loaders []*loader // of the volume, then of each snapshot
 	next    uint64    // number of the next child; see volume.number
-	buf     []byte    // scratch for the item being encoded
+
+	// Scratch, valid for the inode at hand.
+	buf      []byte // the item being encoded
+	inline   []byte // the content of a small file
+	children []dirEntry
+	byHash   []dirEntry
 }
 
 func (v *volumeWriter) emit(ino uint64, t ondisk.Type, offset uint64, data []byte) error {

