@@ -11,8 +11,8 @@ packages=(
 	ca-certificates git make    # the build
 	mmdebstrap uidmap           # the reference userland, without root
 	attr acl libcap2-bin        # extended attributes, ACLs, file capabilities
-	zstd xz-utils tar           # compressed sources
-	mount util-linux            # losetup, setpriv
+	zstd xz-utils tar libarchive-tools # compressed sources, and bsdtar for its formats
+	mount util-linux e2fsprogs  # losetup, setpriv, lsattr
 	file man-db
 )
 backports=(btrfs-progs)

@@ -60,86 +60,20 @@ func (a *arrangement) nextID() uint64 {
 	return ondisk.FirstFree + uint64(len(a.volumes)+len(a.snapshots)-1)
 }
 
-func (a *arrangement) addSubvolumes(p *Params) error {
-	subs := slices.Clone(p.Subvolumes)
-	for i := range subs {
-		var err error
-		if subs[i].Path, err = cleanPath("subvolume", subs[i].Path); err != nil {
-			return err
-		}
-		if subs[i].Source = cleanSource(subs[i].Source); subs[i].Source != "." {
-			if subs[i].Source, err = cleanPath("source", subs[i].Source); err != nil {
-				return err
-			}
-		}
-	}
-	subs = append(subs, a.swapVolumes(p, subs)...)
-	slices.SortStableFunc(subs, func(x, y Subvolume) int { return strings.Compare(x.Path, y.Path) })
-	bySource := map[string]string{}
-	for _, s := range subs {
-		if a.byPath[s.Path] != nil {
-			return fault.New(fault.Usage, "give each subvolume a path of its own", "subvolume %s: named twice", s.Path)
-		}
-		v := &volume{id: a.nextID(), path: s.Path, readOnly: s.ReadOnly, noDataCow: s.NoDataCow}
-		if !s.Empty {
-			if other, taken := bySource[s.Source]; taken {
-				return fault.New(fault.Usage, "", "subvolume %s: %s goes to subvolume %s already", s.Path, s.Source, other)
-			}
-			bySource[s.Source] = s.Path
-			if err := a.setSource(v, s.Source); err != nil {
-				return err
-			}
-		}
-		a.addVolume(v)
-	}
-	if _, taken := bySource["."]; !taken {
-		a.volumes[0].root.real = a.tree.Root()
-	}
-	return nil
-}
-
-// swapVolumes returns the subvolumes that swapfiles imply.
-func (a *arrangement) swapVolumes(p *Params, subs []Subvolume) []Subvolume {
-	var more []Subvolume
-	for _, s := range p.Swapfiles {
-		dir, _, nested := strings.Cut(strings.Trim(s.Path, "/"), "/")
-		known := func(v Subvolume) bool { return v.Path == dir }
-		if nested && !slices.ContainsFunc(subs, known) && !slices.ContainsFunc(more, known) && a.tree.Lookup(dir) == nil {
-			more = append(more, Subvolume{Path: dir, Empty: true, NoDataCow: true})
-		}
-	}
-	return more
-}
-
-// setSource makes a directory of the tree the root of a volume. A directory
-// that does not exist makes an empty volume: it is a mount point to come.
-func (a *arrangement) setSource(v *volume, source string) error {
-	e := a.tree.Lookup(source)
-	if e == nil {
-		return nil
-	}
-	if !e.IsDir() {
-		return fault.New(fault.Input, "", "subvolume %s: %s in the source is not a directory", v.path, source)
-	}
-	v.root.real = e
-	return nil
-}
-
 // placeSubvolumes gives every subvolume its entry in the volume that holds it,
 // and leaves an empty directory where its content was taken from.
-func (a *arrangement) placeSubvolumes(p *Params) error {
+func (a *arrangement) placeSubvolumes(*Params) error {
 	for _, v := range a.volumes[1:] {
 		parent, rest := a.holder(v.path)
 		if err := a.putVolume(v, parent, rest); err != nil {
 			return err
 		}
 	}
-	for _, s := range p.Subvolumes {
-		source := cleanSource(s.Source)
-		if s.Empty || source == "." {
+	for _, v := range a.volumes {
+		if v.source == "" || v.source == "." {
 			continue
 		}
-		holder, rest := a.sourceHolder(p, source)
+		holder, rest := a.sourceHolder(v.source)
 		o, _, err := a.overlayAt(holder, rest)
 		if err != nil {
 			return err
@@ -168,24 +102,17 @@ func (a *arrangement) holder(p string) (*volume, string) {
 
 // sourceHolder returns the volume to which the directory around a path of the
 // source goes, and the path below that volume's root.
-func (a *arrangement) sourceHolder(p *Params, source string) (*volume, string) {
-	best, below := a.volumes[0], source
-	depth := -1
-	for _, s := range p.Subvolumes {
-		root := cleanSource(s.Source)
-		if s.Empty || root == source {
-			continue
-		}
-		rest, inside := source, root == "."
-		if !inside {
-			rest, inside = strings.CutPrefix(source, root+"/")
-		}
-		if n := len(root); inside && n > depth {
-			clean, _ := cleanPath("subvolume", s.Path)
-			best, below, depth = a.byPath[clean], rest, n
+func (a *arrangement) sourceHolder(source string) (*volume, string) {
+	bySource := map[string]*volume{}
+	for _, v := range a.volumes {
+		bySource[v.source] = v
+	}
+	for dir := path.Dir(source); dir != "."; dir = path.Dir(dir) {
+		if v := bySource[dir]; v != nil {
+			return v, source[len(dir)+1:]
 		}
 	}
-	return best, below
+	return bySource["."], source
 }
 
 // putVolume gives subvolume v its entry in parent. An entry of the source at
@@ -283,10 +210,6 @@ func (a *arrangement) setDefault(p *Params) error {
 	}
 	return nil
 }
-
-// cleanSource returns a path of the source tree relative to its root, "." for
-// the root.
-func cleanSource(p string) string { return path.Clean(strings.TrimLeft(p, "/")) }
 
 // cleanPath returns a path from the top level without slashes at its ends.
 func cleanPath(what, p string) (string, error) {

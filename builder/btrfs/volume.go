@@ -15,6 +15,7 @@ import (
 type volume struct {
 	id        uint64
 	path      string // from the top level
+	source    string // directory of the tree that it holds, "." for the root; "" for none
 	uuid      ids.UUID
 	readOnly  bool
 	noDataCow bool

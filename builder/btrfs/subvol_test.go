@@ -1,0 +1,97 @@
+package btrfs
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
+)
+
+// nestedTree has directories inside directories that go to subvolumes.
+func nestedTree(t *testing.T) *fstree.Tree {
+	t.Helper()
+	tree := fstree.New()
+	for _, p := range []string{"a/b/c", "a/x", "aa", "srv/data"} {
+		if _, err := tree.MkdirAll(p, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{"", "a", "a/b", "a/b/c", "a/x", "aa", "srv/data"} {
+		addInode(t, tree.Lookup(dir), "file", &fstree.Inode{Mode: fstree.TypeRegular | 0o600, Size: 5, Content: fstree.Bytes("hello")})
+	}
+	tree.Freeze()
+	return tree
+}
+
+// TestNestedSources gives each of several directories inside one another to a
+// subvolume of its own, in place and elsewhere.
+func TestNestedSources(t *testing.T) {
+	imgtest.NeedRoot(t)
+	tree := nestedTree(t)
+	image, result := writeImage(t, tree, Params{
+		Subvolumes: []Subvolume{
+			{Path: "/@/"}, {Path: "@a", Source: "/a/"}, {Path: "@b", Source: "a/b"}, {Path: "@b/c", Source: "a/b/c"},
+			{Path: "@/srv", Source: "srv"}, {Path: "@/srv/data", Source: "srv/data"}, {Path: "@missing", Source: "mnt/missing"},
+		},
+		Snapshots: []Snapshot{{Source: "@", Path: "@/before"}, {Source: "@b", Path: "snapshots/b"}},
+	})
+	checkAll(t, image)
+	var paths []string
+	for _, s := range result.Subvolumes {
+		paths = append(paths, s.Path)
+	}
+	if want := []string{"", "@", "@/srv", "@/srv/data", "@a", "@b", "@b/c", "@missing", "@/before", "snapshots/b"}; !slices.Equal(paths, want) {
+		t.Errorf("subvolumes %q; want %q", paths, want)
+	}
+	top := imgtest.Mount(t, image, "subvolid=5")
+	compare := func(source, at string, o imgtest.CompareOptions) {
+		imgtest.CompareMounted(t, tree, tree.Lookup(source), filepath.Join(top, at), o)
+	}
+	// In a snapshot a nested subvolume shows as an empty directory of no time.
+	extra := []string{"mnt", "before"}
+	compare("", "@", imgtest.CompareOptions{Elsewhere: []string{"a"}, Extra: extra})
+	compare("", "@/before", imgtest.CompareOptions{Elsewhere: []string{"a"}, Extra: append(extra, "srv")})
+	compare("a", "@a", imgtest.CompareOptions{Elsewhere: []string{"b"}})
+	compare("a/b", "@b", imgtest.CompareOptions{})
+	compare("a/b", "snapshots/b", imgtest.CompareOptions{Extra: []string{"c"}})
+	compare("srv/data", "@/srv/data", imgtest.CompareOptions{})
+	if got := len(entriesOf(t, filepath.Join(top, "@missing"))); got != 0 {
+		t.Errorf("@missing holds %d entries; want none", got)
+	}
+}
+
+func entriesOf(t *testing.T, dir string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// TestTreeIsUnchanged checks that writing changes nothing in the tree.
+func TestTreeIsUnchanged(t *testing.T) {
+	tree := nestedTree(t)
+	before := slices.Collect(func(yield func(string) bool) {
+		for e := range tree.All() {
+			if !yield(e.Path()) {
+				return
+			}
+		}
+	})
+	for range 2 {
+		writeImage(t, tree, Params{Subvolumes: []Subvolume{{Path: "@"}, {Path: "@a", Source: "a"}}, Swapfiles: []Swapfile{{"@/swap", MinSwapfile}}})
+	}
+	i := 0
+	for e := range tree.All() {
+		if e.Path() != before[i] {
+			t.Fatalf("entry %d is %s; want %s", i, e.Path(), before[i])
+		}
+		i++
+	}
+	if i != len(before) {
+		t.Errorf("%d entries; want %d", i, len(before))
+	}
+}
