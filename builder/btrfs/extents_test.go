@@ -58,6 +58,24 @@ func TestSharedWithinFile(t *testing.T) {
 	}
 }
 
+// TestSharedExtentDoesNotGrow writes a file that starts with the content of an
+// earlier one: what follows must not lengthen the earlier file's extent.
+func TestSharedExtentDoesNotGrow(t *testing.T) {
+	tree := fstree.New()
+	long := randomBytes(blockSize+ondisk.SectorSize, 1)
+	for _, name := range []string{"a1", "a2"} {
+		addFile(t, tree, name, long[:blockSize])
+	}
+	for _, name := range []string{"b1", "b2"} {
+		addFile(t, tree, name, long)
+	}
+	image, _ := writeImage(t, tree, Params{})
+	checkAll(t, image)
+	if extents := extentsOf(t, image, "b1"); len(extents) != 2 {
+		t.Errorf("b1: %d extents; want one shared and one of its own", len(extents))
+	}
+}
+
 // TestEmitKeyed gives references with equal hashes.
 func TestEmitKeyed(t *testing.T) {
 	refs := []hashedRef{{hash: 9}, {hash: 7}, {hash: 5}, {hash: 5}, {hash: 5}, {hash: 1}}

@@ -12,6 +12,7 @@ import (
 type fileExtents struct {
 	items  []extentItem
 	inline inlineFile // used when size is not 0
+	own    int        // index in extentTable from which extents were made for this file
 }
 
 // extentItem is a regular or preallocated EXTENT_DATA item to be.
@@ -72,7 +73,7 @@ func (s *sharedBlocks) put(sum [sha256.Size]byte, b sharedBlock) {
 
 // takeFile places the blocks of a file as they come out of the pipeline.
 func (v *volumeWriter) takeFile(n node) (fileExtents, error) {
-	var f fileExtents
+	f := fileExtents{own: len(v.extents.list)}
 	if !readsContent(n) {
 		return f, nil
 	}
@@ -153,19 +154,33 @@ func (v *volumeWriter) placeBlock(f *fileExtents, b *block, length uint64) (shar
 	if b.compressed {
 		return sharedBlock{extent: v.extents.add(dataExtent{logical: logical, length: size, ram: length})}, nil
 	}
-	if n := len(f.items); n > 0 {
-		last := f.items[n-1]
-		e := &v.extents.list[last.extent]
-		grows := last.extent == len(v.extents.list)-1 && e.ram == 0 && last.fileOffset+last.length == uint64(b.offset) &&
-			last.offset+last.length == e.length && e.logical+ondisk.Logical(e.length) == logical && e.length+size <= maxPlainExtent &&
-			v.space.find(e.logical) == v.space.find(logical)
-		if grows {
-			at := sharedBlock{extent: last.extent, offset: e.length}
-			e.length += size
-			return at, nil
-		}
+	if at, ok := v.grow(f, b, logical); ok {
+		return at, nil
 	}
 	return sharedBlock{extent: v.extents.add(dataExtent{logical: logical, length: size})}, nil
+}
+
+// grow lengthens the file's last extent by a plain block, if the block follows
+// it in the file and in the same chunk. An extent of another file is not
+// touched: its items are written already.
+func (v *volumeWriter) grow(f *fileExtents, b *block, logical ondisk.Logical) (sharedBlock, bool) {
+	if len(f.items) == 0 {
+		return sharedBlock{}, false
+	}
+	last := f.items[len(f.items)-1]
+	if last.extent < f.own || last.extent != len(v.extents.list)-1 {
+		return sharedBlock{}, false
+	}
+	e := &v.extents.list[last.extent]
+	size := uint64(len(b.stored))
+	inFile := last.fileOffset+last.length == uint64(b.offset) && last.offset+last.length == e.length
+	onDevice := e.logical+ondisk.Logical(e.length) == logical && v.space.find(e.logical) == v.space.find(logical)
+	if e.ram > 0 || !inFile || !onDevice || e.length+size > maxPlainExtent {
+		return sharedBlock{}, false
+	}
+	at := sharedBlock{extent: last.extent, offset: e.length}
+	e.length += size
+	return at, true
 }
 
 // add appends an item, or lengthens the last one when both are one run of a
