@@ -42,16 +42,9 @@ func TestProjectRoot(t *testing.T) {
 	}
 }
 
-// TestReferenceIsThere looks at the cached userland, if there is one: making
-// it takes a minute and a network, which is for those who use it.
+// TestReferenceIsThere looks at the userland, which is made if need be.
 func TestReferenceIsThere(t *testing.T) {
-	root, err := projectRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(root, ".cache", "reference", referenceKey())); err != nil {
-		t.Skip("needs the reference userland: go run ./builder/imgtest/cmd/reference")
-	}
+	NeedRoot(t)
 	u := Reference(t)
 	for _, p := range []string{u.Dir + "/usr/lib/systemd/systemd", u.Split + "/@/usr/lib/systemd/systemd", u.Split + "/@var/lib/dpkg/status", u.Split + "/@home", u.Split + "/@nix", u.Tar} {
 		if _, err := os.Stat(p); err != nil {
