@@ -34,6 +34,8 @@ func TestEveryCase(t *testing.T) {
 		{"blake2b", Params{Compression: Compression{7}, Checksum: ondisk.BLAKE2b, Metadata: Single}, defaultChunkSizes},
 		{"many chunks", Params{Compression: Compression{3}}, smallChunks},
 		{"many chunks plain", Params{BlockGroupTree: true, Metadata: Single}, smallChunks},
+		{"no copy-on-write", Params{Compression: Compression{3}, Default: "@",
+			Subvolumes: []Subvolume{{Path: "@", NoDataCow: true}}, Snapshots: []Snapshot{{"@", "@snap"}}}, defaultChunkSizes},
 		{"given size", Params{Compression: Compression{3}, Size: 1 << 30}, defaultChunkSizes},
 	}
 	tree := imgtest.EveryCase(t)

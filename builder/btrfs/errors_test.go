@@ -68,7 +68,7 @@ func TestRefusedParams(t *testing.T) {
 func TestTooSmall(t *testing.T) {
 	tree := imgtest.EveryCase(t)
 	_, auto := writeImage(t, tree, Params{Compression: Compression{3}})
-	for _, size := range []int64{4096, 10 << 20, auto.Size - 4096, auto.Size - 1} {
+	for _, size := range []int64{1, 4095, 4096, 10 << 20, auto.Size - 4096, auto.Size - 1} {
 		writeFails(t, tree, Params{Compression: Compression{3}, Size: size}, fault.Target, fmt.Sprintf("needs %d bytes", auto.Size))
 	}
 	for _, size := range []int64{auto.Size, auto.Size + 4095, auto.Size + 4096} {

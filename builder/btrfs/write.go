@@ -58,7 +58,9 @@ func writeSized(ctx context.Context, out io.WriterAt, tree *fstree.Tree, p Param
 	if p.Workers <= 0 {
 		p.Workers = runtime.GOMAXPROCS(0)
 	}
-	p.Size = p.Size / ondisk.SectorSize * ondisk.SectorSize
+	if p.Size > 0 { // a part of a sector is no sector, but 0 would mean any size
+		p.Size = max(p.Size/ondisk.SectorSize, 1) * ondisk.SectorSize
+	}
 	plan, err := arrange(tree, &p)
 	if err != nil {
 		return nil, err
