@@ -195,13 +195,38 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// sparse is a file with a few bytes of data at some places.
+type sparse struct {
+	size int64
+	at   []int64
+}
+
+func (s sparse) Open(*fstree.Entry) (fstree.File, error) { return s, nil }
+
+func (s sparse) ReadAt(p []byte, _ int64) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func (s sparse) Segments() ([]fstree.Segment, error) {
+	var list []fstree.Segment
+	for _, at := range s.at {
+		list = append(list, fstree.Segment{Offset: at, Length: 5})
+	}
+	return list, nil
+}
+
+func (s sparse) Close() error { return nil }
+
 // TestProgress checks that reports ascend and end at the total.
 func TestProgress(t *testing.T) {
 	tree := fstree.New()
 	addFile(t, tree, "a", randomBytes(300_000, 1))
 	addFile(t, tree, "b", randomBytes(300_000, 1))
 	addFile(t, tree, "c", []byte("inline"))
-	last, want := int64(0), int64(600_006)
+	addInode(t, tree.Root(), "d", &fstree.Inode{Mode: fstree.TypeRegular, Size: 10 << 30, Content: sparse{10 << 30, []int64{1 << 30, 5 << 30}}})
+	addInode(t, tree.Root(), "e", &fstree.Inode{Mode: fstree.TypeRegular, Size: 1 << 30, Content: sparse{1 << 30, nil}})
+	last, want := int64(0), int64(600_006)+11<<30
 	writeImage(t, tree, Params{Progress: func(done, total int64) {
 		if done <= last || total != want {
 			t.Errorf("progress %d of %d after %d; want more, of %d", done, total, last, want)

@@ -77,6 +77,7 @@ func (v *volumeWriter) takeFile(n node) (fileExtents, error) {
 	if !readsContent(n) {
 		return f, nil
 	}
+	start := v.done
 	for last := false; !last; {
 		b, err := v.pipe.next(v.ctx)
 		if err != nil {
@@ -90,6 +91,7 @@ func (v *volumeWriter) takeFile(n node) (fileExtents, error) {
 			v.pipe.abandon(b)
 			return f, err
 		}
+		v.reached(start + b.offset + int64(b.length))
 		last = b.last
 		if last && b.file != nil {
 			if err := b.file.Close(); err != nil {
@@ -98,6 +100,7 @@ func (v *volumeWriter) takeFile(n node) (fileExtents, error) {
 		}
 		v.pipe.free <- b
 	}
+	v.reached(start + n.real.Size)
 	return f, nil
 }
 
@@ -107,7 +110,7 @@ func (v *volumeWriter) takeBlock(f *fileExtents, b *block) error {
 	if b.length == 0 {
 		return nil
 	}
-	v.advance(int64(b.length))
+	v.result.DataBytes += int64(b.length)
 	if b.inline {
 		v.inline = append(v.inline[:0], b.stored...)
 		f.inline = inlineFile{data: v.inline, size: uint64(b.length), compressed: b.compressed}

@@ -28,8 +28,8 @@ type Params struct {
 	Swapfiles      []Swapfile          // each in a subvolume of its own or beside others
 	Default        string              // path of the default subvolume; "" is the top level
 
-	// Progress, when set, is called from one goroutine with the bytes of file
-	// content placed so far and in all.
+	// Progress, when set, is called from one goroutine with the bytes of files
+	// written so far and in all, holes counted.
 	Progress func(done, total int64)
 }
 

@@ -33,7 +33,7 @@ type writer struct {
 	pipe    *pipeline
 	trees   []treeRoot // that are written, for the root tree
 
-	done, total int64 // bytes of content, for Progress
+	done, total int64 // bytes of files, for Progress
 	result      Result
 }
 
@@ -103,12 +103,14 @@ func newWriter(ctx context.Context, out io.WriterAt, p Params, sizes chunkSizes,
 	return w
 }
 
-// advance reports progress.
-func (w *writer) advance(n int64) {
-	w.done += n
-	w.result.DataBytes += n
-	if w.params.Progress != nil {
-		w.params.Progress(w.done, w.total)
+// reached reports progress. Holes count as done when the file's next block is,
+// or its end.
+func (w *writer) reached(done int64) {
+	if done > w.done {
+		w.done = done
+		if w.params.Progress != nil {
+			w.params.Progress(w.done, w.total)
+		}
 	}
 }
 
