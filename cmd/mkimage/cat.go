@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"io"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -15,14 +19,17 @@ func newCat(u *ui) *cobra.Command {
 		Short: "print files of a file system that is not mounted",
 		Long: `cat writes the bytes of files to standard output. Every byte is checked against
 the checksums of the file system before it is printed; at the first that is
-wrong it stops.`,
+wrong it stops.
+
+With --json each file is an object instead, with its path, its size and, in
+base64, its content.`,
 		Example: `  mkimage cat fs.img:@/etc/os-release
   mkimage cat fs.img:@home/user/disk.tar | tar -t`,
-		Args:        cobra.MinimumNArgs(1),
+		Args:        takes(1, math.MaxInt),
 		Annotations: exits(fault.Input),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
-				if err := cat(cmd.Context(), u.out, arg); err != nil {
+				if err := cat(cmd.Context(), u, arg); err != nil {
 					return err
 				}
 			}
@@ -31,7 +38,7 @@ wrong it stops.`,
 	}
 }
 
-func cat(ctx context.Context, w io.Writer, arg string) error {
+func cat(ctx context.Context, u *ui, arg string) error {
 	img, v, p, err := openPath(arg)
 	if err != nil {
 		return err
@@ -49,10 +56,40 @@ func cat(ctx context.Context, w io.Writer, arg string) error {
 	if !info.Mode().IsRegular() {
 		return fault.New(fault.Input, "", "%s: %s: is a %s, not a file", p.fs, p.path, typeWord(info.Mode()))
 	}
-	if _, err := io.Copy(w, &untilDone{ctx, f}); err != nil {
+	if u.json {
+		err = catJSON(u.out, p.path, info.Size(), &untilDone{ctx, f})
+	} else {
+		_, err = io.Copy(u.out, &untilDone{ctx, f})
+	}
+	if err != nil {
 		return p.wrap(err)
 	}
 	return nil
+}
+
+// catJSON writes a file as an object, whose content is a stream because it may
+// be larger than memory. After an error the object is not ended.
+func catJSON(w io.Writer, path string, size int64, r io.Reader) error {
+	head, err := json.Marshal(struct {
+		Path      string `json:"path"`
+		PathBytes []byte `json:"path_bytes,omitempty"`
+		Size      int64  `json:"size"`
+	}{path, unlessUTF8(path), size})
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, `%s,"content":"`, head[:len(head)-1]); err != nil {
+		return err
+	}
+	out := base64.NewEncoder(base64.StdEncoding, w)
+	if _, err := io.Copy(out, r); err != nil {
+		return err
+	}
+	if err := out.Close(); err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, "\"}\n")
+	return err
 }
 
 // untilDone reads until its context ends.

@@ -29,7 +29,7 @@ shares no code with the writer beyond the structures of the format.`,
 		Example: `  mkimage check fs.img
   mkimage check --no-data /dev/sdb2
   mkimage check --json fs.img | jq -r '.problems[] | .where + ": " + .what'`,
-		Args:        cobra.ExactArgs(1),
+		Args:        takes(1, 1),
 		Annotations: exits(fault.Input, fault.Mismatch),
 		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), u, args[0]) },
 	}

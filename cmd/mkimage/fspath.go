@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -59,6 +61,9 @@ func openImage(name string) (*image, error) {
 	if err != nil {
 		return nil, fault.New(fault.Input, "", "%w", err)
 	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, errors.Join(fault.New(fault.Input, "", "%s: is a directory, expected a file or device that holds a file system", name), f.Close())
+	}
 	// Seeking finds the size of block devices too; Stat does not.
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -91,10 +96,15 @@ func openPath(arg string) (*image, *reader.Volume, fsPath, error) {
 }
 
 // wrap names the file system in an error of reading it. A path that is not
-// there is the user's to mend, not the file system's.
+// there, or leads nowhere, is the user's to mend; what the host's kernel says
+// of its own files, such as a full disk below stdout, is not.
 func (p fsPath) wrap(err error) error {
+	var host syscall.Errno
 	if errors.Is(err, fs.ErrNotExist) {
 		return fault.New(fault.Input, "mkimage ls "+p.fs+" lists its top level", "%s: %w", p.fs, err)
+	}
+	if fault.ClassOf(err) == fault.Internal && !errors.As(err, &host) && !errors.Is(err, context.Canceled) {
+		return fault.New(fault.Input, "", "%s: %w", p.fs, err)
 	}
 	return fmt.Errorf("%s: %w", p.fs, err)
 }

@@ -9,7 +9,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +31,7 @@ terminal are quoted. Owners are numbers, times are UTC.`,
 		Example: `  mkimage ls fs.img
   mkimage ls -l fs.img:@home/user
   mkimage ls --recursive --json fs.img:@/etc`,
-		Args:        cobra.ExactArgs(1),
+		Args:        takes(1, 1),
 		Annotations: exits(fault.Input),
 		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), u, args[0]) },
 	}
@@ -112,7 +112,7 @@ func (l *lister) entry(at, shown string, info fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	node.Path = shown
+	node.Path, node.PathBytes = shown, unlessUTF8(shown)
 	if l.u.json {
 		return l.u.encode(l.out, node)
 	}
@@ -121,18 +121,20 @@ func (l *lister) entry(at, shown string, info fs.FileInfo) error {
 
 // nodeInfo is what ls and stat know of a file.
 type nodeInfo struct {
-	Path      string    `json:"path"`
-	Type      string    `json:"type"`
-	Mode      string    `json:"mode"` // octal permission bits
-	Links     uint32    `json:"links"`
-	UID       uint32    `json:"uid"`
-	GID       uint32    `json:"gid"`
-	Size      int64     `json:"size"`
-	MTime     time.Time `json:"mtime"`
-	Target    string    `json:"target,omitempty"` // of a symlink
-	Device    string    `json:"device,omitempty"` // MAJOR:MINOR of a special file
-	Inode     uint64    `json:"inode"`
-	Subvolume uint64    `json:"subvolume"`
+	Path        string   `json:"path"`
+	PathBytes   []byte   `json:"path_bytes,omitempty"` // base64; of a path that is no UTF-8
+	Type        string   `json:"type"`
+	Mode        string   `json:"mode"` // octal permission bits
+	Links       uint32   `json:"links"`
+	UID         uint32   `json:"uid"`
+	GID         uint32   `json:"gid"`
+	Size        int64    `json:"size"`
+	MTime       jsonTime `json:"mtime"`
+	Target      string   `json:"target,omitempty"` // of a symlink
+	TargetBytes []byte   `json:"target_bytes,omitempty"`
+	Device      string   `json:"device,omitempty"` // MAJOR:MINOR of a special file
+	Inode       uint64   `json:"inode"`
+	Subvolume   uint64   `json:"subvolume"`
 
 	text string // the mode as ls has it
 }
@@ -140,7 +142,7 @@ type nodeInfo struct {
 // describe gathers what there is to say of the entry at a path.
 func describe(v *reader.Volume, at string, info fs.FileInfo) (nodeInfo, error) {
 	n := nodeInfo{
-		Path: at, Type: typeWord(info.Mode()), Size: info.Size(), MTime: info.ModTime().UTC(),
+		Path: at, PathBytes: unlessUTF8(at), Type: typeWord(info.Mode()), Size: info.Size(), MTime: jsonTime{info.ModTime().UTC()},
 	}
 	if st, ok := info.Sys().(*reader.Stat); ok {
 		i := &st.Inode
@@ -156,7 +158,7 @@ func describe(v *reader.Volume, at string, info fs.FileInfo) (nodeInfo, error) {
 		if err != nil {
 			return n, err
 		}
-		n.Target = target
+		n.Target, n.TargetBytes = target, unlessUTF8(target)
 	}
 	return n, nil
 }
@@ -203,6 +205,15 @@ func modeText(mode uint32) string {
 		}
 	}
 	return string(text)
+}
+
+// unlessUTF8 returns the bytes of a name for which JSON has no string, which
+// would else be replaced: different names would look the same.
+func unlessUTF8(name string) []byte {
+	if utf8.ValidString(name) {
+		return nil
+	}
+	return []byte(name)
 }
 
 func typeWord(m fs.FileMode) string {

@@ -15,7 +15,7 @@ func newMan() *cobra.Command {
 		Use:    "man DIR",
 		Short:  "write the manual pages into a directory",
 		Hidden: true, // for packagers
-		Args:   cobra.ExactArgs(1),
+		Args:   takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if info, err := os.Stat(args[0]); err != nil || !info.IsDir() {
 				return fault.New(fault.Target, "mkdir -p "+args[0], "%s: not a directory", args[0])

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path"
@@ -29,10 +30,10 @@ system, which must not be mounted, and it refuses a file that the kernel would
 not swap to. PATH starts at the top level.`,
 		Example: `  mkimage map-swapfile fs.img @swap/swapfile
   mkimage map-swapfile --json /dev/disk/by-label/nixos @swap/swapfile`,
-		Args:        cobra.ExactArgs(2),
+		Args:        takes(2, 2),
 		Annotations: exits(fault.Input),
 		RunE: func(_ *cobra.Command, args []string) error {
-			p := fsPath{fs: args[0], path: path.Clean("/" + args[1])[1:]}
+			p := fsPath{fs: args[0], path: cmp.Or(path.Clean("/" + args[1])[1:], ".")}
 			img, err := openImage(p.fs)
 			if err != nil {
 				return err

@@ -64,7 +64,7 @@ FS.partial.`,
 
   # what would be written, and how large it would be
   mkimage mkfs --from dir:rootfs --dry-run`,
-		Args:        cobra.NoArgs,
+		Args:        takes(0, 0),
 		Annotations: exits(fault.Input, fault.Target),
 		RunE:        func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), u) },
 	}
@@ -116,7 +116,7 @@ func (f *mkfsFlags) run(ctx context.Context, u *ui) error {
 	spoolDir := os.TempDir()
 	if !f.dryRun {
 		// Refused now, not after minutes of reading.
-		if err := checkOutput(f.output); err != nil {
+		if err := cmp.Or(checkOutput(f.output), src.checkNot(f.output)); err != nil {
 			return err
 		}
 		spoolDir = filepath.Dir(f.output)
@@ -130,6 +130,10 @@ func (f *mkfsFlags) run(ctx context.Context, u *ui) error {
 	}
 	closeSource = sync.OnceValue(closeSource)
 	defer closeSource()
+	if len(tree.Root().Children()) == 0 {
+		// An archive may begin with zeros by accident: then it is an empty one.
+		u.warn("%s: holds no files", f.from)
+	}
 	warnMissing(u, tree, p.Subvolumes)
 	if f.seed == "" {
 		p.Seed = deriveSeed(tree, &p)

@@ -22,7 +22,7 @@ type summary struct {
 	DeviceUUID    string             `json:"device_uuid"`
 	Label         string             `json:"label"`
 	Seed          string             `json:"seed"`
-	Timestamp     time.Time          `json:"timestamp"`
+	Timestamp     jsonTime           `json:"timestamp"`
 	Subvolumes    []summarySubvolume `json:"subvolumes"`
 	Swapfiles     []summarySwapfile  `json:"swapfiles"`
 	Entries       counts             `json:"entries"`
@@ -78,7 +78,7 @@ func newSummary(f *mkfsFlags, p *btrfs.Params, tree *fstree.Tree, r *btrfs.Resul
 	s := &summary{
 		MessageType: "summary", Path: f.output, DryRun: f.dryRun, Source: f.from,
 		Size: r.Size, FSID: r.FSID.String(), DeviceUUID: r.DeviceUUID.String(), Label: p.Label,
-		Seed: p.Seed.String(), Timestamp: r.Timestamp.UTC(), Entries: countEntries(tree),
+		Seed: p.Seed.String(), Timestamp: jsonTime{r.Timestamp.UTC()}, Entries: countEntries(tree),
 		DataBytes: r.DataBytes, StoredBytes: r.StoredBytes, SharedBytes: r.SharedBytes, MetadataBytes: r.MetadataBytes,
 		Subvolumes: []summarySubvolume{}, Swapfiles: []summarySwapfile{}, Seconds: math.Round(took.Seconds()*1000) / 1000,
 	}

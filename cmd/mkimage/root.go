@@ -39,6 +39,7 @@ mounted, its own and those of others.`,
 
 	root.AddCommand(newMkfs(u), newCheck(u), newLs(u), newCat(u), newStat(u), newMapSwapfile(u), newVersion(u), newMan())
 	root.SetHelpFunc(printHelp)
+	refuseUnknownHelp(root)
 	return root
 }
 
@@ -53,6 +54,41 @@ func subcommandOnly(cmd *cobra.Command, args []string) error {
 		hint = "did you mean: mkimage " + strings.Join(near, ", mkimage ")
 	}
 	return fault.New(fault.Usage, hint, "unknown command %q", args[0])
+}
+
+// takes demands so many arguments, named in the command's Use.
+func takes(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) > most:
+			return fault.New(fault.Usage, "", "%s: unexpected argument %q", cmd.Name(), args[most])
+		case len(args) < least:
+			_, form, _ := strings.Cut(cmd.Use, " ")
+			return fault.New(fault.Usage, "", "%s: got %d arguments, expected %s", cmd.Name(), len(args), form)
+		}
+		return nil
+	}
+}
+
+// refuseUnknownHelp makes "help NAME" fail where cobra's prints the help of
+// the program instead.
+func refuseUnknownHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	help, _, err := root.Find([]string{"help"})
+	if err != nil {
+		panic("mkimage: " + err.Error())
+	}
+	help.Run, help.Example = nil, "  mkimage help mkfs"
+	help.RunE = func(_ *cobra.Command, args []string) error {
+		cmd, rest, err := root.Find(args)
+		if err != nil {
+			return err
+		}
+		if err := subcommandOnly(cmd, rest); err != nil {
+			return err
+		}
+		return cmd.Help()
+	}
 }
 
 // exitsAnnotation holds the exit codes of a command, separated by spaces.

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
@@ -36,13 +38,19 @@ func run(ctx context.Context, args []string, std stdio) int {
 	root.SetArgs(args)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	err := protect(func() error { return root.ExecuteContext(ctx) })
+	cmd := root
+	err := protect(func() (err error) {
+		cmd, err = root.ExecuteContextC(ctx)
+		return err
+	})
 	u.endProgress()
 	if err == nil {
 		return 0
 	}
 	if !u.started { // refused by the parser: flags, arguments, unknown command
-		err = usageError(err)
+		err = usageError(cmd, err)
+		// The parser may have stopped before the flag.
+		u.json = u.json || asksJSON(args)
 	}
 	code := exitCode(err)
 	// After a signal it does not matter which part of the run noticed first.
@@ -72,10 +80,28 @@ func exitCode(err error) int {
 	return int(fault.ClassOf(err))
 }
 
-// usageError puts an error of the command-line parser in class Usage.
-func usageError(err error) error {
+// usageError puts an error of the command-line parser in class Usage, with the
+// form of the command that it was about.
+func usageError(cmd *cobra.Command, err error) error {
 	if fault.HintOf(err) != "" {
 		return err
 	}
-	return fault.New(fault.Usage, "mkimage --help lists the commands, mkimage COMMAND --help their flags", "%w", err)
+	hint := "mkimage --help lists the commands, mkimage COMMAND --help their flags"
+	if cmd != nil && cmd.HasParent() {
+		hint = "usage: " + cmd.UseLine() + "; " + cmd.CommandPath() + " --help lists the flags"
+	}
+	return fault.New(fault.Usage, hint, "%w", err)
+}
+
+// asksJSON reports whether a command line that was not accepted asks for JSON.
+func asksJSON(args []string) bool {
+	for _, arg := range args {
+		switch arg {
+		case "--":
+			return false
+		case "--json", "--json=true":
+			return true
+		}
+	}
+	return false
 }

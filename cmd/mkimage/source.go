@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"strconv"
 	"strings"
 
@@ -31,6 +32,18 @@ func parseSource(text string) (source, error) {
 		return source{}, fault.New(fault.Usage, sourceHint, "--from %q: names no path", text)
 	}
 	return source{scheme, path}, nil
+}
+
+// checkNot refuses an output that would take the place of the source.
+func (s source) checkNot(output string) error {
+	from, err := os.Stat(s.path)
+	if err != nil {
+		return nil // for scan to report, or standard input
+	}
+	if to, err := os.Stat(output); err == nil && os.SameFile(from, to) {
+		return fault.New(fault.Target, "name another output", "%s: is the source itself", output)
+	}
+	return nil
 }
 
 // scan lists the source. An archive that is compressed is unpacked into a file

@@ -25,7 +25,7 @@ and its subvolumes. Symbolic links at the end of the path are not followed.`,
 		Example: `  mkimage stat fs.img
   mkimage stat fs.img:@/bin/ping
   mkimage stat --json fs.img:@swap/swapfile`,
-		Args:        cobra.ExactArgs(1),
+		Args:        takes(1, 1),
 		Annotations: exits(fault.Input),
 		RunE: func(_ *cobra.Command, args []string) error {
 			img, v, p, err := openPath(args[0])
@@ -50,9 +50,9 @@ type nodeStat struct {
 	nodeInfo
 	Flags      uint64       `json:"flags"`
 	Generation uint64       `json:"generation"`
-	Created    time.Time    `json:"otime"`
-	Changed    time.Time    `json:"ctime"`
-	Accessed   time.Time    `json:"atime"`
+	Created    jsonTime     `json:"otime"`
+	Changed    jsonTime     `json:"ctime"`
+	Accessed   jsonTime     `json:"atime"`
 	Xattrs     []xattrInfo  `json:"xattrs"`
 	Extents    []extentInfo `json:"extents"`
 }
@@ -119,7 +119,7 @@ func extentOf(e reader.Extent) extentInfo {
 
 var compressionNames = [...]string{ondisk.CompressZlib: "zlib", ondisk.CompressLZO: "lzo", ondisk.CompressZstd: "zstd"}
 
-func unixTime(sec int64, nsec uint32) time.Time { return time.Unix(sec, int64(nsec)).UTC() }
+func unixTime(sec int64, nsec uint32) jsonTime { return jsonTime{time.Unix(sec, int64(nsec)).UTC()} }
 
 func (s *nodeStat) print(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
@@ -141,7 +141,7 @@ func (s *nodeStat) print(w io.Writer) {
 	row("inode", "%d in subvolume %d, generation %d, flags %#x", s.Inode, s.Subvolume, s.Generation, s.Flags)
 	for _, at := range []struct {
 		name string
-		time time.Time
+		time jsonTime
 	}{{"mtime", s.MTime}, {"ctime", s.Changed}, {"otime", s.Created}, {"atime", s.Accessed}} {
 		row(at.name, "%s", at.time.Format(time.RFC3339Nano))
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -105,6 +106,15 @@ func (u *ui) warn(format string, args ...any) {
 		return
 	}
 	fmt.Fprintf(u.err, "mkimage: warning: %s\n", text)
+}
+
+// jsonTime is a time in JSON: RFC 3339, but for years that do not have four
+// digits, which file systems know and package time refuses to write.
+type jsonTime struct{ time.Time }
+
+// MarshalJSON implements json.Marshaler.
+func (t jsonTime) MarshalJSON() ([]byte, error) {
+	return []byte(`"` + t.Format(time.RFC3339Nano) + `"`), nil
 }
 
 func (u *ui) encode(w io.Writer, v any) error {

@@ -23,7 +23,7 @@ func newVersion(u *ui) *cobra.Command {
 		Short:   "print the version",
 		Long:    "version prints which mkimage this is and what it was built from.",
 		Example: "  mkimage version\n  mkimage version --json",
-		Args:    cobra.NoArgs,
+		Args:    takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			v := readVersion()
 			return u.answer(v, func(w io.Writer) {
