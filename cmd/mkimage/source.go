@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -34,7 +35,9 @@ func parseSource(text string) (source, error) {
 	return source{scheme, path}, nil
 }
 
-// checkNot refuses an output that would take the place of the source.
+// checkNot refuses an output that would take the place of the source, or lie in
+// it: the run would change what it reads, and the next one would read the
+// output too.
 func (s source) checkNot(output string) error {
 	from, err := os.Stat(s.path)
 	if err != nil {
@@ -43,7 +46,24 @@ func (s source) checkNot(output string) error {
 	if to, err := os.Stat(output); err == nil && os.SameFile(from, to) {
 		return fault.New(fault.Target, "name another output", "%s: is the source itself", output)
 	}
-	return nil
+	if s.scheme != "dir" {
+		return nil
+	}
+	dir, err := filepath.Abs(filepath.Dir(output))
+	if err != nil {
+		return err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if above, err := os.Stat(dir); err == nil && os.SameFile(from, above) {
+			return fault.New(fault.Target, "name an output outside of it", "%s: lies in the source %s", output, s.path)
+		}
+		if dir == filepath.Dir(dir) {
+			return nil
+		}
+	}
 }
 
 // scan lists the source. An archive that is compressed is unpacked into a file
