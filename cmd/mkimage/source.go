@@ -49,20 +49,18 @@ func (s source) checkNot(output string) error {
 	if s.scheme != "dir" {
 		return nil
 	}
-	dir, err := filepath.Abs(filepath.Dir(output))
-	if err != nil {
-		return err
-	}
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return err
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		if above, err := os.Stat(dir); err == nil && os.SameFile(from, above) {
+	// Up by "..", as the kernel has it and not the spelling: the way may lead
+	// through symlinks. It ends at the root, or where the user may not look.
+	var below os.FileInfo
+	for dir := filepath.Dir(output); ; dir += "/.." {
+		here, err := os.Stat(dir)
+		switch {
+		case err != nil, below != nil && os.SameFile(below, here):
+			return nil
+		case os.SameFile(from, here):
 			return fault.New(fault.Target, "name an output outside of it", "%s: lies in the source %s", output, s.path)
 		}
-		if dir == filepath.Dir(dir) {
-			return nil
-		}
+		below = here
 	}
 }
 
