@@ -44,7 +44,8 @@ func TestRefusedParams(t *testing.T) {
 		{subs(Subvolume{Path: strings.Repeat("n", 256)}), fault.Usage, "is not a file name of 1 to 255 bytes"},
 		{subs(Subvolume{Path: "a", Source: "../x"}), fault.Usage, `source "../x"`},
 		{subs(Subvolume{Path: "a", Source: "file"}), fault.Input, "file in the source is not a directory"},
-		{subs(Subvolume{Path: "file/sub", Empty: true}), fault.Input, "file: not a directory in the source"},
+		{subs(Subvolume{Path: "file/sub", Empty: true}), fault.Input, "subvolume file/sub: file: not a directory in the source"},
+		{swap("file/swap", MinSwapfile), fault.Input, "swapfile file/swap: file: not a directory in the source"},
 		{subs(Subvolume{Path: "home", Empty: true}), fault.Usage, "the source has a directory home with files there"},
 		{swap("@swap/swapfile", MinSwapfile-4096), fault.Usage, "36864 bytes, expected a multiple of 4096 from 40960"},
 		{swap("@swap/swapfile", MinSwapfile+1), fault.Usage, "40961 bytes, expected a multiple of 4096"},
@@ -69,7 +70,7 @@ func TestTooSmall(t *testing.T) {
 	tree := imgtest.EveryCase(t)
 	_, auto := writeImage(t, tree, Params{Compression: Compression{3}})
 	for _, size := range []int64{1, 4095, 4096, 10 << 20, auto.Size - 4096, auto.Size - 1} {
-		writeFails(t, tree, Params{Compression: Compression{3}, Size: size}, fault.Target, fmt.Sprintf("needs %d bytes", auto.Size))
+		writeFails(t, tree, Params{Compression: Compression{3}, Size: size}, fault.Target, fmt.Sprintf("size %d: the file system needs %d bytes", size, auto.Size))
 	}
 	for _, size := range []int64{auto.Size, auto.Size + 4095, auto.Size + 4096} {
 		image, result := writeImage(t, tree, Params{Compression: Compression{3}, Size: size})

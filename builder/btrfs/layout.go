@@ -120,7 +120,7 @@ func (a *arrangement) sourceHolder(source string) (*volume, string) {
 func (a *arrangement) putVolume(v, parent *volume, p string) error {
 	o, real, err := a.overlayAt(parent, p)
 	if err != nil {
-		return err
+		return fault.New(fault.ClassOf(err), fault.HintOf(err), "subvolume %s: %w", v.path, err)
 	}
 	if real != nil && real != v.root.real && len(real.Children()) > 0 {
 		return fault.New(fault.Usage, "give the subvolume another path, or this directory as its source",
@@ -138,7 +138,7 @@ func (a *arrangement) overlayAt(v *volume, p string) (*overlay, *fstree.Entry, e
 	for _, name := range splitPath(p) {
 		if real != nil {
 			if real = real.Child(name); real != nil && !real.IsDir() {
-				return nil, nil, fault.New(fault.Input, "", "%s: not a directory in the source, but %s needs one there", real.Path(), p)
+				return nil, nil, fault.New(fault.Input, "", "%s: not a directory in the source", real.Path())
 			}
 		}
 		if o.volume != nil || o.swap != nil {

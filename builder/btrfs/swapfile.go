@@ -35,7 +35,7 @@ func (a *arrangement) addSwapfiles(p *Params) error {
 		}
 		o, _, err := a.overlayAt(holder, path.Dir(rest))
 		if err != nil {
-			return err
+			return fault.New(fault.ClassOf(err), fault.HintOf(err), "swapfile %s: %w", clean, err)
 		}
 		name := path.Base(rest)
 		if dir := a.sourceDir(holder, path.Dir(rest)); o.children[name] != nil || (dir != nil && dir.Child(name) != nil) {

@@ -122,7 +122,7 @@ func (w *writer) writeDevTree() error {
 const deviceID = 1
 
 // totalBytes is the size that the file system will have.
-func (w *writer) totalBytes() uint64 { return uint64(max(w.result.Size, w.params.Size)) }
+func (w *writer) totalBytes() uint64 { return uint64(max(w.result.Size, w.out.limit)) }
 
 func (w *writer) deviceItem() ondisk.DevItem {
 	var used uint64

@@ -58,9 +58,6 @@ func writeSized(ctx context.Context, out io.WriterAt, tree *fstree.Tree, p Param
 	if p.Workers <= 0 {
 		p.Workers = runtime.GOMAXPROCS(0)
 	}
-	if p.Size > 0 { // a part of a sector is no sector, but 0 would mean any size
-		p.Size = max(p.Size/ondisk.SectorSize, 1) * ondisk.SectorSize
-	}
 	plan, err := arrange(tree, &p)
 	if err != nil {
 		return nil, err
@@ -92,7 +89,10 @@ func newWriter(ctx context.Context, out io.WriterAt, p Params, sizes chunkSizes,
 	w.result = Result{Timestamp: p.Timestamp, FSID: p.Seed.UUID("btrfs"), DeviceUUID: w.device}
 	w.header = ondisk.Header{FSID: w.result.FSID, ChunkUUID: p.Seed.UUID("btrfs chunk tree"),
 		Flags: ondisk.FlagWritten | ondisk.BackrefRev, Generation: generation}
-	w.out = output{to: out, limit: p.Size}
+	if p.Size > 0 { // a part of a sector is no sector, but 0 would mean any size
+		w.out.limit = max(p.Size/ondisk.SectorSize, 1) * ondisk.SectorSize
+	}
+	w.out.to = out
 	w.data.out = &w.out
 	w.space = newSpace(sizes, p.Metadata)
 	w.meta = &metaStore{space: w.space, run: run{out: &w.out}, checksum: p.Checksum}
@@ -179,12 +179,10 @@ func (w *writer) finish() error {
 // checkSize refuses a size that is too small. By now everything is placed, so
 // the message can say what would do.
 func (w *writer) checkSize() error {
-	if need := w.result.Size; w.params.Size > 0 && w.params.Size < need {
+	if need := w.result.Size; w.out.limit > 0 && w.out.limit < need {
 		return fault.New(fault.Target, "", "size %d: the file system needs %d bytes", w.params.Size, need)
 	}
-	if w.params.Size > 0 {
-		w.result.Size = w.params.Size
-	}
+	w.result.Size = int64(w.totalBytes())
 	return nil
 }
 

@@ -43,6 +43,7 @@ func (m *tarMember) describe(p *paxRecords, b *tarBlock) error {
 	}
 	switch m.flag {
 	case flagSymlink:
+		m.inode.Mode = TypeSymlink | 0o777 // what unpacking makes of any mode
 		return m.setTarget()
 	case flagChar, flagBlock:
 		return m.setDevice(b)

@@ -147,7 +147,7 @@ func (s *tarScan) meta(b *tarBlock) ([]byte, error) {
 }
 
 // next reads all headers of the next member and moves over its data. It
-// returns nil at the end marker, behind which nothing is looked at.
+// returns nil at the end marker.
 func (s *tarScan) next() (*tarMember, error) {
 	s.start, s.last, s.name = s.off, s.name, ""
 	m, records := &tarMember{}, &paxRecords{}
@@ -186,6 +186,26 @@ func (s *tarScan) endMarker(extended bool) error {
 	}
 	if !b.isZero() {
 		return errors.New("a lone zero block, expected two at the end")
+	}
+	return s.afterEnd()
+}
+
+// afterEnd looks at what follows the end marker. Padding and garbage are passed
+// over, as every program does, but members there would be lost without a word:
+// archives that were joined end to end, or a hole in the middle of one.
+func (s *tarScan) afterEnd() error {
+	const window = 2048 * blockSize
+	buf := make([]byte, min(window, s.size-s.off))
+	for ; s.off+blockSize <= s.size; s.off += window {
+		n, err := s.r.ReadAt(buf[:min(int64(len(buf)), s.size-s.off)], s.off)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		for at := 0; at+blockSize <= n; at += blockSize {
+			if b := (*tarBlock)(buf[at:]); !b.isZero() && b.check() == nil {
+				return fmt.Errorf("the archive ends here, but at byte %d a further member follows: archives joined end to end are not read as one", s.off+int64(at))
+			}
+		}
 	}
 	return nil
 }

@@ -150,6 +150,27 @@ func TestScanTarTruncated(t *testing.T) {
 	}
 }
 
+// TestScanTarJoined gives archives joined end to end, the second near and far:
+// its members must not be lost in silence.
+func TestScanTarJoined(t *testing.T) {
+	one := pack(t, tarFileOf("one", "1"))
+	two := pack(t, tarFileOf("two", "2"))
+	for _, gap := range []int{0, blockSize, 2048*blockSize - 1024, 2048 * blockSize, 5000 * blockSize} {
+		joined := append(append(bytes.Clone(one), make([]byte, gap)...), two...)
+		_, err := scanBytes(joined)
+		wantInputError(t, err, fmt.Sprintf("at byte %d a further member follows", len(one)+gap))
+	}
+}
+
+// TestScanTarSymlinkMode gives a symlink of an odd mode.
+func TestScanTarSymlinkMode(t *testing.T) {
+	tree, err := scanBytes(pack(t, member{tar.Header{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "x", Mode: 0o644}, ""}))
+	must(t, err)
+	if got := tree.Lookup("l").Mode; got != TypeSymlink|0o777 {
+		t.Errorf("mode %o; want %o", got, TypeSymlink|0o777)
+	}
+}
+
 // seal puts a block's checksum right.
 func seal(b []byte) []byte {
 	copy(b[148:156], "        ")
@@ -207,7 +228,7 @@ func TestScanTarHeaders(t *testing.T) {
 		{"ustar prefix", blocks(change(change(header("f", '0', 0), 257, "ustar\x0000"), 345, "a/b")), "a/b/f"},
 		{"no prefix in GNU's format", blocks(change(change(header("f", '0', 0), 257, "ustar  \x00"), 345, "a/b")), "f 100644"},
 		{"GNU long name", blocks(header("@", 'L', 6), []byte("a/bcd\x00"), header("x", '0', 0)), "a/bcd 100644"},
-		{"GNU long link", blocks(header("@", 'K', 6), []byte("a/bcd\x00"), header("x", '2', 0)), "x 120644 0:0 0.000000000 -> a/bcd"},
+		{"GNU long link", blocks(header("@", 'K', 6), []byte("a/bcd\x00"), header("x", '2', 0)), "x 120777 0:0 0.000000000 -> a/bcd"},
 		{"volume label", blocks(header("label", 'V', 0), header("x", '0', 0)), "x 100644"},
 		{"only a volume label", blocks(header("label", 'V', 0)), ". 040755"},
 		{"signed checksum", signedChecksum(header("\xff\xfe", '0', 0)), "\xff\xfe 100644"},
