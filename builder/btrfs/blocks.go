@@ -19,7 +19,10 @@ type metaStore struct {
 }
 
 func (m *metaStore) alloc(owner uint64, level uint8) (ondisk.Logical, error) {
-	at := m.space.allocMeta()
+	at, err := m.space.allocMeta()
+	if err != nil {
+		return 0, err
+	}
 	m.list = append(m.list, treeBlock{at, owner, level})
 	return at, nil
 }
@@ -44,8 +47,11 @@ type systemStore struct{ metaStore }
 
 func (m *systemStore) alloc(owner uint64, level uint8) (ondisk.Logical, error) {
 	at, err := m.space.allocSystem()
+	if err != nil {
+		return 0, err
+	}
 	m.list = append(m.list, treeBlock{at, owner, level})
-	return at, err
+	return at, nil
 }
 
 // countStore only counts: it remembers the level of every block.

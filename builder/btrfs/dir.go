@@ -28,9 +28,6 @@ func (v *volumeWriter) collectChildren(dir node) ([]dirEntry, error) {
 	list := v.children[:0]
 	for c := range dir.children() {
 		e := dirEntry{name: c.name(), index: firstDirIndex + uint64(len(list)), kind: ondisk.FileTypeOf(c.inode().Mode)}
-		if len(e.name) > ondisk.MaxNameLen {
-			return nil, fault.New(fault.Input, "rename it", "%s: name of %d bytes, expected at most %d", c.path(), len(e.name), ondisk.MaxNameLen)
-		}
 		e.hash = ondisk.NameHash(e.name)
 		e.at = v.location(c)
 		list = append(list, e)

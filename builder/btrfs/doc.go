@@ -4,8 +4,8 @@
 // The file system is written in one pass. File content is read and compressed
 // on all cores, placed in the order of inode numbers, and never moved; the
 // trees are loaded from the bottom in the order of their keys, so that what is
-// kept in memory is one record for a file and one for a data extent, not the
-// content. The superblock goes last: until it is there, nothing recognises a
+// kept in memory is one record for a file, one for a data extent and one for a
+// block that may have an equal, not the content: some 2 MiB for each GiB. The superblock goes last: until it is there, nothing recognises a
 // file system.
 //
 // What is written: one device; data single, metadata and system DUP or single;

@@ -58,6 +58,13 @@ func TestRefusedParams(t *testing.T) {
 		{Params{Snapshots: []Snapshot{{"@no", "@snap"}}}, fault.Usage, `snapshot @snap: no subvolume "@no"`},
 		{Params{Subvolumes: []Subvolume{home}, Snapshots: []Snapshot{{"@home", "@home"}}}, fault.Usage, "snapshot @home: there is a subvolume at this path"},
 		{Params{Subvolumes: []Subvolume{home}, Snapshots: []Snapshot{{"@home", "@a"}, {"@home", "@a/b"}}}, fault.Usage, "lies inside read-only snapshot @a"},
+		{Params{Subvolumes: []Subvolume{home}, Snapshots: []Snapshot{{"@home", "/@a/b"}, {"@home", "@a"}}}, fault.Usage, "lies inside read-only snapshot @a"},
+		{Params{Subvolumes: []Subvolume{home, {Path: "@s/sub", Empty: true}}, Snapshots: []Snapshot{{"@home", "@s"}}}, fault.Usage, "@s: there is a directory, swapfile or subvolume at or below"},
+		{Params{Subvolumes: []Subvolume{home}, Swapfiles: []Swapfile{{"x/y/s", MinSwapfile}}, Snapshots: []Snapshot{{"@home", "x/y/s"}}}, fault.Usage, "x/y/s: there is a"},
+		{Params{Subvolumes: []Subvolume{home}, Swapfiles: []Swapfile{{"x/y/s", MinSwapfile}}, Snapshots: []Snapshot{{"@home", "x/y"}}}, fault.Usage, "x/y: there is a"},
+		{Params{Subvolumes: []Subvolume{home}, Snapshots: []Snapshot{{"@home", "home"}}}, fault.Usage, "home: there is a directory"},
+		{Params{Subvolumes: []Subvolume{{Path: "@s", Empty: true, ReadOnly: true}}, Swapfiles: []Swapfile{{"@s/f", MinSwapfile}}}, fault.Usage, "swapfile @s/f: subvolume @s is read-only"},
+		{swap("../a/b", MinSwapfile), fault.Usage, `swapfile "../a/b": element ".."`},
 		{Params{Default: "@no"}, fault.Usage, `default subvolume "@no": there is none`},
 	}
 	for _, test := range tests {

@@ -45,9 +45,6 @@ func (v *volumeWriter) emit(ino uint64, t ondisk.Type, offset uint64, data []byt
 func (v *volumeWriter) writeInode(index uint32) error {
 	n, ino := v.vol.order[index], inodeNumber(index)
 	in := n.inode()
-	if err := checkInode(n); err != nil {
-		return err
-	}
 	item := v.inodeItem(n)
 	var children []dirEntry
 	var extents fileExtents
@@ -97,19 +94,6 @@ func (v *volumeWriter) writeInode(index uint32) error {
 	return v.writeExtents(ino, extents)
 }
 
-func checkInode(n node) error {
-	in := n.inode()
-	switch l := len(in.Link); {
-	case in.IsSymlink() && (l == 0 || l >= ondisk.SectorSize):
-		return fault.New(fault.Input, "", "%s: symlink target of %d bytes, expected 1 to %d", n.path(), l, ondisk.SectorSize-1)
-	case ondisk.FileTypeOf(in.Mode) == ondisk.FileUnknown:
-		return fault.New(fault.Input, "", "%s: unknown file type in mode %#o", n.path(), in.Mode)
-	case in.Size < 0:
-		return fault.New(fault.Input, "", "%s: negative size %d", n.path(), in.Size)
-	}
-	return nil
-}
-
 func (v *volumeWriter) inodeItem(n node) ondisk.InodeItem {
 	in := n.inode()
 	mtime := ondisk.Timespec{Sec: in.Sec, Nsec: in.Nsec}
@@ -144,10 +128,12 @@ func (v *volumeWriter) inodeItem(n node) ondisk.InodeItem {
 func compressionFlags(xattrs []fstree.Xattr) uint64 {
 	for _, x := range xattrs {
 		if x.Name == compressionXattr {
-			if compresses(x.Value) {
+			switch {
+			case compresses(x.Value):
 				return ondisk.InodeCompress
+			case len(x.Value) > 0:
+				return ondisk.InodeNoCompress
 			}
-			return ondisk.InodeNoCompress
 		}
 	}
 	return 0
@@ -223,13 +209,6 @@ func (v *volumeWriter) writeXattrs(ino uint64, n node) error {
 		name := xattrs[0].Name
 		for ; len(xattrs) > 0 && ondisk.NameHash(xattrs[0].Name) == hash; xattrs = xattrs[1:] {
 			x := xattrs[0]
-			if len(x.Name) == 0 || len(x.Name) > ondisk.MaxNameLen {
-				return fault.New(fault.Input, "", "%s: xattr name of %d bytes, expected 1 to %d", n.path(), len(x.Name), ondisk.MaxNameLen)
-			}
-			if ondisk.DirItemSize+len(x.Name)+len(x.Value) > maxItem {
-				return fault.New(fault.Input, "", "%s: xattr %s of %d bytes, expected at most %d with its name",
-					n.path(), x.Name, len(x.Value), maxItem-ondisk.DirItemSize-len(x.Name))
-			}
 			item := ondisk.DirItem{Transid: generation, Type: ondisk.FileXattr, Name: x.Name, Data: x.Value}
 			data = item.Append(data)
 		}

@@ -54,10 +54,10 @@ func (w *writer) writeLastTrees() error {
 
 // settle allocates blocks for the last trees until the number of blocks that
 // they take, counted with these blocks listed, is the number allocated. It
-// ends since more blocks never need fewer, and the items are few and small
-// beside a block.
+// ends since a further block adds an item and takes none away: all of them are
+// in one chunk that is never full.
 func (w *writer) settle(trees []*lastTree) error {
-	before, fill := w.meta.list, w.space.mark()
+	before, used := w.meta.list, w.space.meta.used
 	for range maxRounds {
 		changed := false
 		for _, t := range trees {
@@ -76,7 +76,7 @@ func (w *writer) settle(trees []*lastTree) error {
 		if !changed {
 			return nil
 		}
-		w.space.rewind(fill)
+		w.space.meta.used = used
 		w.meta.list = slices.Clip(before)
 		for _, t := range trees {
 			for _, level := range t.levels {

@@ -32,13 +32,18 @@ func arrange(tree *fstree.Tree, p *Params) (*arrangement, error) {
 	a.made = fstree.Inode{Mode: fstree.TypeDir | 0o755}
 	a.made.SetMTime(p.Timestamp)
 	a.addVolume(&volume{id: ondisk.FSTree})
-	for _, step := range []func(*Params) error{a.addSubvolumes, a.addSwapfiles, a.placeSubvolumes, a.addSnapshots, a.setDefault} {
+	for _, step := range []func(*Params) error{a.addSubvolumes, a.hideSources, a.addSwapfiles, a.placeSubvolumes, a.addSnapshots, a.setDefault} {
 		if err := step(p); err != nil {
 			return nil, err
 		}
 	}
 	for _, v := range a.volumes {
 		v.number()
+	}
+	for _, v := range slices.Concat(a.volumes[1:], a.snapshots) {
+		if v.ref.Name == "" {
+			return nil, fmt.Errorf("btrfs: subvolume %s has no entry in %q", v.path, v.parent.path)
+		}
 	}
 	return a, nil
 }
@@ -60,15 +65,9 @@ func (a *arrangement) nextID() uint64 {
 	return ondisk.FirstFree + uint64(len(a.volumes)+len(a.snapshots)-1)
 }
 
-// placeSubvolumes gives every subvolume its entry in the volume that holds it,
-// and leaves an empty directory where its content was taken from.
-func (a *arrangement) placeSubvolumes(*Params) error {
-	for _, v := range a.volumes[1:] {
-		parent, rest := a.holder(v.path)
-		if err := a.putVolume(v, parent, rest); err != nil {
-			return err
-		}
-	}
+// hideSources leaves an empty directory where the content of a subvolume was
+// taken from.
+func (a *arrangement) hideSources(*Params) error {
 	for _, v := range a.volumes {
 		if v.source == "" || v.source == "." {
 			continue
@@ -76,9 +75,20 @@ func (a *arrangement) placeSubvolumes(*Params) error {
 		holder, rest := a.sourceHolder(v.source)
 		o, _, err := a.overlayAt(holder, rest)
 		if err != nil {
-			return err
+			return fault.New(fault.ClassOf(err), fault.HintOf(err), "subvolume %s: %w", v.path, err)
 		}
 		o.hides = true
+	}
+	return nil
+}
+
+// placeSubvolumes gives every subvolume its entry in the volume that holds it.
+func (a *arrangement) placeSubvolumes(*Params) error {
+	for _, v := range a.volumes[1:] {
+		parent, rest := a.holder(v.path)
+		if err := a.putVolume(v, parent, rest); err != nil {
+			return err
+		}
 	}
 	for _, v := range a.volumes {
 		v.root.over = a.overlays[v]
@@ -122,6 +132,9 @@ func (a *arrangement) putVolume(v, parent *volume, p string) error {
 	if err != nil {
 		return fault.New(fault.ClassOf(err), fault.HintOf(err), "subvolume %s: %w", v.path, err)
 	}
+	if o.volume != nil || o.swap != nil || len(o.children) > 0 || (o.hides && real != v.root.real) {
+		return fault.New(fault.Usage, "give it another path", "subvolume %s: there is a directory, swapfile or subvolume at or below this path", v.path)
+	}
 	if real != nil && real != v.root.real && len(real.Children()) > 0 {
 		return fault.New(fault.Usage, "give the subvolume another path, or this directory as its source",
 			"subvolume %s: the source has a directory %s with files there", v.path, real.Path())
@@ -136,6 +149,9 @@ func (a *arrangement) putVolume(v, parent *volume, p string) error {
 func (a *arrangement) overlayAt(v *volume, p string) (*overlay, *fstree.Entry, error) {
 	o, real := a.overlays[v], v.root.real
 	for _, name := range splitPath(p) {
+		if o.hides {
+			real = nil
+		}
 		if real != nil {
 			if real = real.Child(name); real != nil && !real.IsDir() {
 				return nil, nil, fault.New(fault.Input, "", "%s: not a directory in the source", real.Path())
@@ -170,12 +186,15 @@ func (a *arrangement) madeEntry(name string) *fstree.Entry {
 
 func (a *arrangement) addSnapshots(p *Params) error {
 	snaps := slices.Clone(p.Snapshots)
-	slices.SortStableFunc(snaps, func(x, y Snapshot) int { return strings.Compare(x.Path, y.Path) })
-	for _, s := range snaps {
-		clean, err := cleanPath("snapshot", s.Path)
-		if err != nil {
+	for i := range snaps {
+		var err error
+		if snaps[i].Path, err = cleanPath("snapshot", snaps[i].Path); err != nil {
 			return err
 		}
+	}
+	slices.SortStableFunc(snaps, func(x, y Snapshot) int { return strings.Compare(x.Path, y.Path) })
+	for _, s := range snaps {
+		clean := s.Path
 		origin := a.byPath[strings.Trim(s.Source, "/")]
 		switch {
 		case origin == nil || origin.origin != nil:
@@ -216,7 +235,7 @@ func cleanPath(what, p string) (string, error) {
 	clean := strings.Trim(p, "/")
 	for name := range strings.SplitSeq(clean, "/") {
 		if !fstree.ValidName(name) || len(name) > ondisk.MaxNameLen {
-			return "", fault.New(fault.Usage, "use a path such as @home", "%s", fmt.Sprintf("%s %q: element %q is not a file name of 1 to %d bytes", what, p, name, ondisk.MaxNameLen))
+			return "", fault.New(fault.Usage, "use a path such as @home", "%s %q: element %q is not a file name of 1 to %d bytes", what, p, name, ondisk.MaxNameLen)
 		}
 	}
 	return clean, nil

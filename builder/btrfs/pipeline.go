@@ -2,7 +2,6 @@ package btrfs
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
@@ -187,7 +186,7 @@ func wholeSectors(segments []fstree.Segment, size int64) []fstree.Segment {
 		}
 		out = append(out, fstree.Segment{Offset: start, Length: end - start})
 	}
-	return slices.Clip(out)
+	return out
 }
 
 // shareableSizes returns the sizes that more than one file has: only those can

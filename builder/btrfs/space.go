@@ -55,7 +55,7 @@ type space struct {
 	chunks  []*chunk
 	system  *chunk
 	meta    *chunk
-	spare   *chunk // the metadata chunk to use when meta is full, or nil
+	frozen  bool   // no more chunks are made
 	data    *chunk // open for more, or nil
 	limit   uint64 // up to which data may grow
 	logical ondisk.Logical
@@ -151,14 +151,14 @@ func (s *space) reserveData(length uint64) (ondisk.Logical, ondisk.Physical, err
 }
 
 // allocMeta returns the address of the next tree block outside the chunk tree.
-func (s *space) allocMeta() ondisk.Logical {
+func (s *space) allocMeta() (ondisk.Logical, error) {
 	if s.meta.used+ondisk.NodeSize > s.meta.length {
-		if s.meta = s.spare; s.meta == nil {
-			s.meta = s.newChunk(ondisk.GroupMetadata, s.nextMeta())
+		if s.frozen {
+			return 0, fmt.Errorf("btrfs: the last trees need more than the %d bytes that were set aside", s.meta.length)
 		}
-		s.spare = nil
+		s.meta = s.newChunk(ondisk.GroupMetadata, s.nextMeta())
 	}
-	return s.meta.take()
+	return s.meta.take(), nil
 }
 
 // nextMeta is the length of a further metadata chunk: a quarter of all so far,
@@ -196,39 +196,22 @@ func (s *space) allocSystem() (ondisk.Logical, error) {
 	return s.system.take(), nil
 }
 
-// freeze makes room for length more bytes of tree blocks and the headroom, and
-// ends the making of chunks. It returns the bytes the device needs.
+// freeze makes room in one chunk for length more bytes of tree blocks, and for
+// the headroom somewhere, and ends the making of chunks. It returns the bytes
+// the device needs. The chunk of the last blocks is never filled, so that
+// their number does not decide how many ranges of free space there are.
 func (s *space) freeze(length uint64) int64 {
 	s.closeData()
-	if need, free := length+s.sizes.headroom, s.meta.length-s.meta.used; need > free {
-		// The chunk in use is filled first, so the new one needs only the rest.
-		s.spare = s.newChunk(ondisk.GroupMetadata, max(roundUp(need-free, ondisk.StripeLen), s.sizes.minMeta))
+	length += ondisk.StripeLen
+	free := s.meta.length - s.meta.used
+	switch missing := s.sizes.headroom - min(free, s.sizes.headroom); {
+	case free < length:
+		s.meta = s.newChunk(ondisk.GroupMetadata, max(roundUp(length+missing, ondisk.StripeLen), s.sizes.minMeta))
+	case free < length+s.sizes.headroom:
+		s.newChunk(ondisk.GroupMetadata, max(roundUp(length+s.sizes.headroom-free, ondisk.StripeLen), s.sizes.minMeta))
 	}
+	s.frozen = true
 	return int64(s.device)
-}
-
-// fill says how far the metadata chunks are filled.
-type fill struct {
-	meta, spare         *chunk
-	metaUsed, spareUsed uint64
-}
-
-// mark returns the current fill of a frozen space.
-func (s *space) mark() fill {
-	f := fill{meta: s.meta, spare: s.spare, metaUsed: s.meta.used}
-	if s.spare != nil {
-		f.spareUsed = s.spare.used
-	}
-	return f
-}
-
-// rewind takes back what was handed out since mark.
-func (s *space) rewind(f fill) {
-	s.meta, s.spare = f.meta, f.spare
-	s.meta.used = f.metaUsed
-	if s.spare != nil {
-		s.spare.used = f.spareUsed
-	}
 }
 
 func roundUp[T ~uint64 | ~int64 | ~int](n, unit T) T { return (n + unit - 1) / unit * unit }

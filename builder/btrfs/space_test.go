@@ -67,7 +67,10 @@ func TestSpace(t *testing.T) {
 			}
 			next[l] = true
 			if i%8 == 0 {
-				b := s.allocMeta()
+				b, err := s.allocMeta()
+				if err != nil {
+					t.Fatal(err)
+				}
 				if c := s.find(b); next[b] || c.flags&ondisk.GroupMetadata == 0 || len(c.physical) != profile.copies() {
 					t.Fatalf("block at %d given twice, or in chunk %+v", b, c)
 				}
@@ -84,9 +87,11 @@ func TestSpace(t *testing.T) {
 		if size != int64(s.device) {
 			t.Errorf("freeze = %d; want %d", size, s.device)
 		}
-		free := s.meta.length - s.meta.used
-		if s.spare != nil {
-			free += s.spare.length
+		var free uint64
+		for _, c := range s.chunks {
+			if c.flags&ondisk.GroupMetadata != 0 {
+				free += c.length - c.used
+			}
 		}
 		if want := smallChunks.headroom + 1<<20; free < want {
 			t.Errorf("%d bytes free for tree blocks; want %d", free, want)
@@ -119,19 +124,34 @@ func TestSystemChunkLimit(t *testing.T) {
 	}
 }
 
-// TestRewind takes back blocks that reached into the spare chunk.
-func TestRewind(t *testing.T) {
-	s := newSpace(smallChunks, DUP)
-	s.freeze(0)
-	before := s.mark()
-	var first []ondisk.Logical
-	for range 40 { // the first chunk has 16 blocks
-		first = append(first, s.allocMeta())
-	}
-	s.rewind(before)
-	for i := range 40 {
-		if got := s.allocMeta(); got != first[i] {
-			t.Fatalf("block %d at %d after rewind; want %d", i, got, first[i])
+// TestFreeze asks for room around what the first chunk has: the last blocks
+// must fit in one chunk and leave room in it, and then no chunk is made.
+func TestFreeze(t *testing.T) {
+	first := smallChunks.firstMeta
+	for _, length := range []uint64{0, first - ondisk.StripeLen - ondisk.NodeSize, first - ondisk.StripeLen, first - ondisk.StripeLen + ondisk.NodeSize, 3 << 20} {
+		for _, headroom := range []uint64{0, first, 16 << 20} {
+			sizes := smallChunks
+			sizes.headroom = headroom
+			s := newSpace(sizes, DUP)
+			s.freeze(length)
+			chunks, meta := len(s.chunks), s.meta
+			for range length / ondisk.NodeSize {
+				if _, err := s.allocMeta(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if s.meta != meta || meta.used >= meta.length || len(s.chunks) != chunks {
+				t.Errorf("%d bytes, headroom %d: %d of %d bytes used, %d chunks of %d", length, headroom, meta.used, meta.length, len(s.chunks), chunks)
+			}
+			for meta.used < meta.length {
+				if _, err := s.allocMeta(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := s.allocMeta(); err == nil {
+				t.Errorf("a block was given in a frozen space that is full")
+			}
+			checkSpace(t, s)
 		}
 	}
 }

@@ -11,12 +11,17 @@ import (
 // addSubvolumes makes the volumes that Params ask for, in the order of their
 // paths, and divides the tree among them.
 func (a *arrangement) addSubvolumes(p *Params) error {
-	subs := append(slices.Clone(p.Subvolumes), a.swapVolumes(p)...)
+	subs := slices.Clone(p.Subvolumes)
 	for i := range subs {
 		if err := subs[i].clean(); err != nil {
 			return err
 		}
 	}
+	more, err := a.swapVolumes(p, subs)
+	if err != nil {
+		return err
+	}
+	subs = append(subs, more...)
 	slices.SortStableFunc(subs, func(x, y Subvolume) int { return strings.Compare(x.Path, y.Path) })
 	for _, s := range subs {
 		if a.byPath[s.Path] != nil {
@@ -28,11 +33,14 @@ func (a *arrangement) addSubvolumes(p *Params) error {
 		}
 		a.addVolume(v)
 	}
-	if !slices.ContainsFunc(a.volumes, func(v *volume) bool { return v.source == "." }) {
+	if !slices.ContainsFunc(subs, Subvolume.holdsRoot) {
 		a.volumes[0].source, a.volumes[0].root.real = ".", a.tree.Root()
 	}
 	return nil
 }
+
+// holdsRoot reports whether the root of the tree goes into a cleaned subvolume.
+func (s Subvolume) holdsRoot() bool { return !s.Empty && s.Source == "." }
 
 // clean brings both paths to their one form.
 func (s *Subvolume) clean() error {
@@ -46,17 +54,23 @@ func (s *Subvolume) clean() error {
 	return err
 }
 
-// swapVolumes returns the subvolumes that swapfiles imply.
-func (a *arrangement) swapVolumes(p *Params) []Subvolume {
+// swapVolumes returns the subvolumes that swapfiles imply: those of whose
+// directory the top level knows nothing.
+func (a *arrangement) swapVolumes(p *Params, subs []Subvolume) ([]Subvolume, error) {
+	inTop := !slices.ContainsFunc(subs, Subvolume.holdsRoot)
 	var more []Subvolume
 	for _, s := range p.Swapfiles {
-		dir, _, nested := strings.Cut(strings.Trim(s.Path, "/"), "/")
-		known := func(v Subvolume) bool { return strings.Trim(v.Path, "/") == dir }
-		if nested && !slices.ContainsFunc(p.Subvolumes, known) && !slices.ContainsFunc(more, known) && a.tree.Lookup(dir) == nil {
+		clean, err := cleanPath("swapfile", s.Path)
+		if err != nil {
+			return nil, err
+		}
+		dir, _, nested := strings.Cut(clean, "/")
+		known := func(v Subvolume) bool { return v.Path == dir }
+		if nested && !slices.ContainsFunc(subs, known) && !slices.ContainsFunc(more, known) && (!inTop || a.tree.Lookup(dir) == nil) {
 			more = append(more, Subvolume{Path: dir, Empty: true, NoDataCow: true})
 		}
 	}
-	return more
+	return more, nil
 }
 
 // setSource makes a directory of the tree the root of a volume. A directory

@@ -71,6 +71,24 @@ func entriesOf(t *testing.T, dir string) []string {
 	return names
 }
 
+// TestPlacesOfSubvolumes puts subvolumes and swapfiles where the source has
+// something that is hidden there, or has the name elsewhere.
+func TestPlacesOfSubvolumes(t *testing.T) {
+	tree := nestedTree(t)
+	image, result := writeImage(t, tree, Params{
+		Subvolumes: []Subvolume{{Path: "@"}, {Path: "@a", Source: "a"}, {Path: "@/a/file", Empty: true}},
+		Swapfiles:  []Swapfile{{"srv/swap", MinSwapfile}, {"@/a/x/swap", MinSwapfile}},
+	})
+	checkAll(t, image)
+	var paths []string
+	for _, s := range result.Subvolumes {
+		paths = append(paths, s.Path)
+	}
+	if want := []string{"", "@", "@/a/file", "@a", "srv"}; !slices.Equal(paths, want) {
+		t.Errorf("subvolumes %q; want %q", paths, want)
+	}
+}
+
 // TestTreeIsUnchanged checks that writing changes nothing in the tree.
 func TestTreeIsUnchanged(t *testing.T) {
 	tree := nestedTree(t)

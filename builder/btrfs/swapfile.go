@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -30,15 +31,18 @@ func (a *arrangement) addSwapfiles(p *Params) error {
 		if a.byPath[clean] != nil {
 			return fault.New(fault.Usage, "", "swapfile %s: there is a subvolume at this path", clean)
 		}
+		if holder.readOnly {
+			return fault.New(fault.Usage, "put it into a subvolume of its own, such as @swap", "swapfile %s: subvolume %s is read-only", clean, holder.path)
+		}
 		if err := a.refuseCompressed(holder, rest, clean); err != nil {
 			return err
 		}
-		o, _, err := a.overlayAt(holder, path.Dir(rest))
+		o, dir, err := a.overlayAt(holder, path.Dir(rest))
 		if err != nil {
 			return fault.New(fault.ClassOf(err), fault.HintOf(err), "swapfile %s: %w", clean, err)
 		}
 		name := path.Base(rest)
-		if dir := a.sourceDir(holder, path.Dir(rest)); o.children[name] != nil || (dir != nil && dir.Child(name) != nil) {
+		if o.children[name] != nil || (dir != nil && !o.hides && dir.Child(name) != nil) {
 			return fault.New(fault.Usage, "give the swapfile another path", "swapfile %s: there is an entry at this path", clean)
 		}
 		f := &swapfile{path: clean, size: uint64(s.Size), uuid: a.seed.UUID("swap " + clean), holder: holder}
@@ -48,18 +52,6 @@ func (a *arrangement) addSwapfiles(p *Params) error {
 		a.swapfiles = append(a.swapfiles, f)
 	}
 	return nil
-}
-
-// sourceDir returns the source's directory at a path of a volume, or nil.
-func (a *arrangement) sourceDir(v *volume, p string) *fstree.Entry {
-	e := v.root.real
-	for _, name := range splitPath(p) {
-		if e == nil {
-			return nil
-		}
-		e = e.Child(name)
-	}
-	return e
 }
 
 // compressionXattr steers the kernel's compression of a file, and of the files
@@ -90,6 +82,13 @@ func (a *arrangement) refuseCompressed(v *volume, rest, full string) error {
 func compresses(value []byte) bool {
 	s := string(value)
 	return s != "" && s != "no" && s != "none"
+}
+
+// validCompression reports whether the kernel knows a value of
+// btrfs.compression; of others it warns whenever the inode is read.
+func validCompression(value []byte) bool {
+	algorithm, _, _ := strings.Cut(string(value), ":")
+	return !compresses(value) || algorithm == "zstd" || algorithm == "zlib" || algorithm == "lzo"
 }
 
 // header returns the first page of the swap area, as mkswap(8) writes it.

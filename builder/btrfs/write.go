@@ -3,6 +3,7 @@ package btrfs
 import (
 	"context"
 	"io"
+	"math"
 	"runtime"
 	"time"
 
@@ -62,6 +63,11 @@ func writeSized(ctx context.Context, out io.WriterAt, tree *fstree.Tree, p Param
 	if err != nil {
 		return nil, err
 	}
+	for _, v := range plan.volumes {
+		if err := v.checkNodes(); err != nil {
+			return nil, err
+		}
+	}
 	w := newWriter(ctx, out, p, sizes, plan)
 	if err := w.writeVolumes(); err != nil {
 		return nil, err
@@ -120,7 +126,7 @@ func (w *writer) writeVolumes() error {
 	for _, v := range w.plan.volumes {
 		for _, n := range v.order {
 			if readsContent(n) {
-				w.total += n.real.Size
+				w.total += min(n.real.Size, math.MaxInt64-w.total)
 			}
 		}
 	}
@@ -168,6 +174,9 @@ func (w *writer) writeVolume(v *volume) error {
 func (w *writer) finish() error {
 	for _, step := range []func() error{w.writeUUIDTree, w.writeDataRelocTree, w.closeSpace, w.writeDevTree,
 		w.writeChunkTree, w.writeLastTrees, w.checkSize, w.writeSuper} {
+		if w.ctx.Err() != nil {
+			return context.Cause(w.ctx)
+		}
 		if err := step(); err != nil {
 			return err
 		}
