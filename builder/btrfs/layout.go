@@ -15,22 +15,22 @@ import (
 // arrangement is Params' subvolumes, snapshots and swapfiles as volumes with
 // their overlays.
 type arrangement struct {
-	tree      *fstree.Tree
-	seed      ids.Seed
-	made      fstree.Inode       // metadata of directories that nobody described
-	volumes   []*volume          // by id, the top level first; no snapshots
-	snapshots []*volume          // by id, after all volumes
-	byPath    map[string]*volume // by path from the top level
-	overlays  map[*volume]*overlay
-	swapfiles []*swapfile
-	fallback  *volume // the default subvolume
+	tree          *fstree.Tree
+	seed          ids.Seed
+	madeDir       fstree.Inode       // metadata of directories that nobody described
+	volumes       []*volume          // by id, the top level first; no snapshots
+	snapshots     []*volume          // by id, after all volumes
+	byPath        map[string]*volume // by path from the top level
+	overlays      map[*volume]*overlay
+	swapfiles     []*swapfile
+	defaultVolume *volume // the default subvolume
 }
 
 // arrange decides which volume holds what. The tree is not changed.
 func arrange(tree *fstree.Tree, p *Params) (*arrangement, error) {
 	a := &arrangement{tree: tree, seed: p.Seed, byPath: map[string]*volume{}, overlays: map[*volume]*overlay{}}
-	a.made = fstree.Inode{Mode: fstree.TypeDir | 0o755}
-	a.made.SetMTime(p.Timestamp)
+	a.madeDir = fstree.Inode{Mode: fstree.TypeDir | 0o755}
+	a.madeDir.SetMTime(p.Timestamp)
 	a.addVolume(&volume{id: ondisk.FSTree})
 	for _, step := range []func(*Params) error{a.addSubvolumes, a.hideSources, a.addSwapfiles, a.placeSubvolumes, a.addSnapshots, a.setDefault} {
 		if err := step(p); err != nil {
@@ -180,7 +180,7 @@ func (o *overlay) child(name string, entry *fstree.Entry) *overlay {
 }
 
 func (a *arrangement) madeEntry(name string) *fstree.Entry {
-	inode := a.made
+	inode := a.madeDir
 	return &fstree.Entry{Name: name, Inode: &inode}
 }
 
@@ -223,8 +223,8 @@ func (a *arrangement) addSnapshots(p *Params) error {
 }
 
 func (a *arrangement) setDefault(p *Params) error {
-	a.fallback = a.byPath[strings.Trim(p.Default, "/")]
-	if a.fallback == nil {
+	a.defaultVolume = a.byPath[strings.Trim(p.Default, "/")]
+	if a.defaultVolume == nil {
 		return fault.New(fault.Usage, "name a subvolume or snapshot that is written, by its path from the top level", "default subvolume %q: there is none", p.Default)
 	}
 	return nil

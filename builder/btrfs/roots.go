@@ -68,7 +68,7 @@ func (w *writer) defaultSubvolume() []item {
 	const name = "default"
 	dir := ondisk.InodeItem{Generation: generation, Nlink: 1, Nbytes: ondisk.NodeSize, Mode: fstree.TypeDir | 0o755,
 		Atime: w.created, Ctime: w.created, Mtime: w.created, Otime: w.created}
-	entry := ondisk.DirItem{Location: ondisk.Key{ObjectID: w.plan.fallback.id, Type: ondisk.TypeRootItem, Offset: ^uint64(0)},
+	entry := ondisk.DirItem{Location: ondisk.Key{ObjectID: w.plan.defaultVolume.id, Type: ondisk.TypeRootItem, Offset: ^uint64(0)},
 		Transid: generation, Type: ondisk.FileDir, Name: name}
 	return []item{
 		{ondisk.Key{ObjectID: ondisk.FSTree, Type: ondisk.TypeInodeRef, Offset: ondisk.RootTreeDir}, ondisk.InodeRef{Name: name}.Append(nil)},

@@ -17,9 +17,9 @@ type chunk struct {
 	physical []ondisk.Physical
 }
 
-// at returns the place of a logical address in the first copy.
-func (c *chunk) at(l ondisk.Logical, copy int) ondisk.Physical {
-	return c.physical[copy] + ondisk.Physical(l-c.logical)
+// at returns the place of a logical address in one of the copies.
+func (c *chunk) at(l ondisk.Logical, i int) ondisk.Physical {
+	return c.physical[i] + ondisk.Physical(l-c.logical)
 }
 
 // chunkSizes are the lengths that the allocator uses. They are parameters only

@@ -44,7 +44,7 @@ func (w *writer) superblock() *ondisk.Superblock {
 	if w.params.Compression.Level > 0 {
 		s.IncompatFlags |= ondisk.IncompatCompressZSTD
 	}
-	if w.plan.fallback.id != ondisk.FSTree {
+	if w.plan.defaultVolume.id != ondisk.FSTree {
 		s.IncompatFlags |= ondisk.IncompatDefaultSubvol
 	}
 	root, chunks := w.tree(ondisk.RootTree).root, w.tree(ondisk.ChunkTree).root

@@ -2,6 +2,7 @@ package btrfs
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math"
 	"runtime"
@@ -160,6 +161,9 @@ func (w *writer) writeVolume(v *volume) error {
 		if err := vw.writeInode(uint32(i)); err != nil {
 			return err
 		}
+	}
+	if want := inodeNumber(uint32(len(v.order))); vw.next != want {
+		return fmt.Errorf("btrfs: directories of %q name inodes up to %d, expected %d", v.path, vw.next, want)
 	}
 	w.result.Inodes += int64(len(v.order))
 	for i, r := range roots {
