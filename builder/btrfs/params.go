@@ -15,6 +15,7 @@ import (
 // DUP metadata, crc32c, no compression and the smallest size that fits.
 type Params struct {
 	Size           int64               // bytes, rounded down to a sector; 0 means as small as fits
+	Free           int64               // bytes left unallocated where Size is 0; the size is then a multiple of 1 MiB
 	Label          string              // up to 255 bytes
 	Seed           ids.Seed            // every UUID comes from it
 	Timestamp      time.Time           // of creation; the zero time means the newest mtime of the tree
@@ -71,6 +72,10 @@ type Swapfile struct {
 	Path string // from the top level, such as "@swap/swapfile"
 	Size int64  // bytes, a multiple of 4096, at least MinSwapfile
 }
+
+// maxFree keeps a file system of any content below the 8 EiB that file offsets
+// reach.
+const maxFree = 1 << 60
 
 // MinSwapfile is the smallest swap area that the kernel takes: ten pages.
 const MinSwapfile = 10 * ondisk.SectorSize
@@ -150,6 +155,8 @@ func (p *Params) validate() error {
 		return fault.New(fault.Usage, "", "label %q: holds a NUL byte", p.Label)
 	case p.Size < 0:
 		return fault.New(fault.Usage, "", "size %d: expected a positive number of bytes, or 0 for the smallest that fits", p.Size)
+	case p.Free < 0 || p.Free > maxFree:
+		return fault.New(fault.Usage, "", "free space of %d bytes: expected 0 to %d", p.Free, int64(maxFree))
 	case !p.Checksum.Valid():
 		return fault.New(fault.Usage, "", "%v", p.Checksum)
 	case p.Compression.Level < 0 || p.Compression.Level > MaxCompressionLevel:

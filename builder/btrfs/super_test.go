@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
 
@@ -90,5 +92,31 @@ func TestLabel(t *testing.T) {
 	image, _ := writeImage(t, imgtest.Wide(1), Params{Label: label})
 	if got := openImage(t, image).Super().Label; got != label {
 		t.Errorf("label %q; want %q", got, label)
+	}
+}
+
+// TestFree asks for free space beside the smallest size: the size grows by it
+// and ends at a whole MiB, and the kernel's checker agrees with the totals.
+func TestFree(t *testing.T) {
+	const mib = 1 << 20
+	tree := fstree.New()
+	addFile(t, tree, "file", randomBytes(3*mib, 1))
+	tree.Freeze()
+	_, least := writeImage(t, tree, Params{})
+	for _, free := range []int64{1, mib - 1, mib, mib + 1, 1 << 30} {
+		image, got := writeImage(t, tree, Params{Free: free})
+		want := (least.Size + free + mib - 1) / mib * mib
+		if got.Size != want {
+			t.Errorf("Free %d: size %d; want %d", free, got.Size, want)
+		}
+		checkAll(t, image)
+	}
+	image, got := writeImage(t, tree, Params{Free: mib, Size: 1 << 30})
+	if got.Size != 1<<30 {
+		t.Errorf("Free with a size: size %d; want the size that was asked for", got.Size)
+	}
+	checkAll(t, image)
+	for _, free := range []int64{-1, maxFree + 1} {
+		writeFails(t, tree, Params{Free: free}, fault.Usage, "free space")
 	}
 }

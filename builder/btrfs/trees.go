@@ -81,6 +81,12 @@ func (w *writer) writeDataRelocTree() error {
 // device are known.
 func (w *writer) closeSpace() error {
 	w.result.Size = w.space.freeze(w.boundOfLastTrees())
+	if free := w.params.Free; free > 0 && w.out.limit == 0 {
+		// Partitions are aligned to so much, and a file system that fills its
+		// partition leaves no doubt about who owns the rest.
+		const align = 1 << 20
+		w.result.Size = int64(roundUp(uint64(w.result.Size+free), align))
+	}
 	return nil
 }
 
