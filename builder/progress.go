@@ -11,10 +11,15 @@ type Stage string
 
 // The stages of a run, in order.
 const (
-	StageScan   Stage = "scan"   // the source is listed; nothing is read yet
-	StageWrite  Stage = "write"  // content is read, compressed and written
-	StageSync   Stage = "sync"   // the host's cache goes to its disk
-	StageVerify Stage = "verify" // what was written is read again
+	StageFetch     Stage = "fetch"     // the source is made, or found in the cache
+	StageScan      Stage = "scan"      // the source is listed; nothing is read yet
+	StageInitramfs Stage = "initramfs" // modules are resolved and the archive is made
+	StageWrite     Stage = "write"     // content is read, compressed and written
+	StageESP       Stage = "esp"       // boot loader, kernels and entries are written
+	StageDigest    Stage = "digest"    // what was written is hashed for the manifest
+	StageSync      Stage = "sync"      // the host's cache goes to its disk
+	StageVerify    Stage = "verify"    // what was written is read again
+	StageConvert   Stage = "convert"   // a raw image becomes one of another format
 )
 
 // Progress is told how far a run has come.
