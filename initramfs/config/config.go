@@ -5,12 +5,23 @@
 // command line, so that equal layouts have equal archives.
 package config
 
-// Path is where the file is in the archive, Modules the list of modules in
-// the order in which they are loaded, one absolute path a line.
-const (
-	Path    = "/etc/mkimage/init.json"
-	Modules = "/etc/mkimage/modules"
-)
+// Path is where the file is in the archive.
+const Path = "/etc/mkimage/init.json"
+
+// Modules is where the list of modules is in the archive, one module a line:
+//
+//	PATH[ DEPENDENCY...]
+//
+// PATH is absolute and ends in .ko; each DEPENDENCY is the name of a module
+// ("-" written as "_") that is on an earlier line and must be loaded before
+// this one, be it by modules.dep or by modules.softdep. What is built into the
+// kernel is not listed. Modules without a path between them are loaded at the
+// same time; otherwise earlier lines go first, so that loading the list from
+// top to bottom is right too. For example:
+//
+//	/lib/modules/6.12.0/kernel/lib/raid6/raid6_pq.ko
+//	/lib/modules/6.12.0/kernel/fs/btrfs/btrfs.ko raid6_pq xor libcrc32c
+const Modules = "/etc/mkimage/modules"
 
 // Version is the version of the file's form.
 const Version = 1
@@ -49,4 +60,14 @@ type Bind struct {
 	From string `json:"from"` // absolute in the new root, such as /persist/etc/nixos
 	To   string `json:"to"`   // absolute in the new root
 	File bool   `json:"file"` // a file, not a directory
+}
+
+// Needs returns the names of the modules without which c cannot be carried
+// out, wherever they are: built in, or on the list at Modules. A failure to
+// load one of them is a failure to boot.
+func (c Config) Needs() []string {
+	if c.Tmpfs != nil || len(c.Factory) > 0 {
+		return []string{"btrfs", "overlay"}
+	}
+	return []string{"btrfs"}
 }
