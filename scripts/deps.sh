@@ -14,6 +14,10 @@ packages=(
 	zstd xz-utils tar libarchive-tools # compressed sources, and bsdtar for its formats
 	mount util-linux e2fsprogs  # losetup, setpriv, lsattr
 	file man-db
+	qemu-system-x86 qemu-utils ovmf # boots of what was built
+	mtools dosfstools gdisk     # other people's readers of FAT32 and GPT
+	cpio kmod binutils          # of the initramfs, of modules, of a UKI
+	dracut-core initramfs-tools-core # lsinitrd, lsinitramfs, unmkinitramfs
 )
 backports=(btrfs-progs)
 command -v go >/dev/null || backports+=(golang-go) # fetches the toolchain that go.mod names
