@@ -93,7 +93,7 @@ func newest(tree *fstree.Tree) time.Time {
 func newWriter(ctx context.Context, out io.WriterAt, p Params, sizes chunkSizes, plan *arrangement) *writer {
 	w := &writer{ctx: ctx, params: p, sizes: sizes, plan: plan, device: p.Seed.UUID("btrfs device")}
 	w.created = ondisk.Timespec{Sec: p.Timestamp.Unix(), Nsec: uint32(p.Timestamp.Nanosecond())}
-	w.result = Result{Timestamp: p.Timestamp, FSID: p.Seed.UUID("btrfs"), DeviceUUID: w.device}
+	w.result = Result{Timestamp: p.Timestamp, FSID: p.Seed.UUID(ids.BtrfsFSID), DeviceUUID: w.device}
 	w.header = ondisk.Header{FSID: w.result.FSID, ChunkUUID: p.Seed.UUID("btrfs chunk tree"),
 		Flags: ondisk.FlagWritten | ondisk.BackrefRev, Generation: generation}
 	if p.Size > 0 { // a part of a sector is no sector, but 0 would mean any size
