@@ -26,6 +26,10 @@ var mayImport = map[string][]string{
 	"builder/btrfs":        {"builder/fault", "builder/ids", "builder/fstree", "builder/btrfs/ondisk", "builder/btrfs/internal/"},
 	"builder/btrfs/reader": {"builder/fault", "builder/ids", "builder/btrfs/ondisk"},
 	"builder/btrfs/check":  {"builder/fault", "builder/ids", "builder/btrfs/ondisk", "builder/btrfs/reader"},
+	"builder/loader":       {"builder/fault", "builder/ids", "builder/fstree", "builder/plan", "profiles", "layouts", "builder/strict", "builder/uki", "builder/loader/bls"},
+	"builder/loader/bls":   {},
+	"builder/uki":          {"builder/fault"},
+	"builder/uki/reader":   {"builder/fault"},
 }
 
 // onlyIn says which foreign packages stay in one part of the tree.
