@@ -27,7 +27,7 @@ type Plan struct {
 	Subvolumes []Subvolume      `json:"subvolumes"` // in the order in which they are made
 	Snapshots  []Snapshot       `json:"snapshots"`
 	Swapfile   *Swapfile        `json:"swapfile,omitempty"`
-	Mounts     []Mount          `json:"mounts"`  // parents first
+	Mounts     []Mount          `json:"mounts"`  // parents first, "/" before all
 	Cmdline    []string         `json:"cmdline"` // of the normal entry
 	Entries    []Entry          `json:"entries"` // of the boot menu, the default first
 }
@@ -49,7 +49,7 @@ type Partition struct {
 	Start    int64    `json:"start"`       // bytes
 	Size     int64    `json:"size"`        // bytes; 0 means the rest of the disk
 	FSType   string   `json:"file_system"` // "vfat" or "btrfs"
-	FSID     string   `json:"fsid"`        // as blkid prints it
+	FSID     string   `json:"fsid"`        // as blkid prints it: a UUID, or XXXX-XXXX of vfat
 }
 
 // Subvolume is a subvolume that the writer makes.
@@ -69,6 +69,7 @@ type Snapshot struct {
 // Swapfile is the swapfile of the image.
 type Swapfile struct {
 	Path string `json:"path"` // from the top level
+	File string `json:"file"` // in the running system
 	Size int64  `json:"size"` // bytes
 }
 
@@ -79,7 +80,8 @@ type Mount struct {
 	What    string   `json:"what"`             // "PARTUUID=…", "tmpfs", or the bound path
 	Options []string `json:"options"`          // as in fstab
 	Early   bool     `json:"early"`            // made by the initramfs
-	Subvol  string   `json:"subvol,omitempty"` // of a btrfs mount
+	Subvol  string   `json:"subvol,omitempty"` // of a btrfs mount; of a tmpfs at "/" what lies below it
+	File    bool     `json:"file,omitempty"`   // a bind mount of a file, not of a directory
 }
 
 // Entry is one entry of the boot menu.

@@ -1,0 +1,59 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+)
+
+// Words of the kernel command line that mkimage-init understands.
+const (
+	FactoryWord = "mkimage.factory" // boot the factory snapshots, below memory
+	ShellWord   = "mkimage.shell"   // end in a shell of the initramfs
+)
+
+// maxCmdline is the number of bytes of a kernel command line on x86 without the
+// NUL: COMMAND_LINE_SIZE of arch/x86/include/asm/setup.h is 2048, and the
+// kernel cuts the rest off without a word.
+const maxCmdline = 2047
+
+func makeCmdline(p *Plan) []string {
+	root := rootOf(&p.Layout)
+	flags := slices.Concat([]string{"subvol=" + root.Name}, subvolumeOptions(&p.Layout, root))
+	return slices.Concat([]string{
+		"root=" + partuuid(p, RoleRoot), "rootfstype=btrfs", "rootflags=" + strings.Join(flags, ","), "rw",
+	}, p.Profile.Kernel.Parameters)
+}
+
+// makeEntries returns the entries of the boot menu. systemd-boot sorts them by
+// their sort keys, ascending, so these are numbered.
+func makeEntries(p *Plan) []Entry {
+	name := p.Profile.Name
+	entry := func(suffix, title, key string, words ...string) Entry {
+		return Entry{
+			ID: "mkimage-" + name + suffix, Title: title, SortKey: "mkimage-" + key,
+			Cmdline: slices.Concat(p.Cmdline, words),
+		}
+	}
+	entries := []Entry{entry("", name, "1")}
+	if len(p.Layout.Factory.Subvolumes) > 0 {
+		entries = append(entries, entry("-factory", name+" (as built, changes are not kept)", "2-factory", FactoryWord))
+	}
+	if p.Profile.Boot.Rescue {
+		entries = append(entries, entry("-rescue", name+" (rescue shell)", "3-rescue", ShellWord))
+	}
+	return entries
+}
+
+// checkCmdlines refuses command lines that the kernel would cut off.
+func checkCmdlines(p *Plan) error {
+	for _, e := range p.Entries {
+		if n := len(strings.Join(e.Cmdline, " ")); n > maxCmdline {
+			return fault.New(fault.Config, fmt.Sprintf("leave out %d bytes of kernel.parameters", n-maxCmdline),
+				"entry %s: command line of %d bytes, expected at most %d", e.ID, n, maxCmdline)
+		}
+	}
+	return nil
+}

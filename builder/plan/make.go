@@ -1,0 +1,107 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/ids"
+	"github.com/6FaNcY9/mkimage/layouts"
+	"github.com/6FaNcY9/mkimage/profiles"
+)
+
+// Options is what is decided besides the profile and the layout. The zero
+// value gives a plan whose identities depend on these two alone.
+type Options struct {
+	Seed  *ids.Seed // of all identities; nil derives it from profile and layout
+	Epoch time.Time // of every time stamp that is made; the zero time means DefaultEpoch
+	Size  int64     // bytes of the disk; 0 means as small as fits
+}
+
+// DefaultEpoch is the time stamp of what is made when nobody names another. It
+// is a time that FAT can hold.
+var DefaultEpoch = time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// The years that a time stamp of FAT can hold: 1980 and 7 bits.
+const (
+	firstFATYear = 1980
+	lastFATYear  = 1980 + 1<<7 - 1
+)
+
+// seedDomain is hashed before profile and layout. It changes when their JSON
+// form does, so that two forms cannot give one seed for different inputs.
+const seedDomain = "mkimage plan seed 1\n"
+
+// Make decides everything about the image of a resolved profile on a resolved
+// layout. It reads nothing but its arguments and changes none of them.
+//
+// Errors are of class fault.Config when profile and layout contradict each
+// other, all contradictions at once, and of fault.Usage when an option does
+// not fit them.
+func Make(profile profiles.Profile, layout layouts.Layout, o Options) (*Plan, error) {
+	if err := contradictions(&profile, &layout); err != nil {
+		return nil, err
+	}
+	epoch, err := checkEpoch(o.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSize(&profile, &layout, o.Size); err != nil {
+		return nil, err
+	}
+	p := &Plan{Version: Version, Epoch: epoch}
+	if p.Profile, err = canonical(profile); err != nil {
+		return nil, err
+	}
+	if p.Layout, err = canonical(layout); err != nil {
+		return nil, err
+	}
+	if o.Seed != nil {
+		p.Seed = *o.Seed
+	} else if p.Seed, err = defaultSeed(p); err != nil {
+		return nil, err
+	}
+	p.Disk = makeDisk(p, o.Size)
+	p.Subvolumes, p.Snapshots = makeSubvolumes(&p.Layout)
+	p.Swapfile = makeSwapfile(p)
+	p.Mounts = makeMounts(p)
+	p.Cmdline = makeCmdline(p)
+	p.Entries = makeEntries(p)
+	return p, checkCmdlines(p)
+}
+
+// checkEpoch returns the epoch in UTC, without a fraction of a second.
+func checkEpoch(t time.Time) (time.Time, error) {
+	if t.IsZero() {
+		return DefaultEpoch, nil
+	}
+	t = t.UTC().Truncate(time.Second)
+	if t.Year() < firstFATYear || t.Year() > lastFATYear {
+		return t, fault.New(fault.Usage, "SOURCE_DATE_EPOCH is read as seconds since 1970",
+			"epoch %s: expected a year from %d to %d, which the file system of the ESP can hold", t.Format(time.RFC3339), firstFATYear, lastFATYear)
+	}
+	return t, nil
+}
+
+// defaultSeed is SHA-256 over the canonical JSON of profile and layout: equal
+// inputs give equal identities, and images of two profiles share none.
+func defaultSeed(p *Plan) (ids.Seed, error) {
+	data, err := marshal(struct {
+		Profile profiles.Profile `json:"profile"`
+		Layout  layouts.Layout   `json:"layout"`
+	}{p.Profile, p.Layout})
+	if err != nil {
+		return ids.Seed{}, err
+	}
+	return sha256.Sum256(append([]byte(seedDomain), data...)), nil
+}
+
+// Partition returns the partition of a role, or nil.
+func (p *Plan) Partition(role string) *Partition {
+	for i := range p.Disk.Partitions {
+		if p.Disk.Partitions[i].Role == role {
+			return &p.Disk.Partitions[i]
+		}
+	}
+	return nil
+}
