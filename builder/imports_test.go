@@ -26,6 +26,9 @@ var mayImport = map[string][]string{
 	"builder/btrfs":        {"builder/fault", "builder/ids", "builder/fstree", "builder/btrfs/ondisk", "builder/btrfs/internal/"},
 	"builder/btrfs/reader": {"builder/fault", "builder/ids", "builder/btrfs/ondisk"},
 	"builder/btrfs/check":  {"builder/fault", "builder/ids", "builder/btrfs/ondisk", "builder/btrfs/reader"},
+	"builder/strict":       {"builder/fault"},
+	"layouts":              {"builder/fault", "builder/strict"},
+	"profiles":             {"builder/fault", "builder/strict", "layouts"},
 	"builder/plan":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config"},
 	"builder/adjust":       {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan", "builder/fstree"},
 	"builder/loader":       {"builder/fault", "builder/ids", "builder/fstree", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/uki", "builder/loader/bls"},
@@ -38,6 +41,7 @@ var mayImport = map[string][]string{
 var onlyIn = map[string]string{
 	"github.com/spf13/":         "cmd/",
 	"github.com/vbauerster/":    "cmd/",
+	"github.com/pelletier/":     "builder/strict",
 	"github.com/rogpeppe/":      "", // tests
 	"github.com/google/go-cmp/": "", // tests
 }

@@ -1,0 +1,53 @@
+package strict
+
+// maxNearest is the length up to which a name is compared with others.
+const maxNearest = 64
+
+// Nearest returns the name of the list that was probably meant by got, or "":
+// the first of those with the least edit distance, when that is at most a
+// third of the letters.
+func Nearest(got string, names []string) string {
+	best, least := "", len(got)/3+1
+	if len(got) > maxNearest {
+		return ""
+	}
+	for _, name := range names {
+		if d := distance(got, name); d <= least && (best == "" || d < least) && len(name) <= maxNearest {
+			best, least = name, d
+		}
+	}
+	return best
+}
+
+// DidYouMean returns "; did you mean ...?" with the nearest name, or "".
+func DidYouMean(got string, names []string) string {
+	if near := Nearest(got, names); near != "" && near != got {
+		return "; did you mean " + near + "?"
+	}
+	return ""
+}
+
+// distance returns how many letters must be added, removed, replaced or
+// swapped with their neighbour to make b of a (optimal string alignment).
+func distance(a, b string) int {
+	s, t := []rune(a), []rune(b)
+	before, last, row := make([]int, len(t)+1), make([]int, len(t)+1), make([]int, len(t)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(s); i++ {
+		row[0] = i
+		for j := 1; j <= len(t); j++ {
+			replace := last[j-1]
+			if s[i-1] != t[j-1] {
+				replace++
+			}
+			row[j] = min(replace, last[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && s[i-1] == t[j-2] && s[i-2] == t[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(t)]
+}
