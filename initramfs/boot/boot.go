@@ -1,0 +1,248 @@
+package boot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
+)
+
+// machine is the state of one boot.
+type machine struct {
+	log     logger
+	loader  *loader
+	modules error // why there is no list of them
+	config  config.Config
+	cmdline string
+	cmd     Cmdline
+	cancel  context.CancelFunc // of finder
+	finder  *finder
+	root    Device
+	mounts  mounter
+}
+
+// step is one part of the boot. It can be run again after it failed.
+type step struct {
+	name string
+	run  func(*machine) error
+}
+
+// steps is the boot. Whatever must see the root file system before it is
+// mounted (resuming from hibernation, growing the partition) stands between
+// "root device" and "mounts"; what changes the system before its init runs
+// stands between "mounts" and "switch root".
+var steps = []step{
+	{"kernel file systems", (*machine).kernelFileSystems},
+	{"configuration", (*machine).configuration},
+	{"root device", (*machine).findRoot},
+	{"mounts", (*machine).mountAll},
+	{"switch root", (*machine).handOver},
+}
+
+// Run boots the machine as PID 1. It does not return: it ends as the system's
+// init, in a reboot, or in a message that stays on the screen.
+func Run() {
+	m := &machine{}
+	// Modules first: their self-tests take longer than all the rest, and need
+	// nothing that is mounted.
+	m.startModules()
+	for _, s := range steps {
+		for err := m.try(s); err != nil; err = m.try(s) {
+			m.rescue(s, err)
+		}
+	}
+}
+
+// try runs a step; a panic of our own is a failure of the step, since the end
+// of PID 1 would be a panic of the kernel's.
+func (m *machine) try(s step) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.Internal, "this is a fault of mkimage-init: please report it with these lines", "panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return s.run(m)
+}
+
+// startModules begins to load the list. A wrong list is reported once there is
+// a console.
+func (m *machine) startModules() {
+	text, err := os.ReadFile(config.Modules)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		m.modules = err
+	}
+	modules, err := ParseModules(string(text))
+	if err != nil {
+		m.modules = err
+	}
+	// One worker more than processors: drivers wait for their hardware.
+	m.loader = startLoader(urgent(modules, config.Config{}.Needs()), runtime.NumCPU()+1, loadModule)
+}
+
+// kernelMounts are what every program expects, with the options of systemd.
+var kernelMounts = []struct {
+	target, kind string
+	flags        uintptr
+	data         string
+}{
+	{"/dev", "devtmpfs", unix.MS_NOSUID, "mode=755"},
+	{"/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
+	{"/sys", "sysfs", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
+	{"/run", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=755"},
+}
+
+func (m *machine) kernelFileSystems() error {
+	unix.Umask(0o022)
+	for _, k := range kernelMounts {
+		if err := os.MkdirAll(k.target, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount(k.kind, k.target, k.kind, k.flags, k.data); err != nil && err != unix.EBUSY {
+			return fmt.Errorf("mount %s: %w", k.target, err)
+		}
+	}
+	// Without it the kernel drops lines of ours when there are many.
+	_ = os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("on"), 0)
+	if err := m.log.open(); err != nil {
+		return err
+	}
+	m.rebootOnCtrlAltDel()
+	return nil
+}
+
+// rebootOnCtrlAltDel makes the keys a signal to us: the kernel's own way to
+// reboot writes nothing out.
+func (m *machine) rebootOnCtrlAltDel() {
+	if unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF) != nil {
+		return
+	}
+	pressed := make(chan os.Signal, 1)
+	signal.Notify(pressed, syscall.SIGINT)
+	go func() {
+		<-pressed
+		reboot()
+	}()
+}
+
+func (m *machine) configuration() error {
+	text, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return err
+	}
+	m.cmdline = string(text)
+	var bad error
+	if m.cmd, bad = ParseCmdline(m.cmdline); bad != nil {
+		m.log.printf(levelWarning, "command line: %v", bad)
+	}
+	if m.config, err = readConfig(config.Path); err != nil {
+		return err
+	}
+	return m.modules
+}
+
+func readConfig(name string) (c config.Config, err error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return c, fault.New(fault.Input, "the initramfs was not made by mkimage, or is damaged", "configuration: %w", err)
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		return c, fmt.Errorf("%s: %w", name, err)
+	}
+	if c.Version != config.Version {
+		return c, fmt.Errorf("%s: version %d, expected %d", name, c.Version, config.Version)
+	}
+	return c, nil
+}
+
+func (m *machine) findRoot() error {
+	if m.cmd.Shell {
+		m.cmd.Shell = false
+		m.shellAsked()
+	}
+	root, err := ParseRoot(m.cmd.Root)
+	if err != nil {
+		return err
+	}
+	if m.finder == nil {
+		var ctx context.Context
+		ctx, m.cancel = context.WithCancel(context.Background())
+		if m.finder, err = newFinder(ctx, host{"/sys", "/dev"}); err != nil {
+			m.cancel()
+			return err
+		}
+	}
+	before := sinceStart()
+	if m.root, err = m.finder.wait(context.Background(), root, m.cmd.Timeout); err != nil {
+		m.loader.finish(false)
+		return err
+	}
+	m.log.printf(levelInfo, "root found %s waited %.2fs", root.describe(m.root), (sinceStart() - before).Seconds())
+	return nil
+}
+
+func (m *machine) mountAll() error {
+	for _, name := range m.config.Needs() {
+		if err := m.loader.wait(name); err != nil {
+			return fault.New(fault.Input, "the module must fit the kernel that runs: was one updated without the other?", "module %s: %w", name, err)
+		}
+	}
+	m.loader.finish(true)
+	loaded, left := m.loader.counts()
+	m.log.printf(levelInfo, "modules %d loaded, %d left to the system", loaded, left)
+	for _, f := range m.loader.failures() {
+		m.log.printf(levelWarning, "module %s", f)
+	}
+	plan, err := Plan(m.config, m.cmd, m.root.Path())
+	if err != nil {
+		return err
+	}
+	m.mounts.undo()
+	if err := m.mounts.do(plan); err != nil {
+		return withKernelReason(err)
+	}
+	m.log.printf(levelInfo, "mounted %d file systems%s", len(m.mounts.mounted), mode(m.config, m.cmd))
+	return nil
+}
+
+func mode(c config.Config, cmd Cmdline) string {
+	switch {
+	case cmd.Factory:
+		return ", factory: changes are lost at power-off"
+	case c.Tmpfs != nil:
+		return ", / is in memory"
+	}
+	return ""
+}
+
+func withKernelReason(err error) error {
+	lines := kernelLines(8, "BTRFS", "overlay")
+	for _, l := range lines {
+		err = fmt.Errorf("%w\n  kernel: %s", err, l)
+	}
+	return err
+}
+
+func (m *machine) handOver() error {
+	init, err := findInit(newRoot, m.cmd.Init)
+	if err != nil {
+		return err
+	}
+	m.cancel()
+	m.log.printf(levelInfo, "switching to %s on %s", init, m.root.Path())
+	signal.Reset()
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_ON)
+	// What the kernel has given us for init, it gets: arguments and
+	// environment.
+	return switchRoot(newRoot, init, append([]string{init}, os.Args[1:]...), os.Environ())
+}

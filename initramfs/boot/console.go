@@ -1,0 +1,128 @@
+package boot
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// shells are what the rescue shell may be; the first that is there is used.
+var shells = []string{"/bin/sh", "/bbin/gosh"}
+
+// consoles returns the device nodes of all consoles that the kernel prints on,
+// the preferred one last; /dev/console when the kernel does not tell.
+func consoles(active string) []string {
+	var nodes []string
+	for _, name := range strings.Fields(active) {
+		nodes = append(nodes, filepath.Join("/dev", name))
+	}
+	if len(nodes) == 0 {
+		return []string{"/dev/console"}
+	}
+	return nodes
+}
+
+func activeConsoles() []string {
+	active, _ := readLine("/sys/class/tty/console/active")
+	return consoles(active)
+}
+
+// say writes a text on every console: a person may sit at any of them.
+func say(text string) {
+	text = strings.ReplaceAll(text, "\n", "\r\n")
+	for _, node := range activeConsoles() {
+		f, err := os.OpenFile(node, os.O_WRONLY|unix.O_NOCTTY, 0)
+		if err != nil {
+			continue
+		}
+		f.WriteString(text)
+		f.Close()
+	}
+}
+
+func findShell() string {
+	for _, sh := range shells {
+		if st, err := os.Stat(sh); err == nil && st.Mode().Perm()&0o111 != 0 {
+			return sh
+		}
+	}
+	return ""
+}
+
+// runShell starts the shell on every console and returns when the first of
+// them has ended; the others are killed. Orphans are reaped meanwhile, as is
+// PID 1's duty. It reports whether a shell could be started at all.
+func runShell(shell string) bool {
+	running := map[int]bool{}
+	for _, node := range activeConsoles() {
+		if pid, err := startShell(shell, node); err == nil {
+			running[pid] = true
+		}
+	}
+	if len(running) == 0 {
+		return false
+	}
+	for {
+		pid, err := unix.Wait4(-1, nil, 0, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || running[pid] {
+			delete(running, pid)
+			break
+		}
+	}
+	for pid := range running {
+		// The shell leads a session and a process group of its own.
+		_ = unix.Kill(-pid, unix.SIGKILL)
+	}
+	return true
+}
+
+func startShell(shell, node string) (pid int, err error) {
+	f, err := os.OpenFile(node, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	term := "vt220"
+	if strings.HasPrefix(filepath.Base(node), "tty") && !strings.HasPrefix(filepath.Base(node), "ttyS") {
+		term = "linux"
+	}
+	p, err := os.StartProcess(shell, []string{filepath.Base(shell)}, &os.ProcAttr{
+		Dir:   "/",
+		Env:   []string{"PATH=/bbin:/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", "TERM=" + term},
+		Files: []*os.File{f, f, f},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: true},
+	})
+	if err != nil {
+		return 0, err
+	}
+	pid = p.Pid
+	return pid, p.Release()
+}
+
+// stayOrReboot ends a boot that cannot go on: it reboots after so many seconds,
+// at once when they are below 0, and waits for ever when they are 0.
+func stayOrReboot(seconds int) {
+	if seconds == 0 {
+		say("mkimage-init: no shell in this initramfs; waiting: Ctrl-Alt-Del reboots\n")
+		for {
+			_ = unix.Pause()
+		}
+	}
+	if seconds > 0 {
+		say("mkimage-init: rebooting as panic= says\n")
+		<-time.After(time.Duration(seconds) * time.Second)
+	}
+	reboot()
+}
+
+func reboot() {
+	unix.Sync()
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+}

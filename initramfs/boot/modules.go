@@ -1,0 +1,228 @@
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Module is one line of the list of modules; see config.Modules.
+type Module struct {
+	Name  string // of the file, without .ko and with "_" for "-"
+	Path  string
+	After []string // names of modules that are loaded before
+}
+
+// ParseModules reads the list of modules. A dependency must be on an earlier
+// line, so that there are no cycles.
+func ParseModules(text string) ([]Module, error) {
+	var modules []Module
+	seen := map[string]bool{}
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		m := Module{moduleName(fields[0]), fields[0], fields[1:]}
+		switch {
+		case !path.IsAbs(m.Path) || !strings.HasSuffix(m.Path, ".ko"):
+			return nil, fmt.Errorf("modules, line %d: %q is not the absolute path of a .ko file", number, m.Path)
+		case seen[m.Name]:
+			return nil, fmt.Errorf("modules, line %d: %s is listed twice", number, m.Name)
+		}
+		for _, dep := range m.After {
+			if !seen[dep] {
+				return nil, fmt.Errorf("modules, line %d: %s depends on %s, which is on no earlier line", number, m.Name, dep)
+			}
+		}
+		seen[m.Name] = true
+		modules = append(modules, m)
+	}
+	return modules, nil
+}
+
+func moduleName(file string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(path.Base(file), ".ko"), "-", "_")
+}
+
+// urgent moves the named modules and all that they depend on to the front,
+// keeping the order otherwise.
+func urgent(modules []Module, names []string) []Module {
+	need := map[string]bool{}
+	for _, name := range names {
+		need[name] = true
+	}
+	for _, m := range slices.Backward(modules) {
+		for _, dep := range m.After {
+			need[dep] = need[dep] || need[m.Name]
+		}
+	}
+	sorted := slices.Clone(modules)
+	slices.SortStableFunc(sorted, func(a, b Module) int {
+		switch {
+		case need[a.Name] == need[b.Name]:
+			return 0
+		case need[a.Name]:
+			return -1
+		}
+		return 1
+	})
+	return sorted
+}
+
+// loader loads modules, several at a time. Its fields are guarded by mu.
+type loader struct {
+	load func(path string) error
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	queue   []Module         // not started, in order
+	done    map[string]error // by name; nil means loaded
+	listed  map[string]bool
+	running int
+	stopped bool
+}
+
+// startLoader loads modules with so many workers. load must be safe for
+// concurrent use.
+func startLoader(modules []Module, workers int, load func(path string) error) *loader {
+	l := &loader{load: load, queue: slices.Clone(modules), done: map[string]error{}, listed: map[string]bool{}}
+	for _, m := range modules {
+		l.listed[m.Name] = true
+	}
+	l.changed = sync.NewCond(&l.mu)
+	for range workers {
+		go l.work()
+	}
+	return l
+}
+
+func (l *loader) work() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		m, ok := l.take()
+		if !ok {
+			return
+		}
+		l.running++
+		l.mu.Unlock()
+		err := l.load(m.Path)
+		l.mu.Lock()
+		l.running--
+		l.done[m.Name] = err
+		l.changed.Broadcast()
+	}
+}
+
+// take waits for a module whose dependencies are loaded. ok is false when
+// there is nothing left to do.
+func (l *loader) take() (m Module, ok bool) {
+	for {
+		if l.stopped || len(l.queue) == 0 {
+			return m, false
+		}
+		i := slices.IndexFunc(l.queue, l.ready)
+		if i >= 0 {
+			m = l.queue[i]
+			l.queue = slices.Delete(l.queue, i, i+1)
+			if dep := l.failedDependency(m); dep != "" {
+				l.done[m.Name] = fmt.Errorf("needs %s, which failed", dep)
+				l.changed.Broadcast()
+				continue
+			}
+			return m, true
+		}
+		l.changed.Wait()
+	}
+}
+
+func (l *loader) ready(m Module) bool {
+	return !slices.ContainsFunc(m.After, func(dep string) bool { _, done := l.done[dep]; return !done })
+}
+
+func (l *loader) failedDependency(m Module) string {
+	for _, dep := range m.After {
+		if l.done[dep] != nil {
+			return dep
+		}
+	}
+	return ""
+}
+
+// wait returns when the named module is loaded or cannot be. A name that is
+// not on the list is taken to be built in.
+func (l *loader) wait(name string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.listed[name] {
+		if err, done := l.done[name]; done {
+			return err
+		}
+		if l.stopped && slices.ContainsFunc(l.queue, func(m Module) bool { return m.Name == name }) {
+			return errors.New("not loaded")
+		}
+		l.changed.Wait()
+	}
+	return nil
+}
+
+// finish waits until everything is loaded. With stop, what has not been
+// started is left out: the system's udev loads what its devices need.
+func (l *loader) finish(stop bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = l.stopped || stop
+	l.changed.Broadcast()
+	for l.running > 0 || len(l.queue) > 0 && !l.stopped {
+		l.changed.Wait()
+	}
+}
+
+// counts returns how many modules were loaded and how many were left out.
+func (l *loader) counts() (loaded, left int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, err := range l.done {
+		if err == nil {
+			loaded++
+		}
+	}
+	return loaded, len(l.queue)
+}
+
+// failures returns a line for each module that failed, sorted.
+func (l *loader) failures() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var lines []string
+	for name, err := range l.done {
+		if err != nil {
+			lines = append(lines, name+": "+err.Error())
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// loadModule hands a module's file to the kernel. One that is loaded already
+// is fine.
+func loadModule(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return nil
+}
