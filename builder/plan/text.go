@@ -71,6 +71,10 @@ func (t *printer) wrap(head string, words []string) {
 	t.WriteString("\n")
 }
 
+// leastColumn is the room below which the last column of a table goes into
+// lines of its own.
+const leastColumn = 28
+
 // table prints rows in columns as wide as their widest cell. The last column
 // is broken into lines at its spaces.
 func (t *printer) table(rows [][]string) {
@@ -89,10 +93,14 @@ func (t *printer) table(rows [][]string) {
 		for i, cell := range row[:last] {
 			head += cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2)
 		}
-		if row[last] == "" {
-			head = strings.TrimRight(head, " ")
+		words := strings.Fields(row[last])
+		if len(words) == 0 || t.look.Width-utf8.RuneCountInString(head) < leastColumn && len(words) > 1 {
+			t.WriteString(strings.TrimRight(head, " ") + "\n")
+			head = strings.Repeat(" ", 6)
 		}
-		t.wrap(head, strings.Fields(row[last]))
+		if len(words) > 0 {
+			t.wrap(head, words)
+		}
 	}
 }
 
