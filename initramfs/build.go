@@ -1,0 +1,145 @@
+package initramfs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/embedded"
+)
+
+// Params says what an archive is made of.
+type Params struct {
+	Root   *fstree.Tree // the system's files, frozen; only read
+	Kernel string       // version, as uname -r prints it
+	// Modules are names of kernel modules, in the order in which they are to
+	// be loaded; what they depend on comes by itself. What the Config needs is
+	// added.
+	Modules []string
+	// Firmware are paths below /usr/lib/firmware besides those that the
+	// modules name: patterns as in path.Match, without a suffix .xz or .zst.
+	Firmware  []string
+	Microcode bool // early CPU microcode, as far as Root has it
+	Shell     bool // the rescue shell
+	Config    config.Config
+	// Programs go in instead of the embedded ones if Init is set.
+	Programs embedded.Programs
+}
+
+// Archive is a finished initramfs.
+type Archive struct {
+	Data      []byte   // a multiple of 4 bytes long
+	Modules   []string // paths in the archive, absolute, in the order of loading
+	Firmware  []string // paths in the archive, absolute, sorted
+	Microcode []string // names of the early microcode files, sorted
+	Segments  []Segment
+}
+
+// Segment is one part of an archive.
+type Segment struct {
+	Name   string // "microcode", "main" or "shell"
+	Length int64  // bytes, with the zeros behind it
+}
+
+// directories are there for mounting over and for programs that expect them.
+var directories = []string{"dev", "etc", "newroot", "proc", "root", "run", "sys", "tmp", "var"}
+
+// Build makes an archive. Its bytes depend on p alone.
+func Build(ctx context.Context, p Params) (*Archive, error) {
+	programs := p.Programs
+	if programs.Init == nil {
+		var err error
+		if programs, err = embedded.Load(); err != nil {
+			return nil, err
+		}
+	}
+	a := &Archive{}
+	c := newContents()
+	for _, d := range directories {
+		c.addDir(d)
+	}
+	c.addFile("init", 0o755, programs.Init)
+	if err := c.addConfig(p.Config); err != nil {
+		return nil, err
+	}
+	modules, err := a.addModules(ctx, c, p)
+	if err != nil {
+		return nil, fmt.Errorf("initramfs: %w", err)
+	}
+	if err := a.addFirmware(c, p, modules); err != nil {
+		return nil, fmt.Errorf("initramfs: %w", err)
+	}
+	if err := a.addMicrocode(p); err != nil {
+		return nil, fmt.Errorf("initramfs: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	main, err := c.compressed()
+	if err != nil {
+		return nil, fmt.Errorf("initramfs: %w", err)
+	}
+	a.append("main", main)
+	if p.Shell {
+		a.append("shell", programs.Busybox)
+	}
+	return a, nil
+}
+
+// append adds a segment. The kernel looks for an uncompressed one, such as a
+// boot loader may add behind ours, at multiples of 4.
+func (a *Archive) append(name string, data []byte) {
+	before := len(a.Data)
+	a.Data = append(a.Data, data...)
+	a.Data = append(a.Data, make([]byte, -len(a.Data)&3)...)
+	a.Segments = append(a.Segments, Segment{name, int64(len(a.Data) - before)})
+}
+
+// addConfig adds the file that tells mkimage-init what to do.
+func (c *contents) addConfig(conf config.Config) error {
+	if conf.Version == 0 {
+		conf.Version = config.Version
+	}
+	data, err := json.MarshalIndent(conf, "", "\t")
+	if err != nil {
+		return err
+	}
+	c.addFile(config.Path[1:], 0o644, append(data, '\n'))
+	return nil
+}
+
+// addModules adds the modules and the list of them, and returns their names
+// and their decompressed content in the order of loading.
+func (a *Archive) addModules(ctx context.Context, c *contents, p Params) ([]loaded, error) {
+	x, err := openIndex(p.Root, p.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	order, err := x.closure(slices.Concat(p.Modules, p.Config.Needs()))
+	if err != nil {
+		return nil, err
+	}
+	modules, err := x.load(ctx, order)
+	if err != nil {
+		return nil, err
+	}
+	var list strings.Builder
+	for _, m := range modules {
+		at := "lib/modules/" + p.Kernel + "/" + m.plainPath()
+		c.addFile(at, 0o644, m.data)
+		a.Modules = append(a.Modules, "/"+at)
+		list.WriteString(strings.Join(append([]string{"/" + at}, m.after...), " ") + "\n")
+	}
+	c.addFile(config.Modules[1:], 0o644, []byte(list.String()))
+	return modules, nil
+}
+
+// input is an error about what the source holds or lacks.
+func input(hint, format string, args ...any) error {
+	return fault.New(fault.Input, hint, format, args...)
+}
