@@ -35,12 +35,17 @@ var mayImport = map[string][]string{
 	"builder/loader/bls":   {},
 	"builder/uki":          {"builder/fault"},
 	"builder/uki/reader":   {"builder/fault"},
+	"initramfs":            {"builder/fault", "builder/fstree", "builder/strict", "initramfs/config", "initramfs/embedded"},
+	"initramfs/busybox":    {},
+	"initramfs/config":     {},
+	"initramfs/embedded":   {"builder/fault"},
 }
 
 // onlyIn says which foreign packages stay in one part of the tree.
 var onlyIn = map[string]string{
 	"github.com/spf13/":         "cmd/",
 	"github.com/vbauerster/":    "cmd/",
+	"github.com/u-root/":        "initramfs/busybox",
 	"github.com/pelletier/":     "builder/strict",
 	"github.com/rogpeppe/":      "", // tests
 	"github.com/google/go-cmp/": "", // tests
