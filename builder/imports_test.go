@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"builder/btrfs/check":  {"builder/fault", "builder/ids", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/strict":       {"builder/fault"},
 	"layouts":              {"builder/fault", "builder/strict"},
-	"profiles":             {"builder/fault", "builder/strict", "layouts"},
+	"profiles":             {"builder/fault", "builder/strict"},
 	"builder/plan":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config"},
 	"builder/adjust":       {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan", "builder/fstree"},
 	"builder/loader":       {"builder/fault", "builder/ids", "builder/fstree", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/uki", "builder/loader/bls"},

@@ -85,6 +85,9 @@ func checkSubvolumes(l *Layout, f *strict.Findings) {
 		key := strict.Join("subvolumes", s.Name)
 		if s.Mount == "/" {
 			roots++
+			if s.NoDataCow {
+				f.Add(strict.Join(key, "nodatacow"), "expected false: the files of / would have no checksums")
+			}
 		}
 		switch dir := path.Dir(s.Name); {
 		case !isSubvolumePath(s.Name):

@@ -128,6 +128,8 @@ func checkFactory(l *Layout, f *strict.Findings) {
 			continue
 		case v.Mount == "":
 			f.Add(key, "%q is not mounted, so that a boot would not use its snapshot", name)
+		case v.NoDataCow:
+			f.Add(key, "%q is nodatacow, and its files would be copied on write once a snapshot shares them", name)
 		case path.Dir(name) != ".":
 			f.Add(key, "%q lies in another subvolume; snapshots are taken of those at the top level", name)
 		}

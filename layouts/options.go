@@ -10,8 +10,7 @@ import (
 
 // btrfsOptions are the mount options of btrfs, of the whole file system
 // whichever subvolume they are given for: the first mount decides. From
-// btrfs(5) of btrfs-progs 6.14. subvol and subvolid are not among them: the
-// layout says what is mounted where.
+// btrfs(5) of btrfs-progs 6.14.
 var btrfsOptions = []string{
 	"acl", "noacl", "autodefrag", "noautodefrag", "barrier", "nobarrier", "clear_cache", "commit",
 	"compress", "compress-force", "datacow", "nodatacow", "datasum", "nodatasum", "degraded", "device",
@@ -21,11 +20,15 @@ var btrfsOptions = []string{
 	"user_subvol_rm_allowed",
 }
 
+// decided are the options that follow from what the layout says elsewhere, and
+// from how the system is booted.
+var decided = []string{"subvol", "subvolid", "ro", "rw"}
+
 // mountOptions are the options that each mount has for itself, see mount(8)
 // and, for those that fstab alone knows, systemd.mount(5).
 var mountOptions = []string{
 	"atime", "noatime", "relatime", "strictatime", "diratime", "nodiratime", "lazytime", "nolazytime",
-	"dev", "nodev", "exec", "noexec", "suid", "nosuid", "ro", "rw", "symfollow", "nosymfollow",
+	"dev", "nodev", "exec", "noexec", "suid", "nosuid", "symfollow", "nosymfollow",
 	"auto", "noauto", "nofail",
 }
 
@@ -33,7 +36,7 @@ var mountOptions = []string{
 var exclusive = [][]string{
 	{"atime", "noatime", "relatime", "strictatime"},
 	{"diratime", "nodiratime"}, {"lazytime", "nolazytime"},
-	{"dev", "nodev"}, {"exec", "noexec"}, {"suid", "nosuid"}, {"ro", "rw"}, {"auto", "noauto"},
+	{"dev", "nodev"}, {"exec", "noexec"}, {"suid", "nosuid"}, {"auto", "noauto"},
 	{"symfollow", "nosymfollow"},
 	{"acl", "noacl"}, {"autodefrag", "noautodefrag"}, {"barrier", "nobarrier"},
 	{"compress", "compress-force", "nodatacow"}, {"compress", "compress-force", "nodatasum"},
@@ -52,8 +55,8 @@ func checkRootOptions(options []string, f *strict.Findings) {
 	known := append(slices.Clone(btrfsOptions), mountOptions...)
 	checkOptions(options, "root.options", known, f)
 	for i, o := range options {
-		if o == "ro" || o == "noauto" {
-			f.Add(strict.Index("root.options", i), "%s would hold for / too", o)
+		if o == "noauto" {
+			f.Add(strict.Index("root.options", i), "noauto would hold for / too")
 		}
 	}
 }
@@ -72,8 +75,8 @@ func checkOptions(options []string, key string, known []string, f *strict.Findin
 	for i, o := range options {
 		name, at := optionName(o), strict.Index(key, i)
 		switch {
-		case name == "subvol" || name == "subvolid":
-			f.Add(at, "which subvolume is mounted where is said by mount of subvolumes")
+		case slices.Contains(decided, name):
+			f.Add(at, "%s is decided by the plan: leave it out", name)
 			continue
 		case slices.Contains(known, name):
 		case slices.Contains(btrfsOptions, name):
