@@ -45,3 +45,6 @@ func (s *Set) Resolve(name string, sets []strict.Setting) (Layout, strict.Origin
 	l.Name = strict.PlainName(name)
 	return l, origins, nil
 }
+
+// Has reports whether a name can be resolved.
+func (s *Set) Has(name string) bool { return s.library.Has(name) }

@@ -1,6 +1,7 @@
 package layouts
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -32,6 +33,12 @@ func (s *Size) UnmarshalText(text []byte) error {
 	}
 	*s = Size(n << shift)
 	return nil
+}
+
+// UnmarshalJSON reads the number of bytes that JSON has: text with a unit is
+// for people, in TOML.
+func (s *Size) UnmarshalJSON(data []byte) error {
+	return json.Unmarshal(data, (*int64)(s))
 }
 
 // String writes a size with the largest unit that leaves a whole number.

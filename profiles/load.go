@@ -3,6 +3,8 @@ package profiles
 import (
 	"embed"
 	"io/fs"
+	"path/filepath"
+	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/strict"
 )
@@ -36,6 +38,9 @@ func (s *Set) Names() []string { return s.library.Names() }
 // in it, valid, and where each of its values was set. The error, of class
 // fault.Config, holds every problem found; a name that does not exist is of
 // class fault.Usage, a file that cannot be read of fault.Input.
+//
+// Paths of the host that are relative come out relative to the working
+// directory; in a file they are relative to that file.
 func (s *Set) Resolve(name string, sets []strict.Setting) (Profile, strict.Origins, error) {
 	var p Profile
 	origins, err := s.library.Resolve(name, sets, &p, func(f *strict.Findings) { check(&p, f) })
@@ -43,5 +48,33 @@ func (s *Set) Resolve(name string, sets []strict.Setting) (Profile, strict.Origi
 		return Profile{}, nil, err
 	}
 	p.Name = strict.PlainName(name)
+	anchor(&p, origins)
 	return p, origins, nil
 }
+
+// anchor makes the host's paths in a profile independent of which file said
+// them.
+func anchor(p *Profile, origins strict.Origins) {
+	if scheme, file, ok := strings.Cut(p.Source, ":"); ok && scheme != "debian" && file != "-" {
+		p.Source = scheme + ":" + beside(origins["source"], file)
+	}
+	for i := range p.Users {
+		u := &p.Users[i]
+		key := strict.Join(strict.Join("users", u.Name), "password_file")
+		if u.PasswordFile != "" {
+			u.PasswordFile = beside(origins[key], u.PasswordFile)
+		}
+	}
+}
+
+// beside returns the path that a file means by name. Positions without a line
+// are of the command line.
+func beside(pos strict.Position, name string) string {
+	if filepath.IsAbs(name) || pos.Line == 0 {
+		return name
+	}
+	return filepath.Join(filepath.Dir(pos.File), name)
+}
+
+// Has reports whether a name can be resolved.
+func (s *Set) Has(name string) bool { return s.library.Has(name) }

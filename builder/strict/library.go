@@ -23,6 +23,9 @@ const maxFile = 1 << 20
 // which it is asked for.
 const suffix = ".toml"
 
+// extends is the key that names the document that one changes.
+const extends = "extends"
+
 // builtinPrefix before a name asks for the built-in file even when another of
 // that name comes first, and is how positions name built-in files.
 const builtinPrefix = "builtin:"
@@ -88,6 +91,17 @@ func (l *Library) Names() []string {
 		return nil
 	}
 	return names(items)
+}
+
+// Has reports whether a name, which may ask for a built-in document, leads to
+// one.
+func (l *Library) Has(name string) bool {
+	items, err := l.Items()
+	if err != nil {
+		return false
+	}
+	_, ok := l.find(items, name)
+	return ok
 }
 
 // PlainName returns the name of a document without what may stand before it.
@@ -233,8 +247,8 @@ func (r *resolver) chain(item Item) ([]*table, error) {
 		r.partial = r.partial || len(problems) > 0
 		r.check(doc)
 		docs = append(docs, doc)
-		e := doc.index["extends"]
-		doc.keep(func(e *entry) bool { return e.name != "extends" })
+		e := doc.index[extends]
+		doc.keep(func(e *entry) bool { return e.name != extends })
 		if e == nil || e.value.text == "" {
 			return docs, nil
 		}

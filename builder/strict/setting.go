@@ -45,7 +45,7 @@ func (s Setting) document(t reflect.Type, base *table) (*table, Problems) {
 	if err != nil {
 		return refuse("%v", err)
 	}
-	if s.Key == "extends" {
+	if s.Key == extends {
 		return refuse("what is extended is for a file to say")
 	}
 	into := root

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/strict"
+	"github.com/6FaNcY9/mkimage/layouts"
+	"github.com/6FaNcY9/mkimage/profiles"
+)
+
+// profileFlags say where profiles and layouts are looked for and what of them
+// the command line changes.
+type profileFlags struct {
+	profileDirs, layoutDirs []string
+	sets                    []string // KEY=VALUE
+}
+
+func (f *profileFlags) define(cmd *cobra.Command) {
+	f.defineDirs(cmd)
+	cmd.Flags().StringArrayVar(&f.sets, "set", nil, "change a value of the profile, or of its layout below layout: `KEY=VALUE`")
+}
+
+func (f *profileFlags) defineDirs(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.profileDirs, "profile-dir", nil, "look for profiles in `DIR` first")
+	cmd.Flags().StringArrayVar(&f.layoutDirs, "layout-dir", nil, "look for layouts in `DIR` first")
+	for _, name := range []string{"profile-dir", "layout-dir"} {
+		if err := cmd.MarkFlagDirname(name); err != nil {
+			panic("mkimage: " + err.Error())
+		}
+	}
+}
+
+// searchDirs returns the directories for files of a kind ("profiles"), the
+// first to be looked into first: those given, that of the working directory,
+// that of the user.
+func searchDirs(given []string, kind string, getenv func(string) string) []string {
+	dirs := append(slices.Clone(given), kind)
+	config := getenv("XDG_CONFIG_HOME")
+	if home := getenv("HOME"); config == "" && home != "" {
+		config = filepath.Join(home, ".config")
+	}
+	// The XDG specification wants relative paths to be ignored.
+	if filepath.IsAbs(config) {
+		dirs = append(dirs, filepath.Join(config, "mkimage", kind))
+	}
+	return dirs
+}
+
+// load returns the profiles and layouts that can be asked for.
+func (f *profileFlags) load() (*profiles.Set, *layouts.Set, error) {
+	for _, dir := range slices.Concat(f.profileDirs, f.layoutDirs) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return nil, nil, fault.New(fault.Usage, "", "%w", err)
+		}
+		if !info.IsDir() {
+			return nil, nil, fault.New(fault.Usage, "name the directory that it is in", "%s: is not a directory", dir)
+		}
+	}
+	return profiles.Load(searchDirs(f.profileDirs, "profiles", os.Getenv)...),
+		layouts.Load(searchDirs(f.layoutDirs, "layouts", os.Getenv)...), nil
+}
+
+// layoutKey is what a key of a layout has before it in --set.
+const layoutKey = "layout."
+
+// settings returns what --set changes in the profile and in the layout.
+func (f *profileFlags) settings() (profile, layout []strict.Setting, err error) {
+	for _, text := range f.sets {
+		s, err := strict.ParseSetting(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		if key, ok := strings.CutPrefix(s.Key, layoutKey); ok {
+			layout = append(layout, strict.Setting{Key: key, Value: s.Value})
+		} else {
+			profile = append(profile, s)
+		}
+	}
+	return profile, layout, nil
+}
+
+// resolved is a profile and its layout, and where their values were set.
+type resolved struct {
+	profile                       profiles.Profile
+	layout                        layouts.Layout
+	profileOrigins, layoutOrigins strict.Origins
+}
+
+// resolveProfile returns the profile that a name asks for, and its layout.
+func resolveProfile(f *profileFlags, name string) (profiles.Profile, layouts.Layout, error) {
+	r, err := f.resolve(name)
+	if err != nil {
+		return profiles.Profile{}, layouts.Layout{}, err
+	}
+	return r.profile, r.layout, nil
+}
+
+func (f *profileFlags) resolve(name string) (*resolved, error) {
+	profileSet, layoutSet, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	profileSettings, layoutSettings, err := f.settings()
+	if err != nil {
+		return nil, err
+	}
+	r := &resolved{}
+	if r.profile, r.profileOrigins, err = profileSet.Resolve(name, profileSettings); err != nil {
+		return nil, err
+	}
+	if !layoutSet.Has(r.profile.Layout) {
+		f := strict.NewFindings(r.profileOrigins)
+		f.Add("layout", "no layout is named %q%s", r.profile.Layout, strict.DidYouMean(r.profile.Layout, layoutSet.Names()))
+		return nil, f.Err()
+	}
+	if r.layout, r.layoutOrigins, err = layoutSet.Resolve(r.profile.Layout, layoutSettings); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
