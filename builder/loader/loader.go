@@ -1,0 +1,99 @@
+// Package loader makes the content of the EFI system partition: what the
+// firmware starts, and what that needs to start Linux.
+//
+// With "systemd-boot" that is the boot loader of the installed system's own
+// package, a menu entry (type #1 of the Boot Loader Specification) for each
+// entry of the plan and each kernel, and the kernels. With "uki" it is one
+// unified kernel image, started by the firmware itself, without a menu.
+//
+// Kernels and initramfs are named by their content, below
+// /mkimage/VERSION-DIGEST, so that a later one is never written over one that
+// an entry still points at. No random seed is put there: images are copied,
+// and a copied seed is worth nothing.
+package loader
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+)
+
+// Paths on the ESP, from its root.
+const (
+	// FallbackPath is what firmware starts from a medium that it has no boot
+	// entry for (UEFI 2.10, 3.5.1.1, for x86-64).
+	FallbackPath = "EFI/BOOT/BOOTX64.EFI"
+	// SystemdBootPath is where systemd-boot looks for itself to be updated.
+	SystemdBootPath = "EFI/systemd/systemd-bootx64.efi"
+	// Dir holds all that is ours.
+	Dir = "mkimage"
+)
+
+// The values of profiles.Boot.Loader.
+const (
+	SystemdBoot = "systemd-boot"
+	UKI         = "uki"
+)
+
+// Kernel is a kernel of the source with the initramfs that was made for it.
+type Kernel struct {
+	Version   string        // as "uname -r" prints it
+	Image     *fstree.Entry // a regular file of the source
+	Initramfs []byte        // with the microcode in front, where there is one
+}
+
+// Tree returns the content of the ESP for a plan: source is the system that is
+// installed, kernels are the newest first. Errors have class fault.Input, or
+// fault.Config where the plan asks for what there is not.
+func Tree(p *plan.Plan, source *fstree.Tree, kernels []Kernel) (*fstree.Tree, error) {
+	if len(kernels) == 0 || len(p.Entries) == 0 {
+		return nil, fault.New(fault.Input, "", "boot loader: %d kernels and %d entries, expected at least one of both", len(kernels), len(p.Entries))
+	}
+	b := &builder{plan: p, source: source, tree: fstree.New()}
+	b.tree.Root().SetMTime(p.Epoch)
+	var err error
+	switch p.Profile.Boot.Loader {
+	case SystemdBoot:
+		err = b.systemdBoot(kernels)
+	case UKI:
+		err = b.uki(kernels[0])
+	default:
+		err = fault.New(fault.Config, "", "boot.loader %q: expected %q or %q", p.Profile.Boot.Loader, SystemdBoot, UKI)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.tree.Freeze()
+	return b.tree, nil
+}
+
+// Put adds a file to the tree of an ESP, with the directories that lead there.
+func Put(t *fstree.Tree, path string, data []byte, mtime time.Time) error {
+	dir, name := split(path)
+	like := &fstree.Inode{}
+	like.SetMTime(mtime)
+	parent, err := t.MkdirAll(dir, like)
+	if err != nil {
+		return fmt.Errorf("ESP: %s: %w", path, err)
+	}
+	file := &fstree.Inode{Mode: fstree.TypeRegular | 0o644, Size: int64(len(data)), Content: fstree.Bytes(data)}
+	file.SetMTime(mtime)
+	if _, err := parent.Add(name, file); err != nil {
+		return fmt.Errorf("ESP: %w", err)
+	}
+	return nil
+}
+
+// builder is a tree that is being filled.
+type builder struct {
+	plan   *plan.Plan
+	source *fstree.Tree
+	tree   *fstree.Tree
+}
+
+func (b *builder) put(path string, data []byte) error {
+	return Put(b.tree, path, data, b.plan.Epoch)
+}

@@ -1,0 +1,154 @@
+package loader
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/loader/bls"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/uki"
+)
+
+// bootDir is where systemd's package has its EFI programs.
+const bootDir = "usr/lib/systemd/boot/efi/"
+
+// packageHint says what the source lacks.
+const packageHint = `add "systemd-boot-efi" (its name in Debian) to packages in the profile, or install it in the source`
+
+// digestDigits is how much of a SHA-256, in hexadecimal digits, tells two
+// kernels of one version apart.
+const digestDigits = 12
+
+// systemdBoot fills the tree with systemd-boot and its menu.
+func (b *builder) systemdBoot(kernels []Kernel) error {
+	program, err := b.efiProgram("systemd-bootx64.efi")
+	if err != nil {
+		return err
+	}
+	for _, path := range []string{FallbackPath, SystemdBootPath} {
+		if err := b.put(path, program); err != nil {
+			return err
+		}
+	}
+	for i, k := range kernels {
+		files, err := b.kernel(k)
+		if err != nil {
+			return err
+		}
+		for _, e := range b.plan.Entries {
+			id := e.ID
+			if i > 0 { // the newest kernel has the plain name
+				id += "-" + k.Version
+			}
+			if err := b.entry(id, e, k.Version, files); err != nil {
+				return err
+			}
+		}
+	}
+	return b.conf()
+}
+
+// kernelFiles are where a kernel and its initramfs are, with a leading slash.
+type kernelFiles struct{ linux, initrd string }
+
+// kernel puts a kernel and its initramfs into a directory of their own.
+func (b *builder) kernel(k Kernel) (kernelFiles, error) {
+	if !validVersion(k.Version) {
+		return kernelFiles{}, fault.New(fault.Input, "", "kernel version %q: expected letters, digits and any of + - _ .", k.Version)
+	}
+	linux, err := read(k.Image)
+	if err != nil {
+		return kernelFiles{}, err
+	}
+	if _, err := uki.ImageSize(linux); err != nil {
+		return kernelFiles{}, fault.New(fault.Input, "use a kernel with CONFIG_EFI_STUB", "kernel %s: %w", k.Image.Path(), err)
+	}
+	dir := Dir + "/" + k.Version + "-" + contentName(linux, k.Initramfs)
+	files := kernelFiles{"/" + dir + "/linux", "/" + dir + "/initramfs"}
+	if err := b.put(dir+"/linux", linux); err != nil {
+		return files, err
+	}
+	return files, b.put(dir+"/initramfs", k.Initramfs)
+}
+
+// contentName names a pair of files by their content.
+func contentName(linux, initramfs []byte) string {
+	h := sha256.New()
+	var length [8]byte // so that bytes cannot move from one file to the other
+	binary.BigEndian.PutUint64(length[:], uint64(len(linux)))
+	h.Write(length[:])
+	h.Write(linux)
+	h.Write(initramfs)
+	return hex.EncodeToString(h.Sum(nil))[:digestDigits]
+}
+
+// entry writes one entry of the menu. What the machine will be called is not
+// known, so it has no machine-id.
+func (b *builder) entry(id string, e plan.Entry, version string, files kernelFiles) error {
+	file, err := bls.FileName(id)
+	if err != nil {
+		return fault.New(fault.Config, "", "boot menu: %w", err)
+	}
+	options, err := cmdline(e.Cmdline)
+	if err != nil {
+		return fault.New(fault.Config, "", "boot menu: entry %s: %w", id, err)
+	}
+	text, err := bls.Entry{
+		Title: e.Title, Version: version, SortKey: e.SortKey, Linux: files.linux, Initrd: []string{files.initrd}, Options: options,
+	}.Encode()
+	if err != nil {
+		return fault.New(fault.Config, "", "boot menu: entry %s: %w", id, err)
+	}
+	return b.put(bls.EntriesDir+"/"+file, text)
+}
+
+// conf writes what systemd-boot itself is told. The editor is off: who can
+// change the command line needs no password to become root.
+func (b *builder) conf() error {
+	standard, err := bls.FileName(b.plan.Entries[0].ID)
+	if err != nil {
+		return fault.New(fault.Config, "", "boot menu: %w", err)
+	}
+	text, err := bls.Conf{Timeout: b.plan.Profile.Boot.Timeout, Default: standard, ConsoleMode: "keep"}.Encode()
+	if err != nil {
+		return fault.New(fault.Config, "", "loader.conf: %w", err)
+	}
+	if err := b.put(bls.ConfFile, text); err != nil {
+		return err
+	}
+	return b.put(bls.TypeFile, []byte(bls.TypeText))
+}
+
+// cmdline joins the parameters of a kernel command line. A space within one
+// must be in double quotes, as the kernel reads it.
+func cmdline(words []string) (string, error) {
+	for _, w := range words {
+		quoted := false
+		for _, r := range w {
+			switch {
+			case r == '"':
+				quoted = !quoted
+			case r == ' ' && !quoted, r < ' ', r == 0x7f:
+				return "", fmt.Errorf("kernel parameter %q: expected no control character, and spaces in double quotes only", w)
+			}
+		}
+		if quoted || w == "" {
+			return "", fmt.Errorf("kernel parameter %q: expected something, with each double quote closed", w)
+		}
+	}
+	return strings.Join(words, " "), nil
+}
+
+// validVersion reports whether a kernel's version can stand in a file name.
+func validVersion(v string) bool {
+	for _, r := range v {
+		if (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("+-_.", r) {
+			return false
+		}
+	}
+	return v != "" && v[0] != '.' && v[len(v)-1] != '.'
+}
