@@ -1,0 +1,104 @@
+// Package adjust makes a plan's system out of a source: it puts files,
+// directories and symlinks into the source's tree, and takes out what must not
+// be in an image. Nothing of the source is executed, nothing of the host is
+// read, and everything made has the plan's epoch as its time.
+//
+// What is done depends on what is in the tree:
+//
+//   - Every source: mount points; what persists is moved to where it is bound
+//     from; the mount point of the ESP is emptied, since the ESP hides it (see
+//     Apply); contents of /dev, /proc, /run, /sys, /tmp and /var/tmp go.
+//   - A source with systemd or another init: caches, logs, host keys and
+//     identities of the machine that it was made on go; fstab, names, locale
+//     and users come.
+//   - A source with systemd: units are enabled, disabled and masked by the
+//     symlinks that systemctl would make, see enable.go; log-in on the console,
+//     zram, and SSH host keys at the first boot.
+//   - A NixOS source, which has /nix/store and no systemd below /usr, makes its
+//     own /etc when it is activated: of it only the first point is done.
+package adjust
+
+import (
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/strict"
+)
+
+// Inputs is what the plan only names.
+type Inputs struct {
+	// Passwords holds a crypt(5) hash for each user whose profile names a
+	// password file.
+	Passwords map[string]string
+}
+
+// Apply changes a source's tree into that of the plan's system.
+//
+// Kernels and their initrds are dropped from the mount point of the ESP, which
+// is /boot in most layouts: call source.Kernels before, and keep the entries
+// that it returns, whose contents stay readable.
+//
+// Errors are of class fault.Config when the profile asks for what the source
+// does not have, all of it at once, and of fault.Input when the source is
+// damaged. After an error the tree must not be used.
+func Apply(t *fstree.Tree, p *plan.Plan, in Inputs) error {
+	e := &editor{tree: t, plan: p, in: in, Findings: strict.NewFindings(nil)}
+	e.shape = shapeOf(t)
+	steps := []func() error{e.emptyVolatile, e.emptyESP}
+	if e.shape != nixos {
+		steps = append(steps, e.forgetMachine, e.emptyCaches, e.hostname, e.timezone, e.locale, e.keyboard, e.resolver, e.users)
+		if e.shape == systemd {
+			steps = append(steps, e.units, e.consoles, e.zram, e.hostKeys, e.updated)
+		} else {
+			e.needSystemd()
+		}
+		steps = append(steps, e.fstab)
+	}
+	steps = append(steps, e.mountPoints, e.persist)
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return fault.New(fault.Input, fault.HintOf(err), "source: %w", err)
+		}
+	}
+	if err := e.Err(); err != nil {
+		return err
+	}
+	t.Freeze()
+	return nil
+}
+
+// shape is what kind of system a source holds.
+type shape int
+
+const (
+	other   shape = iota // anything that keeps /etc, such as a system with another init
+	systemd              // systemd below /usr
+	nixos                // a store; /etc is made at activation
+)
+
+// systemdPath is where every distribution but NixOS has its manager.
+const systemdPath = "usr/lib/systemd/systemd"
+
+func shapeOf(t *fstree.Tree) shape {
+	switch {
+	case t.Lookup(systemdPath) != nil:
+		return systemd
+	case t.Lookup("nix/store") != nil:
+		return nixos
+	}
+	return other
+}
+
+// needSystemd notes what a profile asks for that only systemd does.
+func (e *editor) needSystemd() {
+	p := &e.plan.Profile
+	for key, asked := range map[string]bool{
+		"units.enable": len(p.Units.Enable) > 0,
+		"zram.enable":  p.Zram.Enable,
+		"users":        autologinUser(p) != "",
+	} {
+		if asked {
+			e.Add(key, "the source has no systemd (%s)", systemdPath)
+		}
+	}
+}
