@@ -87,7 +87,15 @@ func (m *machine) startModules() {
 		m.modules = err
 	}
 	// One worker more than processors: drivers wait for their hardware.
-	m.loader = startLoader(urgent(modules, config.Config{}.Needs()), runtime.NumCPU()+1, loadModule)
+	m.loader = startLoader(urgent(modules, config.Config{}.Needs()), runtime.NumCPU()+1, m.load)
+}
+
+// load loads one module and notes how long it took, for whoever looks for time.
+func (m *machine) load(path string) error {
+	before := sinceStart()
+	err := loadModule(path)
+	m.log.printf(levelDebug, "module %s %.3fs", moduleName(path), (sinceStart() - before).Seconds())
+	return err
 }
 
 // kernelMounts are what every program expects, with the options of systemd.
@@ -112,8 +120,9 @@ func (m *machine) kernelFileSystems() error {
 			return fmt.Errorf("mount %s: %w", k.target, err)
 		}
 	}
-	// Without it the kernel drops lines of ours when there are many.
-	_ = os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("on"), 0)
+	// Without it the kernel drops lines of ours when there are many. It takes
+	// the word with its newline only.
+	_ = os.WriteFile("/proc/sys/kernel/printk_devkmsg", []byte("on\n"), 0)
 	if err := m.log.open(); err != nil {
 		return err
 	}
@@ -184,9 +193,11 @@ func (m *machine) findRoot() error {
 	}
 	before := sinceStart()
 	if m.root, err = m.finder.wait(context.Background(), root, m.cmd.Timeout); err != nil {
-		m.loader.finish(false)
+		m.loader.finish()
 		return err
 	}
+	// What else was to be loaded would only keep the processors from btrfs.
+	m.loader.keep(m.config.Needs())
 	m.log.printf(levelInfo, "root found %s waited %.2fs", root.describe(m.root), (sinceStart() - before).Seconds())
 	return nil
 }
@@ -197,7 +208,7 @@ func (m *machine) mountAll() error {
 			return fault.New(fault.Input, "the module must fit the kernel that runs: was one updated without the other?", "module %s: %w", name, err)
 		}
 	}
-	m.loader.finish(true)
+	m.loader.finish()
 	loaded, left := m.loader.counts()
 	m.log.printf(levelInfo, "modules %d loaded, %d left to the system", loaded, left)
 	for _, f := range m.loader.failures() {

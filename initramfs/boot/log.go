@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Levels of kernel messages (include/linux/kern_levels.h). Of those on the
-// console, "quiet" hides information.
+// Levels of kernel messages (include/linux/kern_levels.h). On the console
+// "quiet" hides information; debugging is hidden without it, too.
 const (
 	levelError   = 3
 	levelWarning = 4
 	levelInfo    = 6
+	levelDebug   = 7
 )
 
 // maxKmsg is the longest line that the kernel takes (LOG_LINE_MAX), less what

@@ -29,7 +29,7 @@ func (m *machine) rescue(s step, err error) {
 // shellAsked is the shell of mkimage.shell, before anything of the root file
 // system is touched. All modules are loaded for it: keyboards, disks.
 func (m *machine) shellAsked() {
-	m.loader.finish(false)
+	m.loader.finish()
 	shell := findShell()
 	if shell == "" {
 		m.log.printf(levelWarning, "mkimage.shell: no shell in this initramfs, the boot goes on")
