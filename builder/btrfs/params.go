@@ -137,6 +137,7 @@ type SubvolumeInfo struct {
 	Path     string // from the top level, whose own path is ""
 	UUID     ids.UUID
 	ReadOnly bool
+	Bytes    int64 // sizes of its files, before compression; a snapshot has those of its origin
 }
 
 // SwapfileInfo describes a swapfile.

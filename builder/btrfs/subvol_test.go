@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
@@ -111,5 +113,31 @@ func TestTreeIsUnchanged(t *testing.T) {
 	}
 	if i != len(before) {
 		t.Errorf("%d entries; want %d", i, len(before))
+	}
+}
+
+// TestContentBytes counts the files of each subvolume: hard links once, a
+// snapshot as its origin, the content of a nested subvolume not twice.
+func TestContentBytes(t *testing.T) {
+	tree := fstree.New()
+	file := addFile(t, tree, "a", make([]byte, 100))
+	addInode(t, tree.Root(), "b", file)
+	home, err := tree.MkdirAll("home", tree.Root().Inode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addInode(t, home, "c", &fstree.Inode{Mode: fstree.TypeRegular | 0o644, Size: 7, Content: fstree.Bytes("content")})
+	tree.Freeze()
+	_, result := writeImage(t, tree, Params{
+		Subvolumes: []Subvolume{{Path: "@"}, {Path: "@home", Source: "home"}, {Path: "@empty", Empty: true}},
+		Snapshots:  []Snapshot{{Source: "@", Path: "@factory"}},
+	})
+	got := map[string]int64{}
+	for _, v := range result.Subvolumes {
+		got[v.Path] = v.Bytes
+	}
+	want := map[string]int64{"": 0, "@": 100, "@home": 7, "@empty": 0, "@factory": 100}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("bytes (-want +got):\n%s", diff)
 	}
 }

@@ -2,6 +2,7 @@ package btrfs
 
 import (
 	"iter"
+	"math"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
@@ -186,3 +187,16 @@ const firstDirIndex = 2
 
 // inodeNumber returns the number of the inode at an index of volume.order.
 func inodeNumber(index uint32) uint64 { return ondisk.FirstFree + uint64(index) }
+
+// contentBytes returns the sizes of the files in the volume, hard links once.
+func (v *volume) contentBytes() (sum int64) {
+	if v.origin != nil {
+		return v.origin.contentBytes()
+	}
+	for _, n := range v.order {
+		if n.real != nil && n.real.IsRegular() {
+			sum += min(n.real.Size, math.MaxInt64-sum)
+		}
+	}
+	return sum
+}

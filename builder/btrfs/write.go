@@ -203,7 +203,7 @@ func (w *writer) checkSize() error {
 func (w *writer) describe() {
 	for _, list := range [][]*volume{w.plan.volumes, w.plan.snapshots} {
 		for _, v := range list {
-			w.result.Subvolumes = append(w.result.Subvolumes, SubvolumeInfo{ID: v.id, Path: v.path, UUID: v.uuid, ReadOnly: v.readOnly})
+			w.result.Subvolumes = append(w.result.Subvolumes, SubvolumeInfo{ID: v.id, Path: v.path, UUID: v.uuid, ReadOnly: v.readOnly, Bytes: v.contentBytes()})
 		}
 	}
 	for _, f := range w.plan.swapfiles {
