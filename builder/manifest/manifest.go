@@ -1,0 +1,150 @@
+// Package manifest says what an image is made of and what every part of it
+// must read as.
+//
+// The bytes of an image are divided into chunks on a fixed grid of 1 MiB. A
+// chunk that holds anything but zeros is listed with its SHA-256; all others
+// must read as zeros. So a manifest does not depend on which zeros the host's
+// file system keeps as holes.
+//
+// A manifest is written beside its image and on the image's ESP. That copy
+// cannot hold the digests of the chunks that it lies in, and says so.
+package manifest
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/6FaNcY9/mkimage/builder/ids"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+)
+
+// Version is the version of the JSON form.
+const Version = 1
+
+// ChunkSize is the pitch of the grid, in bytes. The last chunk of an image may
+// be shorter.
+const ChunkSize int64 = 1 << 20
+
+// ESPPath is where the copy on the ESP is, from its root. Suffix is what the
+// name of the file beside the image ends in.
+const (
+	ESPPath = "mkimage/manifest.json"
+	Suffix  = ".manifest.json"
+)
+
+// Manifest describes one image.
+type Manifest struct {
+	Version    int         `json:"version"`
+	Plan       *plan.Plan  `json:"plan"`
+	Inputs     Inputs      `json:"inputs"`
+	Image      Image       `json:"image"`
+	Partitions []Partition `json:"partitions"` // in the order on the disk
+	Subvolumes []Subvolume `json:"subvolumes"`
+	Swapfile   *Swapfile   `json:"swapfile,omitempty"`
+	Omits      *Range      `json:"omits,omitempty"` // chunks that touch it are not spoken of
+	Chunks     []Chunk     `json:"chunks"`          // that are not all zeros, ascending
+}
+
+// Inputs is what the image was made from, besides the plan. Digests are as
+// their makers write them, "" where there is none.
+type Inputs struct {
+	Mkimage string   `json:"mkimage"` // version of the program
+	Source  string   `json:"source"`  // digest of the source
+	Lock    string   `json:"lock,omitempty"`
+	Kernels []Kernel `json:"kernels"` // the default first
+}
+
+// Kernel is a kernel on the ESP.
+type Kernel struct {
+	Version   string `json:"version"`
+	Linux     SHA256 `json:"linux"`
+	Initramfs SHA256 `json:"initramfs"`
+}
+
+// Image is the image as a whole.
+type Image struct {
+	Size int64 `json:"size"` // bytes
+}
+
+// Partition is a partition as it was written.
+type Partition struct {
+	Role   string `json:"role"`   // as in the plan
+	Start  int64  `json:"start"`  // bytes
+	Size   int64  `json:"size"`   // bytes
+	Used   int64  `json:"used"`   // bytes that its file system has given away
+	Chunks int    `json:"chunks"` // how many of the listed ones touch it
+}
+
+// Range returns the bytes of the partition.
+func (p Partition) Range() Range { return Range{p.Start, p.Size} }
+
+// Subvolume is a subvolume or snapshot as it was written.
+type Subvolume struct {
+	Path     string   `json:"path"` // from the top level
+	ID       uint64   `json:"id"`
+	UUID     ids.UUID `json:"uuid"`
+	ReadOnly bool     `json:"read_only"`
+	Bytes    int64    `json:"bytes"` // of its files, before compression
+}
+
+// Swapfile is the swapfile as it was written.
+type Swapfile struct {
+	Path         string `json:"path"`          // from the top level
+	Size         int64  `json:"size"`          // bytes
+	ResumeOffset int64  `json:"resume_offset"` // pages of 4096 bytes from the start of the partition
+}
+
+// Chunk is a chunk that is not all zeros.
+type Chunk struct {
+	Offset int64  `json:"offset"` // a multiple of ChunkSize
+	Length int64  `json:"length"` // ChunkSize, or less at the end of the image
+	SHA256 SHA256 `json:"sha256"`
+}
+
+// Range is a range of bytes of an image.
+type Range struct {
+	Offset int64 `json:"offset"`
+	Length int64 `json:"length"`
+}
+
+// touches reports whether the ranges have a byte in common.
+func (r Range) touches(o Range) bool {
+	return r.Offset < o.Offset+o.Length && o.Offset < r.Offset+r.Length
+}
+
+// Partition returns the partition of a role, or nil.
+func (m *Manifest) Partition(role string) *Partition {
+	for i := range m.Partitions {
+		if m.Partitions[i].Role == role {
+			return &m.Partitions[i]
+		}
+	}
+	return nil
+}
+
+// AddChunks puts digests into their places and counts those of each
+// partition. No chunk may be there already.
+func (m *Manifest) AddChunks(chunks []Chunk) {
+	m.Chunks = append(m.Chunks, chunks...)
+	slices.SortFunc(m.Chunks, func(a, b Chunk) int { return cmp.Compare(a.Offset, b.Offset) })
+	for i := range m.Partitions {
+		p := &m.Partitions[i]
+		p.Chunks = 0
+		for _, c := range m.Chunks {
+			if p.Range().touches(Range{c.Offset, c.Length}) {
+				p.Chunks++
+			}
+		}
+	}
+}
+
+// Without returns a copy that does not speak of the chunks that touch a range,
+// for a manifest that is itself written there.
+func (m *Manifest) Without(r Range) *Manifest {
+	out := *m
+	out.Omits = &r
+	out.Partitions = slices.Clone(m.Partitions)
+	out.Chunks = nil
+	out.AddChunks(slices.DeleteFunc(slices.Clone(m.Chunks), func(c Chunk) bool { return r.touches(Range{c.Offset, c.Length}) }))
+	return &out
+}
