@@ -242,9 +242,9 @@ func (r *resolver) chain(item Item) ([]*table, error) {
 		if err != nil {
 			return nil, err
 		}
-		doc, problems := parse(item.File, data)
+		doc, problems, complete := parse(item.File, data)
 		r.problems = append(r.problems, problems...)
-		r.partial = r.partial || len(problems) > 0
+		r.partial = r.partial || !complete
 		r.check(doc)
 		docs = append(docs, doc)
 		e := doc.index[extends]

@@ -1,19 +1,39 @@
 package strict
 
+import "strings"
+
 // maxNearest is the length up to which a name is compared with others.
 const maxNearest = 64
 
 // Nearest returns the name of the list that was probably meant by got, or "":
 // the first of those with the least edit distance, when that is at most a
-// third of the letters.
+// third of the letters; else one that begins with a word so near.
 func Nearest(got string, names []string) string {
-	best, least := "", len(got)/3+1
-	if len(got) > maxNearest {
-		return ""
+	if i := nearest(got, names); i >= 0 {
+		return names[i]
 	}
-	for _, name := range names {
-		if d := distance(got, name); d <= least && (best == "" || d < least) && len(name) <= maxNearest {
-			best, least = name, d
+	words := make([]string, len(names))
+	for i, name := range names {
+		words[i], _, _ = strings.Cut(strings.ReplaceAll(name, "-", "_"), "_")
+	}
+	if i := nearest(got, words); i >= 0 {
+		return names[i]
+	}
+	return ""
+}
+
+// nearest returns the index of the nearest name, or -1.
+func nearest(got string, names []string) int {
+	best, least := -1, len(got)/3+1
+	if len(got) > maxNearest {
+		return -1
+	}
+	for i, name := range names {
+		if len(name) > maxNearest {
+			continue
+		}
+		if d := distance(got, name); d < least {
+			best, least = i, d
 		}
 	}
 	return best

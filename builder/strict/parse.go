@@ -24,8 +24,8 @@ type document struct {
 }
 
 // parse reads a document. What is wrong with it is in the problems; the tree
-// then holds what could be read.
-func parse(file string, data []byte) (*table, Problems) {
+// then holds what could be read, which is not complete after a syntax error.
+func parse(file string, data []byte) (root *table, problems Problems, complete bool) {
 	// A copy that no slice can be extended beyond: positions are computed from
 	// capacities.
 	data = bytes.Clone(data)
@@ -45,10 +45,11 @@ func parse(file string, data []byte) (*table, Problems) {
 			d.header(e)
 		}
 	}
-	if err := d.parser.Error(); err != nil {
+	err := d.parser.Error()
+	if err != nil {
 		d.problems = append(d.problems, Problem{d.errorPosition(err), "", "syntax: " + err.Error()})
 	}
-	return d.root, d.problems
+	return d.root, d.problems, err == nil
 }
 
 // position returns where the byte at offset is.

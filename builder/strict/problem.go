@@ -25,8 +25,13 @@ func (p Problem) String() string {
 	if p.Key != "" {
 		text = p.Key + ": " + text
 	}
-	if p.Position.IsZero() {
+	switch {
+	case p.Position.IsZero():
 		return text
+	case p.File == flag: // as it was typed
+		return flag + " " + text
+	case strings.HasPrefix(p.File, flag+" "):
+		return p.File + "." + text
 	}
 	return p.Position.String() + ": " + text
 }
@@ -51,11 +56,15 @@ func (p Problems) Error() string {
 	return b.String()
 }
 
-// err returns nil when there is no problem.
+// err returns the problems as one error, in the order in which they are in
+// their files, or nil when there are none.
 func (p Problems) err() error {
 	if len(p) == 0 {
 		return nil
 	}
+	slices.SortStableFunc(p, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
 	return &fault.Error{Class: fault.Config, Err: p}
 }
 
@@ -84,12 +93,7 @@ func NewFindings(origins Origins) *Findings { return &Findings{origins: origins}
 
 // Err returns all problems noted as one error of class fault.Config, in the
 // order in which they are in their files, or nil.
-func (f *Findings) Err() error {
-	slices.SortStableFunc(f.problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-	return f.problems.err()
-}
+func (f *Findings) Err() error { return f.problems.err() }
 
 // within reports whether key is outer or inside of it.
 func within(outer, key string) bool {

@@ -10,14 +10,22 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
-// settingFile is the file of what the command line sets, in positions.
-const settingFile = "--set"
+// flag is the file of what the command line sets, in positions.
+const flag = "--set"
 
 // Setting is one value of the command line. It acts as a last file that
 // extends all others would, with the same rules for lists.
 type Setting struct {
 	Key   string // as in Origins, without numbers: "users.bandit.uid"
 	Value string // in TOML; for a key whose value is text, quotes may be left out
+	Below string // what the command line has before the key and a dot, for messages
+}
+
+func (s Setting) position() Position {
+	if s.Below == "" {
+		return Position{File: flag}
+	}
+	return Position{File: flag + " " + s.Below}
 }
 
 // ParseSetting reads KEY=VALUE. Whether the key exists and the value fits is
@@ -30,13 +38,13 @@ func ParseSetting(text string) (Setting, error) {
 	if _, err := splitKey(key); err != nil {
 		return Setting{}, fault.New(fault.Usage, "", "--set %w", err)
 	}
-	return Setting{key, value}, nil
+	return Setting{Key: key, Value: value}, nil
 }
 
 // document returns the setting as a document of the struct t that extends
 // base.
 func (s Setting) document(t reflect.Type, base *table) (*table, Problems) {
-	pos := Position{File: settingFile}
+	pos := s.position()
 	root := newTable(pos)
 	refuse := func(format string, args ...any) (*table, Problems) {
 		return newTable(pos), Problems{{pos, s.Key, fmt.Sprintf(format, args...)}}
@@ -74,7 +82,7 @@ func (s Setting) document(t reflect.Type, base *table) (*table, Problems) {
 		}
 		inner := namedTable(pos, name)
 		into.add(&entry{pos, part, &value{pos: pos, kind: kindList, list: []*value{{pos: pos, kind: kindTable, table: inner}}}})
-		rest, problems := Setting{strings.Join(parts[i+2:], "."), s.Value}.document(field.Elem(), element)
+		rest, problems := Setting{strings.Join(parts[i+2:], "."), s.Value, s.Below}.document(field.Elem(), element)
 		for _, e := range rest.entries {
 			if e.name != "name" {
 				inner.add(e)
@@ -93,12 +101,12 @@ func (s Setting) document(t reflect.Type, base *table) (*table, Problems) {
 // value reads the value for a field of type t, which is nil when no such field
 // is known.
 func (s Setting) value(t reflect.Type) (*value, Problems) {
-	pos := Position{File: settingFile}
+	pos := s.position()
 	quoted := strings.HasPrefix(s.Value, `"`) || strings.HasPrefix(s.Value, "'")
 	if t == nil || isText(t) && !quoted {
 		return &value{pos: pos, kind: kindString, text: s.Value}, nil
 	}
-	doc, problems := parse(settingFile, []byte("v = "+s.Value))
+	doc, problems, _ := parse(flag, []byte("v = "+s.Value))
 	e := doc.index["v"]
 	if len(problems) > 0 || e == nil || len(doc.entries) != 1 {
 		return &value{pos: pos, kind: kindOther, text: s.Value}, nil

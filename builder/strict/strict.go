@@ -30,7 +30,7 @@ import "reflect"
 // File is the name of the document in messages. The error is of class
 // fault.Config and holds Problems; into is then of no use.
 func Decode(file string, data []byte, into any) (Origins, error) {
-	doc, problems := parse(file, data)
+	doc, problems, _ := parse(file, data)
 	target := reflect.ValueOf(into).Elem()
 	problems = append(problems, fill(reflect.New(target.Type()).Elem(), doc)...)
 	merged, more := merge(newTable(Position{File: file}), doc)

@@ -177,7 +177,7 @@ func showLayout(u *ui, f *profileFlags, name string) error {
 		return err
 	}
 	if len(others) > 0 {
-		return fault.New(fault.Usage, "for example: --set layout.root.free=8GiB", "--set %s: expected a key that begins with %s", others[0].Key, layoutKey)
+		return fault.New(fault.Usage, "for example: --set layout.root.free=8GiB", "--set %s: expected a key that begins with %s.", others[0].Key, layoutKey)
 	}
 	l, origins, err := set.Resolve(name, sets)
 	if err != nil {

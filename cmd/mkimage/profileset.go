@@ -68,7 +68,7 @@ func (f *profileFlags) load() (*profiles.Set, *layouts.Set, error) {
 }
 
 // layoutKey is what a key of a layout has before it in --set.
-const layoutKey = "layout."
+const layoutKey = "layout"
 
 // settings returns what --set changes in the profile and in the layout.
 func (f *profileFlags) settings() (profile, layout []strict.Setting, err error) {
@@ -77,8 +77,8 @@ func (f *profileFlags) settings() (profile, layout []strict.Setting, err error) 
 		if err != nil {
 			return nil, nil, err
 		}
-		if key, ok := strings.CutPrefix(s.Key, layoutKey); ok {
-			layout = append(layout, strict.Setting{Key: key, Value: s.Value})
+		if key, ok := strings.CutPrefix(s.Key, layoutKey+"."); ok {
+			layout = append(layout, strict.Setting{Key: key, Value: s.Value, Below: layoutKey})
 		} else {
 			profile = append(profile, s)
 		}
