@@ -1,0 +1,172 @@
+package qemutests
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// maxAnswer is the length of the longest line that is taken from a guest: 12
+// MiB of output in base64.
+const maxAnswer = 16 << 20
+
+// Result is how a script in the guest ended.
+type Result struct {
+	Stdout, Stderr string
+	Status         int // exit status; 128 and a signal's number more when one ended it
+}
+
+// errRestarted ends a script whose guest went away under it.
+var errRestarted = errors.New("the guest restarted")
+
+// agent talks to agent.sh. Scripts run one at a time.
+type agent struct {
+	conn io.ReadWriter
+	turn chan struct{} // holds one token: the right to send
+
+	mu      sync.Mutex
+	number  uint64            // of the last script
+	bootID  string            // of the guest's boot; "" while the agent is not there
+	ready   chan struct{}     // closed while the agent is there
+	waiting chan<- agentReply // of the script that runs; nil when none does
+	gone    chan struct{}     // closed when the connection ended
+	err     error             // why
+}
+
+type agentReply struct {
+	Result
+	err error
+}
+
+// newAgent reads conn until it ends.
+func newAgent(conn io.ReadWriter) *agent {
+	a := &agent{conn: conn, turn: make(chan struct{}, 1), ready: make(chan struct{}), gone: make(chan struct{})}
+	a.turn <- struct{}{}
+	go a.read()
+	return a
+}
+
+func (a *agent) read() {
+	defer close(a.gone)
+	lines := bufio.NewScanner(a.conn)
+	lines.Buffer(nil, maxAnswer)
+	for lines.Scan() {
+		a.line(lines.Text())
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.err = errGone
+	if err := lines.Err(); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		a.err = fmt.Errorf("%w: %w", errGone, err)
+	}
+}
+
+// line takes one line from the guest. One that is neither a greeting nor the
+// answer to what was asked last is of an earlier boot or a script that nobody
+// waits for any more.
+func (a *agent) line(text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if id, ok := strings.CutPrefix(text, "hello "); ok {
+		a.answer(agentReply{err: errRestarted})
+		if a.bootID == "" {
+			close(a.ready)
+		}
+		a.bootID = id
+		return
+	}
+	number, reply := parseReply(text)
+	if number == a.number {
+		a.answer(reply)
+	}
+}
+
+// answer ends the script that runs. The lock is held.
+func (a *agent) answer(r agentReply) {
+	if a.waiting != nil {
+		a.waiting <- r // has room for it
+		a.waiting = nil
+	}
+}
+
+// reset notes that the guest restarts: the agent is away until it says hello.
+func (a *agent) reset() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answer(agentReply{err: errRestarted})
+	if a.bootID != "" {
+		a.bootID = ""
+		a.ready = make(chan struct{})
+	}
+}
+
+// parseReply reads "NUMBER STATUS oBASE64 eBASE64". The number of a malformed
+// line is 0, which no script has.
+func parseReply(line string) (uint64, agentReply) {
+	fields := strings.Fields(line)
+	if len(fields) != 4 || fields[2][0] != 'o' || fields[3][0] != 'e' {
+		return 0, agentReply{}
+	}
+	number, err := strconv.ParseUint(fields[0], 10, 64)
+	if err != nil {
+		return 0, agentReply{}
+	}
+	status, err1 := strconv.ParseUint(fields[1], 10, 8)
+	out, err2 := base64.StdEncoding.DecodeString(fields[2][1:])
+	stderr, err3 := base64.StdEncoding.DecodeString(fields[3][1:])
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return number, agentReply{err: fmt.Errorf("test agent: answer %d: %w", number, err)}
+	}
+	return number, agentReply{Result: Result{string(out), string(stderr), int(status)}}
+}
+
+// available returns a channel that is closed while the agent is there.
+func (a *agent) available() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ready
+}
+
+// run runs a script; the agent must be there.
+func (a *agent) run(ctx context.Context, script string) (Result, error) {
+	select {
+	case <-a.turn:
+		defer func() { a.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+	reply := make(chan agentReply, 1)
+	line := a.ask(script, reply)
+	if _, err := io.WriteString(a.conn, line); err != nil {
+		return Result{}, fmt.Errorf("test agent: %w", err)
+	}
+	select {
+	case r := <-reply:
+		return r.Result, r.err
+	case <-a.gone:
+		return Result{}, a.ended()
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+}
+
+// ask notes who waits for the next answer and returns the line to send.
+func (a *agent) ask(script string, reply chan<- agentReply) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.number++
+	a.waiting = reply
+	return fmt.Sprintf("%d %s\n", a.number, base64.StdEncoding.EncodeToString([]byte(script)))
+}
+
+func (a *agent) ended() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.err
+}
