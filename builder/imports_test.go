@@ -33,6 +33,8 @@ var mayImport = map[string][]string{
 	"builder/adjust":       {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan", "builder/fstree"},
 	"builder/loader":       {"builder/fault", "builder/ids", "builder/fstree", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/uki", "builder/loader/bls"},
 	"builder/loader/bls":   {},
+	"builder/source":       {"builder", "builder/fault", "builder/fstree", "builder/strict"},
+	"builder/sbom":         {"builder", "builder/fault", "builder/fstree", "builder/strict", "builder/source"},
 	"builder/uki":          {"builder/fault"},
 	"builder/uki/reader":   {"builder/fault"},
 	"initramfs":            {"builder/fault", "builder/fstree", "builder/strict", "initramfs/config", "initramfs/embedded"},
