@@ -26,6 +26,9 @@ var mayImport = map[string][]string{
 	"builder/btrfs":        {"builder/fault", "builder/ids", "builder/fstree", "builder/btrfs/ondisk", "builder/btrfs/internal/"},
 	"builder/btrfs/reader": {"builder/fault", "builder/ids", "builder/btrfs/ondisk"},
 	"builder/btrfs/check":  {"builder/fault", "builder/ids", "builder/btrfs/ondisk", "builder/btrfs/reader"},
+	"builder/esp":          {"builder/fault", "builder/fstree"},
+	"builder/esp/reader":   {"builder/fault"},
+	"builder/gpt":          {"builder/fault", "builder/ids"},
 	"builder/strict":       {"builder/fault"},
 	"layouts":              {"builder/fault", "builder/strict"},
 	"profiles":             {"builder/fault", "builder/strict"},
@@ -45,6 +48,7 @@ var mayImport = map[string][]string{
 
 // onlyIn says which foreign packages stay in one part of the tree.
 var onlyIn = map[string]string{
+	"github.com/diskfs/":        "builder/gpt",
 	"github.com/spf13/":         "cmd/",
 	"github.com/vbauerster/":    "cmd/",
 	"github.com/u-root/":        "initramfs/busybox",
