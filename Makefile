@@ -67,6 +67,7 @@ reference: ## the Debian userland of tests and benchmarks, below .cache (as root
 .PHONY: test
 test: programs suites ## every test; needs what `make deps` installs
 	$(GO) test -timeout $(TIMEOUT) $(TESTFLAGS) ./...
+	cd initramfs/busybox && $(GO) test -timeout $(TIMEOUT) $(TESTFLAGS) ./...
 
 .PHONY: test-full
 test-full: export MKIMAGE_FULL = 1

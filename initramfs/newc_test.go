@@ -171,6 +171,9 @@ func byName(t testing.TB, ms []member) map[string]member {
 		if i > 0 && ms[i-1].name >= m.name {
 			t.Errorf("%s comes after %s", m.name, ms[i-1].name)
 		}
+		if links := map[bool]int64{true: 2, false: 1}[m.mode&0o170000 == 0o040000]; m.links != links {
+			t.Errorf("%s: %d links, expected %d", m.name, m.links, links)
+		}
 		if dir := filepath.Dir(m.name); dir != "." && all[dir].mode&0o170000 != 0o040000 {
 			t.Errorf("%s comes before its directory", m.name)
 		}

@@ -19,6 +19,25 @@ import (
 // shellTag chooses the line editor of gosh.
 const shellTag = "goshliner"
 
+// shSource lets the program answer to sh. gobusybox would find the command
+// behind a symlink to a symlink, but only where argv[0] is a path.
+const shSource = `package main
+
+import (
+	"os"
+	"path"
+)
+
+func init() {
+	if len(os.Args) > 0 {
+		switch path.Base(os.Args[0]) {
+		case "sh", "-sh":
+			os.Args[0] = "` + shell + `"
+		}
+	}
+}
+`
+
 // pinned is the part of the environment that could reach a byte of the
 // program, and the part that could keep the go command from building it.
 var pinned = []string{"GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=", "GOFIPS140=off", "GOWORK=off"}
@@ -67,10 +86,14 @@ func compile(ctx context.Context, dir, src, program string, commands []string, l
 	if err != nil {
 		return fmt.Errorf("gobusybox: %w", err)
 	}
+	main := filepath.Join(src, "src", "bb.u-root.com", "bb")
+	if err := os.WriteFile(filepath.Join(main, "sh.go"), []byte(shSource), 0o644); err != nil {
+		return err
+	}
 	// Without inlining (-l) the program is a tenth smaller.
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", shellTag,
 		"-ldflags=-s -w -buildid=", "-gcflags=all=-l", "-o", program, ".")
-	cmd.Dir = filepath.Join(src, "src", "bb.u-root.com", "bb")
+	cmd.Dir = main
 	cmd.Env = append(os.Environ(), "GO111MODULE=off", "GOPATH="+src)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {

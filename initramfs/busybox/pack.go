@@ -8,7 +8,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// shell is the command that /bin/sh names.
+// shell is the command that sh means.
 const shell = "gosh"
 
 // window is what the kernel's zstd decoder accepts at most (its
@@ -18,7 +18,7 @@ const window = 8 << 20
 // pack returns the compressed archive: the program and a symlink for each
 // name, in the order of their paths, without times.
 func pack(program []byte, names []string) ([]byte, error) {
-	links := map[string]string{"sh": shell}
+	links := map[string]string{"sh": "bb"}
 	for _, n := range names {
 		links[n] = "bb"
 	}
