@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/u-root/gobusybox/src/pkg/bb"
@@ -58,6 +59,7 @@ func tools(ctx context.Context, dir string) ([]string, error) {
 	if len(commands) == 0 {
 		return nil, fmt.Errorf("%s: go.mod has no tools, expected the commands", dir)
 	}
+	slices.Sort(commands) // the go command lists them in any order
 	return commands, nil
 }
 
