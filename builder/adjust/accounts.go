@@ -41,7 +41,7 @@ func (e *editor) store(a *accounts) error {
 	for _, r := range a.records {
 		b.WriteString(strings.Join(r, ":") + "\n")
 	}
-	return e.write(a.path, b.String(), a.mode)
+	return e.rewrite(a.path, b.String(), a.mode)
 }
 
 // find returns the record of a name, or nil.

@@ -89,7 +89,7 @@ func (e *editor) emptyCaches() error {
 		if entry.Name == "README" {
 			continue
 		}
-		if err := e.write("/"+entry.Path(), "", 0o644); err != nil {
+		if err := e.rewrite("/"+entry.Path(), "", 0o644); err != nil {
 			return err
 		}
 	}

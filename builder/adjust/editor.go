@@ -110,20 +110,36 @@ func (e *editor) put(p string, inode *fstree.Inode) error {
 	return err
 }
 
-// write makes a regular file of a text. One that is there lends its mode,
-// owner and xattrs, also through a symlink; other names of it keep the old
-// text.
+// write makes a regular file of a text, owned by root, in place of what is
+// there; through a symlink to a file it is that file. Other names of the old
+// file keep the old text.
 func (e *editor) write(p, text string, mode uint32) error {
-	inode := e.inode(fstree.TypeRegular | mode)
 	if old := e.find(p); old != nil && old.IsRegular() {
-		inode.Mode, inode.UID, inode.GID, inode.Xattrs = old.Mode, old.UID, old.GID, old.Xattrs
 		p = "/" + old.Path()
 	}
+	inode := e.inode(fstree.TypeRegular | mode)
+	setText(inode, text)
+	return e.put(p, inode)
+}
+
+// rewrite is write for a file whose mode, owner and xattrs are the source's to
+// say; mode is for the case that it is not there.
+func (e *editor) rewrite(p, text string, mode uint32) error {
+	old := e.find(p)
+	if old == nil || !old.IsRegular() {
+		return e.write(p, text, mode)
+	}
+	inode := e.inode(old.Mode)
+	inode.UID, inode.GID, inode.Xattrs = old.UID, old.GID, old.Xattrs
+	setText(inode, text)
+	return e.put("/"+old.Path(), inode)
+}
+
+func setText(inode *fstree.Inode, text string) {
 	inode.Size = int64(len(text))
 	if text != "" {
 		inode.Content = fstree.Bytes(text)
 	}
-	return e.put(p, inode)
 }
 
 // symlink makes a symlink in place of anything but a directory.

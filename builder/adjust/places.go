@@ -51,20 +51,19 @@ func (e *editor) persist() error {
 
 func (e *editor) persistOne(m plan.Mount) error {
 	old := e.lookup(m.Target)
-	inode := e.inode(fstree.TypeDir | 0o755)
+	mode := fstree.TypeDir | 0o755
 	if m.File {
-		inode = e.inode(fstree.TypeRegular | 0o644)
+		mode = fstree.TypeRegular | 0o644
 	}
 	if old != nil && old.IsDir() == m.File || old != nil && !old.IsDir() && !old.IsRegular() {
 		e.Add("layout.persist", "%s: is a %s in the source", m.Target, old.TypeName())
 		return nil
 	}
 	if old == nil {
-		if err := e.add(m.Target, inode); err != nil {
+		if err := e.add(m.Target, e.inode(mode)); err != nil {
 			return err
 		}
-		copied := *inode
-		return e.add(m.What, &copied)
+		return e.add(m.What, e.inode(mode))
 	}
 	parent := old.Parent()
 	mountPoint := e.inode(old.Mode)

@@ -143,17 +143,17 @@ func (e *editor) link(key string, u *unit) error {
 			if _, err := parseUnitName(target); err != nil {
 				return fmt.Errorf("%s: %w", u.path, err)
 			}
-			if err := e.symlink(configDir+"/"+target+by.dir+name.String(), u.path); err != nil {
+			if err := e.linkTo(key, configDir+"/"+target+by.dir+name.String(), u); err != nil {
 				return err
 			}
 		}
 	}
-	return e.linkAliases(u)
+	return e.linkAliases(key, u)
 }
 
 // linkAliases makes the other names of a unit. An alias that is a template
 // gets the instance of a unit that is one.
-func (e *editor) linkAliases(u *unit) error {
+func (e *editor) linkAliases(key string, u *unit) error {
 	for _, text := range u.install.Alias {
 		alias, err := u.name.expand(text)
 		if err != nil {
@@ -169,9 +169,22 @@ func (e *editor) linkAliases(u *unit) error {
 		if n == u.name {
 			continue
 		}
-		if err := e.symlink(configDir+"/"+n.String(), u.path); err != nil {
+		if err := e.linkTo(key, configDir+"/"+n.String(), u); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// linkTo makes a symlink to a unit's file. One that leads there already stays
+// as it is; one that leads elsewhere gives the name to another unit.
+func (e *editor) linkTo(key, p string, u *unit) error {
+	old := e.lookup(p)
+	switch {
+	case old == nil:
+		return e.symlink(p, u.path)
+	case e.find(p) == nil || e.find(p) != e.find(u.path):
+		e.Add(key, "%s: %s is there already and leads to %q", u.name, p, old.Link)
 	}
 	return nil
 }
