@@ -69,9 +69,9 @@ func (c *Cmdline) apply(p Param) (err error) {
 	case "mkimage.subvol":
 		c.Subvolume = p.Value
 	case "mkimage.shell":
-		c.Shell, err = flag(p)
+		c.Shell, err = isSet(p)
 	case "mkimage.factory":
-		c.Factory, err = flag(p)
+		c.Factory, err = isSet(p)
 	case "mkimage.timeout":
 		var seconds int
 		if seconds, err = number(p.Value, 1, maxTimeout); err == nil {
@@ -85,8 +85,8 @@ func (c *Cmdline) apply(p Param) (err error) {
 	return err
 }
 
-// flag returns whether a parameter that needs no value is set.
-func flag(p Param) (bool, error) {
+// isSet returns whether a parameter that needs no value is set.
+func isSet(p Param) (bool, error) {
 	switch {
 	case !p.HasValue, p.Value == "1":
 		return true, nil

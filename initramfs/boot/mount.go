@@ -43,7 +43,7 @@ func (m *mounter) one(a Action) error {
 	target = filepath.Join("/", a.Root, target)
 	switch a.Op {
 	case OpDir:
-		return makeDir(target, a.Mode)
+		return makeDir(target, a.Mode, a.Source)
 	case OpMount:
 		return m.mount(a, target)
 	case OpBind, OpFile:
@@ -56,16 +56,31 @@ func (m *mounter) one(a Action) error {
 	return errors.New("unknown operation")
 }
 
-// makeDir makes a directory of the mode that is asked for, whatever the umask.
-func makeDir(name, mode string) error {
+// makeDir makes a directory of the mode that is asked for, whatever the umask,
+// or one that has owner and mode of the directory like.
+func makeDir(name, mode, like string) error {
+	if err := os.MkdirAll(name, 0o700); err != nil {
+		return err
+	}
+	if mode == "" {
+		var st unix.Stat_t
+		if err := unix.Stat(like, &st); err != nil {
+			return fmt.Errorf("%s: %w", like, err)
+		}
+		return setOwner(name, &st)
+	}
 	perm, err := strconv.ParseUint(mode, 8, 12)
 	if err != nil {
 		return fmt.Errorf("mode %q: expected octal digits", mode)
 	}
-	if err := os.MkdirAll(name, 0o700); err != nil {
+	return unix.Chmod(name, uint32(perm))
+}
+
+func setOwner(name string, like *unix.Stat_t) error {
+	if err := unix.Lchown(name, int(like.Uid), int(like.Gid)); err != nil {
 		return err
 	}
-	return unix.Chmod(name, uint32(perm))
+	return unix.Chmod(name, like.Mode&0o7777)
 }
 
 func (m *mounter) mount(a Action, target string) error {
@@ -135,10 +150,7 @@ func makeEmpty(name string, file bool, like *unix.Stat_t) error {
 	if like == nil {
 		return nil
 	}
-	if err := unix.Lchown(name, int(like.Uid), int(like.Gid)); err != nil {
-		return err
-	}
-	return unix.Chmod(name, like.Mode&0o7777)
+	return setOwner(name, like)
 }
 
 func writeFactoryFstab(root string) error {

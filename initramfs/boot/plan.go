@@ -23,7 +23,7 @@ type Op string
 // The operations of a plan.
 const (
 	OpMount  Op = "mount"  // Source of Type with Options on Target, inside Root
-	OpDir    Op = "dir"    // directory Target with Mode
+	OpDir    Op = "dir"    // directory Target with Mode, or with owner and mode of Source
 	OpBind   Op = "bind"   // Source on Target, both inside Root, made where they are missing
 	OpFile   Op = "file"   // the same for a file
 	OpDetach Op = "detach" // Target is unmounted as far as names go; an overlay keeps using it
@@ -163,26 +163,28 @@ func planFactory(mounts []config.Mount, device string) []Action {
 	}
 	for i, m := range mounts {
 		if i == 0 {
-			plan = append(plan, overlay(m, device, "root", newRoot, "", "755")...)
+			plan = append(plan, overlay(m, device, "root", newRoot, "", "")...)
 			continue
 		}
 		name := strings.ReplaceAll(strings.Trim(m.Target, "/"), "/", "-")
-		plan = append(plan, overlay(m, device, fmt.Sprintf("%d-%s", i, name), m.Target, newRoot, "755")...)
+		plan = append(plan, overlay(m, device, fmt.Sprintf("%d-%s", i, name), m.Target, newRoot, "")...)
 	}
 	return append(plan, Action{Op: OpDetach, Target: memory}, Action{Op: OpFstab, Root: newRoot})
 }
 
-// overlay mounts a subvolume read-only and lays a layer in memory over it.
+// overlay mounts a subvolume read-only and lays a layer in memory over it. The
+// top directory has the given mode, or is like the subvolume's when it is "".
 func overlay(m config.Mount, device, name, target, root, mode string) []Action {
 	lower, memory := layerDir+"/lower-"+name, layerDir+"/memory/"+name
+	top := Action{Op: OpDir, Target: memory + "/upper", Mode: mode}
 	if mode == "" {
-		mode = "755"
+		top.Source = lower
 	}
 	m.Options = append(slices.Clone(m.Options), "ro")
 	return []Action{
 		{Op: OpDir, Target: lower, Mode: "700"},
 		mountSubvolume(m, device, lower, ""),
-		{Op: OpDir, Target: memory + "/upper", Mode: mode},
+		top,
 		{Op: OpDir, Target: memory + "/work", Mode: "700"},
 		{Op: OpMount, Type: "overlay", Source: "mkimage", Target: target, Root: root,
 			Options: []string{"lowerdir=" + lower, "upperdir=" + memory + "/upper", "workdir=" + memory + "/work"}},
