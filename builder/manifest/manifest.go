@@ -139,11 +139,17 @@ func (m *Manifest) AddChunks(chunks []Chunk) {
 }
 
 // Without returns a copy that does not speak of the chunks that touch a range,
-// for a manifest that is itself written there.
+// nor of how much of the partitions there is used, for a manifest that is
+// itself written there.
 func (m *Manifest) Without(r Range) *Manifest {
 	out := *m
 	out.Omits = &r
 	out.Partitions = slices.Clone(m.Partitions)
+	for i := range out.Partitions {
+		if p := &out.Partitions[i]; p.Range().touches(r) {
+			p.Used = 0
+		}
+	}
 	out.Chunks = nil
 	out.AddChunks(slices.DeleteFunc(slices.Clone(m.Chunks), func(c Chunk) bool { return r.touches(Range{c.Offset, c.Length}) }))
 	return &out

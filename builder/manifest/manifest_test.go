@@ -38,7 +38,7 @@ func manifestOf(t testing.TB, b []byte) *manifest.Manifest {
 		},
 		Inputs:     manifest.Inputs{Mkimage: "1.0", Source: "ab", Kernels: []manifest.Kernel{{Version: "6.12", Linux: manifest.SHA256{1}}}},
 		Image:      manifest.Image{Size: size},
-		Partitions: []manifest.Partition{{Role: "esp", Start: chunk, Size: 2 * chunk, Used: 5}, {Role: "root", Start: 3 * chunk, Size: 3 * chunk}},
+		Partitions: []manifest.Partition{{Role: "esp", Start: chunk, Size: 2 * chunk, Used: 5}, {Role: "root", Start: 3 * chunk, Size: 3 * chunk, Used: 6}},
 		Subvolumes: []manifest.Subvolume{{Path: "@", ID: 256, UUID: ids.UUID{1}, Bytes: 7}},
 		Swapfile:   &manifest.Swapfile{Path: "@swap/swapfile", Size: 1 << 20, ResumeOffset: 77},
 	}
@@ -85,10 +85,10 @@ func TestAddChunksCounts(t *testing.T) {
 		t.Errorf("chunks of esp %d, of root %d; want 1 and 1", esp, root)
 	}
 	w := m.Without(m.Partition("esp").Range())
-	if esp, root := w.Partition("esp").Chunks, w.Partition("root").Chunks; esp != 0 || root != 1 || len(w.Chunks) != 3 {
-		t.Errorf("without the ESP: chunks of esp %d, of root %d, of all %d; want 0, 1 and 3", esp, root, len(w.Chunks))
+	if esp, root := w.Partition("esp"), w.Partition("root"); esp.Chunks != 0 || esp.Used != 0 || root.Chunks != 1 || root.Used != 6 || len(w.Chunks) != 3 {
+		t.Errorf("without the ESP: %+v, %+v, %d chunks in all; want none and nothing used of the ESP, 1, 6 and 3", esp, root, len(w.Chunks))
 	}
-	if len(m.Chunks) != 4 || m.Partition("esp").Chunks != 1 {
+	if len(m.Chunks) != 4 || m.Partition("esp").Chunks != 1 || m.Partition("esp").Used != 5 {
 		t.Error("Without changed the manifest that it copied")
 	}
 	if m.Partition("swap") != nil {
