@@ -61,7 +61,7 @@ func checkSize(profile *profiles.Profile, layout *layouts.Layout, size int64) er
 	case size%sectorSize != 0:
 		return fault.New(fault.Usage, "", "disk of %d bytes: expected a multiple of the sector size, %d", size, sectorSize)
 	case size < least:
-		return fault.New(fault.Usage, fmt.Sprintf("use a size of at least %s, or none for the smallest that fits", sizeText(least)),
+		return fault.New(fault.Usage, fmt.Sprintf("use a size of at least %s, or leave it out for the smallest that fits", sizeText(least)),
 			"disk too small for layout %s: needs %d bytes, has %d", layout.Name, least, size)
 	}
 	return nil

@@ -162,7 +162,7 @@ func TestSize(t *testing.T) {
 	if want := "disk too small for layout laptop: needs 1277165568 bytes, has 1073741824"; err == nil || err.Error() != want {
 		t.Errorf("error %v; want %q", err, want)
 	}
-	if want := "use a size of at least 1218 MiB, or none for the smallest that fits"; fault.HintOf(err) != want {
+	if want := "use a size of at least 1218 MiB, or leave it out for the smallest that fits"; fault.HintOf(err) != want {
 		t.Errorf("hint %q; want %q", fault.HintOf(err), want)
 	}
 }

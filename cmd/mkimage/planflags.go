@@ -1,0 +1,56 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/6FaNcY9/mkimage/builder/ids"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+)
+
+// planFlags are the flags that a plan depends on, besides the profile's name.
+type planFlags struct {
+	profileFlags
+	source, size, seed, timestamp string
+}
+
+func (f *planFlags) define(cmd *cobra.Command) {
+	f.profileFlags.define(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.source, "source", "", "take the root file system from `KIND:NAME` instead of the profile's source")
+	flags.StringVar(&f.size, "size", "auto", "`bytes` of the disk, such as 8GiB; auto is as small as fits")
+	flags.StringVar(&f.seed, "seed", "", "1 to 64 `hex` digits that all identities come from (default: a digest of profile and layout)")
+	flags.StringVar(&f.timestamp, "timestamp", "", "`time` of all that is made, RFC 3339 or Unix seconds (default: SOURCE_DATE_EPOCH, or else "+
+		plan.DefaultEpoch.Format("2006-01-02")+")")
+}
+
+// makePlan plans the image of the profile that a name asks for.
+func (f *planFlags) makePlan(name string) (*plan.Plan, error) {
+	var o plan.Options
+	var err error
+	if f.seed != "" {
+		seed, err := ids.Parse(f.seed)
+		if err != nil {
+			return nil, err
+		}
+		o.Seed = &seed
+	}
+	if f.size != "auto" {
+		if o.Size, err = parseSize(f.size); err != nil {
+			return nil, err
+		}
+	}
+	if o.Epoch, err = parseTimestamp(f.timestamp, os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
+		return nil, err
+	}
+	settings := f.profileFlags
+	if f.source != "" {
+		settings.sets = append(settings.sets[:len(settings.sets):len(settings.sets)], "source="+f.source)
+	}
+	profile, layout, err := resolveProfile(&settings, name)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Make(profile, layout, o)
+}
