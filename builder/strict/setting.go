@@ -2,6 +2,7 @@ package strict
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -44,75 +45,84 @@ func ParseSetting(text string) (Setting, error) {
 // document returns the setting as a document of the struct t that extends
 // base.
 func (s Setting) document(t reflect.Type, base *table) (*table, Problems) {
-	pos := s.position()
-	root := newTable(pos)
-	refuse := func(format string, args ...any) (*table, Problems) {
-		return newTable(pos), Problems{{pos, s.Key, fmt.Sprintf(format, args...)}}
-	}
 	parts, err := splitKey(s.Key)
+	if err == nil && s.Key == extends {
+		err = errors.New("what is extended is for a file to say")
+	}
+	var doc *table
+	if err == nil {
+		doc, err = s.table(parts, t, base)
+	}
 	if err != nil {
-		return refuse("%v", err)
+		return newTable(s.position()), Problems{{s.position(), s.Key, err.Error()}}
 	}
-	if s.Key == extends {
-		return refuse("what is extended is for a file to say")
+	return doc, nil
+}
+
+// table returns a table of type t, or nil where no type is known, that has the
+// setting at the key of parts and nothing else. Base is the table that it will
+// be merged into.
+func (s Setting) table(parts []string, t reflect.Type, base *table) (*table, error) {
+	pos, name := s.position(), unquote(parts[0])
+	field := fieldType(t, name)
+	var v *value
+	switch {
+	case len(parts) == 1:
+		v = s.value(field)
+	case field != nil && field.Kind() == reflect.Slice && field.Elem().Kind() == reflect.Struct:
+		el, err := s.element(name, parts[1:], field.Elem(), base)
+		if err != nil {
+			return nil, err
+		}
+		v = &value{pos: pos, kind: kindList, list: []*value{{pos: pos, kind: kindTable, table: el}}}
+	default:
+		inner, err := s.table(parts[1:], field, tableIn(base, name))
+		if err != nil {
+			return nil, err
+		}
+		v = &value{pos: pos, kind: kindTable, table: inner}
 	}
-	into := root
-	for i, part := range parts {
-		part = unquote(part)
-		field := fieldType(t, part)
-		if i == len(parts)-1 {
-			v, problems := s.value(field)
-			into.add(&entry{pos, part, v})
-			return root, problems
-		}
-		if field == nil || field.Kind() != reflect.Slice || field.Elem().Kind() != reflect.Struct {
-			inner := newTable(pos)
-			into.add(&entry{pos, part, &value{pos: pos, kind: kindTable, table: inner}})
-			into, t = inner, field
-			base = tableIn(base, part)
-			continue
-		}
-		name := unquote(parts[i+1])
-		element, names := elementIn(base, part, name)
-		if element == nil {
-			return refuse("no %q in %s%s", name, part, DidYouMean(name, names))
-		}
-		if i+2 == len(parts) {
-			return refuse("expected a key inside of %q", name)
-		}
-		inner := namedTable(pos, name)
-		into.add(&entry{pos, part, &value{pos: pos, kind: kindList, list: []*value{{pos: pos, kind: kindTable, table: inner}}}})
-		rest, problems := Setting{strings.Join(parts[i+2:], "."), s.Value, s.Below}.document(field.Elem(), element)
-		for _, e := range rest.entries {
-			if e.name != "name" {
-				inner.add(e)
-			} else {
-				return refuse("a name cannot be changed: take the element away and add another in a file")
-			}
-		}
-		for j := range problems {
-			problems[j].Key = s.Key
-		}
-		return root, problems
+	out := newTable(pos)
+	out.add(&entry{pos, name, v})
+	return out, nil
+}
+
+// element returns an element of the array of tables list of base: its name is
+// the first of parts, and it must be there, as a slip would add another.
+func (s Setting) element(list string, parts []string, t reflect.Type, base *table) (*table, error) {
+	name := unquote(parts[0])
+	inherited, names := elementIn(base, list, name)
+	switch {
+	case inherited == nil:
+		return nil, fmt.Errorf("no %q in %s%s", name, list, DidYouMean(name, names))
+	case len(parts) == 1:
+		return nil, fmt.Errorf("expected a key inside of %q", name)
+	case parts[1] == nameKey:
+		return nil, errors.New("a name cannot be changed: take the element away and add another in a file")
 	}
-	return root, nil
+	el, err := s.table(parts[1:], t, inherited)
+	if err != nil {
+		return nil, err
+	}
+	el.add(&entry{s.position(), nameKey, &value{pos: s.position(), text: name}})
+	return el, nil
 }
 
 // value reads the value for a field of type t, which is nil when no such field
-// is known.
-func (s Setting) value(t reflect.Type) (*value, Problems) {
+// is known. What is not TOML fits no field.
+func (s Setting) value(t reflect.Type) *value {
 	pos := s.position()
 	quoted := strings.HasPrefix(s.Value, `"`) || strings.HasPrefix(s.Value, "'")
 	if t == nil || isText(t) && !quoted {
-		return &value{pos: pos, kind: kindString, text: s.Value}, nil
+		return &value{pos: pos, kind: kindString, text: s.Value}
 	}
 	doc, problems, _ := parse(flag, []byte("v = "+s.Value))
 	e := doc.index["v"]
 	if len(problems) > 0 || e == nil || len(doc.entries) != 1 {
-		return &value{pos: pos, kind: kindOther, text: s.Value}, nil
+		return &value{pos: pos, kind: kindOther, text: s.Value}
 	}
 	e.value.place(pos)
-	return e.value, nil
+	return e.value
 }
 
 // place gives a value and all inside of it one position.
@@ -172,13 +182,7 @@ func elementIn(t *table, key, name string) (element *table, names []string) {
 	return element, names
 }
 
-// namedTable returns a table that has a name alone.
-func namedTable(pos Position, name string) *table {
-	t := newTable(pos)
-	t.add(&entry{pos, "name", &value{pos: pos, kind: kindString, text: name}})
-	return t
-}
-
+// unquote returns what a part of a key stands for.
 func unquote(part string) string {
 	if text, err := strconv.Unquote(part); err == nil && strings.HasPrefix(part, `"`) {
 		return text

@@ -1,9 +1,6 @@
 package strict
 
-import (
-	"fmt"
-	"strconv"
-)
+import "strconv"
 
 // kind is the type of a value as far as settings can have it.
 type kind int
@@ -72,10 +69,13 @@ func (t *table) keep(ok func(*entry) bool) {
 	t.entries = kept
 }
 
+// nameKey is the key of a table of an array of tables that tells it apart.
+const nameKey = "name"
+
 // name returns the text of the key "name", by which the elements of an array
 // of tables are told apart, or "".
 func (t *table) name() string {
-	if e := t.index["name"]; e != nil && e.value.kind == kindString {
+	if e := t.index[nameKey]; e != nil && e.value.kind == kindString {
 		return e.value.text
 	}
 	return ""
@@ -127,7 +127,7 @@ func (o Origins) list(key string, list []*value) {
 	for i, v := range list {
 		at := Index(key, i)
 		if v.kind == kindTable {
-			at = Join(key, v.table.name())
+			at = elementKey(key, i, v.table)
 			o.table(at, v.table)
 		}
 		o[at] = v.pos
@@ -140,5 +140,5 @@ func elementKey(key string, i int, t *table) string {
 	if name := t.name(); name != "" {
 		return Join(key, name)
 	}
-	return fmt.Sprintf("%s[%d]", key, i)
+	return Index(key, i)
 }

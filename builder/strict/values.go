@@ -49,7 +49,7 @@ func (w *walker) value(key string, v reflect.Value) {
 		for i := range v.Len() {
 			at := Index(key, i)
 			if el := v.Index(i); el.Kind() == reflect.Struct {
-				at = Join(key, el.Field(fields(el.Type())["name"]).String())
+				at = Join(key, el.Field(fields(el.Type())[nameKey]).String())
 			}
 			w.value(at, v.Index(i))
 		}
