@@ -14,8 +14,9 @@ type unitName struct {
 	suffix   string // with its dot
 }
 
-// unitSuffixes are the types of units that have a file.
-var unitSuffixes = []string{".service", ".socket", ".target", ".timer", ".mount", ".automount", ".swap", ".path", ".slice"}
+// unitSuffixes are the types of units. Devices and scopes have no file, but
+// can be masked.
+var unitSuffixes = []string{".service", ".socket", ".target", ".timer", ".mount", ".automount", ".swap", ".path", ".slice", ".device", ".scope"}
 
 func parseUnitName(name string) (unitName, error) {
 	for _, suffix := range unitSuffixes {

@@ -40,8 +40,8 @@ func (c *checker) names() {
 	if c.profile.Name == "" || strings.ContainsFunc(c.profile.Name, notInID) {
 		c.Add("name", "%q: expected letters, digits and + - _ . since boot entries are named after it", c.profile.Name)
 	}
-	if c.profile.Layout != c.layout.Name {
-		c.Add("layout", "got layout %q, expected %q, which the profile names", c.layout.Name, c.profile.Layout)
+	if name := strict.PlainName(c.profile.Layout); name != c.layout.Name {
+		c.Add("layout", "got layout %q, expected %q, which the profile names", c.layout.Name, name)
 	}
 	if c.layout.ESP.Label == c.layout.Root.Label {
 		c.Add("layout.root.label", "%q: is the label of the ESP too", c.layout.Root.Label)

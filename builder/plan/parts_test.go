@@ -98,6 +98,7 @@ func TestMemoryRoot(t *testing.T) {
 func TestLeftOut(t *testing.T) {
 	p, l := laptop(), laptopLayout()
 	p.Boot.Rescue, p.Swap.Policy, l.Factory.Subvolumes = false, SwapNone, nil
+	p.Layout = "builtin:laptop" // asks for the built-in layout of that name
 	plan := mustMake(t, p, l, Options{})
 	if len(plan.Entries) != 1 || plan.Swapfile != nil || len(plan.Snapshots) != 0 || InitConfig(plan).Factory != nil {
 		t.Errorf("%d entries, swapfile %v, snapshots %v; want one entry alone", len(plan.Entries), plan.Swapfile, plan.Snapshots)
