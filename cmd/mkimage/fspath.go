@@ -49,14 +49,14 @@ func isFile(name string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// image is a file system that is open for reading.
-type image struct {
+// openFS is a file system that is open for reading.
+type openFS struct {
 	*reader.FS
 	file *os.File
 }
 
 // openImage opens the file system in a file or block device.
-func openImage(name string) (*image, error) {
+func openImage(name string) (*openFS, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fault.New(fault.Input, "", "%w", err)
@@ -73,13 +73,13 @@ func openImage(name string) (*image, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
 	}
-	return &image{fsys, f}, nil
+	return &openFS{fsys, f}, nil
 }
 
-func (i *image) Close() error { return i.file.Close() }
+func (i *openFS) Close() error { return i.file.Close() }
 
 // openPath opens the file system of an argument and its top level.
-func openPath(arg string) (*image, *reader.Volume, fsPath, error) {
+func openPath(arg string) (*openFS, *reader.Volume, fsPath, error) {
 	p, err := parseFSPath(arg, isFile)
 	if err != nil {
 		return nil, nil, p, err

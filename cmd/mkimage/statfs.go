@@ -34,7 +34,7 @@ type statfsSubvolume struct {
 	SnapshotOf string `json:"snapshot_of,omitempty"` // the UUID
 }
 
-func statFS(u *ui, img *image) error {
+func statFS(u *ui, img *openFS) error {
 	super := img.Super()
 	s := fsStat{
 		FSID: ids.UUID(super.FSID).String(), Label: super.Label, Size: super.TotalBytes, Used: super.BytesUsed,

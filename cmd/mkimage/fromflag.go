@@ -14,31 +14,31 @@ import (
 // sourceHint names the kinds of source.
 const sourceHint = "name the source as dir:PATH or tar:FILE"
 
-// source is what --from names.
-type source struct{ scheme, path string }
+// fromFlag is what --from names.
+type fromFlag struct{ scheme, path string }
 
 // parseSource reads SCHEME:PATH. There is no default scheme: what is built
 // must not depend on what happens to lie in the working directory.
-func parseSource(text string) (source, error) {
+func parseSource(text string) (fromFlag, error) {
 	if text == "" {
-		return source{}, fault.New(fault.Usage, sourceHint, "--from is missing")
+		return fromFlag{}, fault.New(fault.Usage, sourceHint, "--from is missing")
 	}
 	scheme, path, ok := strings.Cut(text, ":")
 	switch {
 	case !ok:
-		return source{}, fault.New(fault.Usage, sourceHint, "--from %q: names no kind of source", text)
+		return fromFlag{}, fault.New(fault.Usage, sourceHint, "--from %q: names no kind of source", text)
 	case scheme != "dir" && scheme != "tar":
-		return source{}, fault.New(fault.Usage, sourceHint, "--from %q: unknown kind of source %q", text, scheme)
+		return fromFlag{}, fault.New(fault.Usage, sourceHint, "--from %q: unknown kind of source %q", text, scheme)
 	case path == "":
-		return source{}, fault.New(fault.Usage, sourceHint, "--from %q: names no path", text)
+		return fromFlag{}, fault.New(fault.Usage, sourceHint, "--from %q: names no path", text)
 	}
-	return source{scheme, path}, nil
+	return fromFlag{scheme, path}, nil
 }
 
 // checkNot refuses an output that would take the place of the source, or lie in
 // it: the run would change what it reads, and the next one would read the
 // output too.
-func (s source) checkNot(output string) error {
+func (s fromFlag) checkNot(output string) error {
 	from, err := os.Stat(s.path)
 	if err != nil {
 		return nil // for scan to report, or standard input
@@ -67,7 +67,7 @@ func (s source) checkNot(output string) error {
 // scan lists the source. An archive that is compressed is unpacked into a file
 // without a name in spoolDir. close must be called when the tree is no longer
 // read.
-func (s source) scan(ctx context.Context, owner *fstree.Owner, spoolDir string) (tree *fstree.Tree, close func() error, err error) {
+func (s fromFlag) scan(ctx context.Context, owner *fstree.Owner, spoolDir string) (tree *fstree.Tree, close func() error, err error) {
 	if s.scheme == "tar" {
 		archive, err := fstree.OpenTar(ctx, s.path, spoolDir, fstree.TarOptions{Owner: owner})
 		if err != nil {

@@ -1,0 +1,166 @@
+// Package image makes the image of a disk from a plan and a source: it runs
+// the stages of a build in their order and decides nothing.
+//
+// Stages: the tree is adjusted, the initramfs is made, the root file system is
+// written and hashed, then the ESP, on which the manifest of what came before
+// lies, and last the partition table: until it is there, nothing takes the
+// file for a disk.
+//
+// What it does not do: it opens no file of the host, prints nothing and reads
+// no clock. Equal inputs give equal bytes.
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+
+	"github.com/6FaNcY9/mkimage/builder"
+	"github.com/6FaNcY9/mkimage/builder/adjust"
+	"github.com/6FaNcY9/mkimage/builder/btrfs"
+	"github.com/6FaNcY9/mkimage/builder/esp"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/gpt"
+	"github.com/6FaNcY9/mkimage/builder/loader"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/source"
+	"github.com/6FaNcY9/mkimage/initramfs"
+)
+
+// Target is what an image is written to and read back from. It must read zeros
+// where nothing was written, as a new sparse file does; where Reader is an
+// *os.File its holes are not read.
+type Target struct {
+	Writer   io.WriterAt
+	Reader   io.ReaderAt
+	Truncate func(size int64) error // called once, when the size of the image is known
+}
+
+// Inputs is what an image is made of besides its plan.
+type Inputs struct {
+	Tree      *fstree.Tree      // of the source; it is changed
+	Digest    string            // of the source, for the manifest
+	Lock      string            // digest of the lock file, or ""
+	Passwords map[string]string // crypt(5) hashes of users with a password file
+	Version   string            // of mkimage
+	Workers   int               // goroutines; 0 means GOMAXPROCS
+	Progress  builder.Progress  // nil shows nothing
+}
+
+// Result is what was made.
+type Result struct {
+	Size     int64 // bytes of the image
+	Root     *btrfs.Result
+	ESP      *esp.Result
+	Kernels  []Kernel // the default first
+	Manifest *manifest.Manifest
+	Table    gpt.Table
+}
+
+// Kernel is a kernel of the image with the initramfs that was made for it.
+type Kernel struct {
+	Version string
+	Size    int64 // bytes of the kernel
+	Archive *initramfs.Archive
+}
+
+// build is one run of Write.
+type build struct {
+	plan    *plan.Plan
+	in      Inputs
+	out     Target
+	kernels []source.Kernel
+	boot    []loader.Kernel
+	esp     *fstree.Tree
+	result  *Result
+}
+
+// Write makes the image of a plan. What out holds after an error is of no use.
+// Errors have the class of the stage that found them; those that the source's
+// content is to blame for are of class fault.Input.
+func Write(ctx context.Context, out Target, p *plan.Plan, in Inputs) (*Result, error) {
+	if in.Progress == nil {
+		in.Progress = builder.Silent{}
+	}
+	b := &build{plan: p, in: in, out: out, result: &Result{}}
+	stages := []func(context.Context) error{
+		b.adjustTree, b.makeInitramfs, b.fillESP, b.writeRoot, b.describe, b.resize, b.digestRoot, b.writeESP, b.writeTable, b.digestRest,
+	}
+	for _, stage := range stages {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := stage(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return b.result, nil
+}
+
+func (b *build) report(stage builder.Stage, done, total int64) {
+	b.in.Progress.Report(stage, done, total)
+}
+
+// adjustTree makes the plan's system of the source. Kernels are found before,
+// because the files of /boot do not stay.
+func (b *build) adjustTree(context.Context) error {
+	b.report(builder.StageScan, 0, 0)
+	var err error
+	if b.kernels, err = source.Kernels(b.in.Tree); err != nil {
+		return err
+	}
+	if err := adjust.Apply(b.in.Tree, b.plan, adjust.Inputs{Passwords: b.in.Passwords}); err != nil {
+		return err
+	}
+	b.in.Tree.Freeze()
+	return nil
+}
+
+// makeInitramfs makes the archive of every kernel.
+func (b *build) makeInitramfs(ctx context.Context) error {
+	want := b.plan.Profile.Initramfs
+	for i, k := range b.kernels {
+		b.report(builder.StageInitramfs, int64(i), int64(len(b.kernels)))
+		archive, err := initramfs.Build(ctx, initramfs.Params{
+			Root: b.in.Tree, Kernel: k.Version, Modules: want.Modules, Firmware: want.Firmware,
+			Microcode: want.Microcode, Shell: want.Shell, Config: plan.InitConfig(b.plan),
+		})
+		if err != nil {
+			return fmt.Errorf("initramfs of kernel %s: %w", k.Version, err)
+		}
+		b.boot = append(b.boot, loader.Kernel{Version: k.Version, Image: k.Image, Initramfs: archive.Data})
+		b.result.Kernels = append(b.result.Kernels, Kernel{Version: k.Version, Size: k.Image.Size, Archive: archive})
+	}
+	b.report(builder.StageInitramfs, int64(len(b.kernels)), int64(len(b.kernels)))
+	return nil
+}
+
+// digests returns the kernels with the digests of what the ESP holds of them.
+func (b *build) digests() ([]manifest.Kernel, error) {
+	var list []manifest.Kernel
+	for _, k := range b.boot {
+		linux, err := digestFile(k.Image)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, manifest.Kernel{Version: k.Version, Linux: linux, Initramfs: sha256.Sum256(k.Initramfs)})
+	}
+	return list, nil
+}
+
+// digestFile hashes a file of the source.
+func digestFile(e *fstree.Entry) (sum manifest.SHA256, err error) {
+	f, err := e.Content.Open(e)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(f, 0, e.Size)); err != nil {
+		return sum, err
+	}
+	h.Sum(sum[:0])
+	return sum, nil
+}

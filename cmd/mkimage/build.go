@@ -1,0 +1,203 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/6FaNcY9/mkimage/builder"
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/image"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/sbom"
+	"github.com/6FaNcY9/mkimage/builder/source"
+	"github.com/6FaNcY9/mkimage/builder/verify"
+)
+
+// buildFlags are the flags of build as they were typed.
+type buildFlags struct {
+	planFlags
+	sourceFlags
+	output, format   string
+	workers          int
+	noVerify, dryRun bool
+}
+
+func newBuild(u *ui) *cobra.Command {
+	var f buildFlags
+	cmd := &cobra.Command{
+		Use:   "build PROFILE",
+		Short: "build the image of a disk",
+		Long: `build makes the image of a bootable disk from a profile: a partition table, an
+EFI system partition with boot loader, kernel and our initramfs, and a btrfs file
+system with the subvolumes of the profile's layout. It needs no root, mounts
+nothing and runs none of the programs that it installs. "mkimage PROFILE" is the
+same.
+
+Beside the image it writes OUTPUT.manifest.json (the plan, the inputs and the
+digest of every part, which "mkimage verify" checks), OUTPUT.spdx.json (the
+packages, as SPDX) and, for a Debian source, PROFILE.lock.json (the packages with
+their digests: with --locked the next build takes these or fails).
+
+The same inputs give the same bytes. Everything is written under other names,
+read back and checked, and renamed when it is complete.`,
+		Example: `  mkimage bandit-minimal
+  mkimage build bandit-full --source debian:trixie -o laptop.qcow2
+  mkimage build bandit-minimal --source tar:rootfs.tar.zst --set hostname=other
+  mkimage build bandit-minimal --dry-run         # the same as mkimage plan`,
+		Args:              takes(1, 1),
+		Annotations:       exits(fault.Config, fault.Input, fault.Target, fault.Mismatch),
+		ValidArgsFunction: completeProfiles(&f.profileFlags),
+		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), u, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	f.planFlags.define(cmd)
+	flags.StringVarP(&f.output, "output", "o", "", "the `file` to write; default: PROFILE.img in the working directory")
+	flags.StringVar(&f.format, "format", "", "raw, raw.zst or qcow2; default: by the name of the output, else raw")
+	f.sourceFlags.define(cmd)
+	flags.IntVar(&f.workers, "workers", 0, "goroutines that compress and hash; 0 means one for each processor")
+	flags.BoolVar(&f.noVerify, "no-verify", false, "do not read the image back before it gets its name")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be built, build nothing")
+	mustComplete(cmd, "format", formats...)
+	return cmd
+}
+
+func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
+	p, err := f.makePlan(profile)
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		return printPlan(u, p, plan.Look{Width: terminalWidth(u.out)})
+	}
+	passwords, err := readPasswords(p)
+	if err != nil {
+		return err
+	}
+	if err := f.settleOutput(profile); err != nil {
+		return err
+	}
+	outputs, err := openOutputs(f.output, f.lockName(profile))
+	if err != nil {
+		return err
+	}
+	defer outputs.discard()
+	clock := newStopwatch(u)
+	src, err := f.open(ctx, u, clock, p, profile)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	result, err := f.write(ctx, clock, p, src, passwords, outputs)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(src.Close(), ctx.Err()); err != nil {
+		return err
+	}
+	clock.Report(builder.StageSync, 0, 0)
+	if err := outputs.publish(); err != nil {
+		return err
+	}
+	s := newBuildSummary(f, p, src, outputs, result, clock)
+	return u.summary(s, s.print)
+}
+
+// write makes the image and what lies beside it, all under other names.
+func (f *buildFlags) write(ctx context.Context, clock *stopwatch, p *plan.Plan, src *source.Source, passwords map[string]string, outputs *outputs) (*image.Result, error) {
+	raw, err := outputs.raw(f.format)
+	if err != nil {
+		return nil, err
+	}
+	digest, err := src.Digest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in := image.Inputs{Tree: src.Tree, Digest: digest, Passwords: passwords, Version: readVersion().Version, Workers: f.workers, Progress: clock}
+	lock, err := outputs.writeLock(src.Lock())
+	if err != nil {
+		return nil, err
+	}
+	in.Lock = lock
+	result, err := image.Write(ctx, image.Target{Writer: raw, Reader: raw.file, Truncate: raw.file.Truncate}, p, in)
+	if err != nil {
+		return nil, err
+	}
+	if !f.noVerify {
+		if err := verifyBuilt(ctx, clock, raw.file, result, f.workers); err != nil {
+			return nil, err
+		}
+	}
+	if err := outputs.convert(ctx, clock, f.format, raw, result.Size, f.workers); err != nil {
+		return nil, err
+	}
+	bill, err := sbom.SPDX(billOf(p, src, digest))
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := result.Manifest.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return result, cmp.Or(outputs.writeFile(f.output+manifest.Suffix, encoded), outputs.writeFile(f.output+billSuffix, bill))
+}
+
+// verifyBuilt reads the image back before anybody can take it for good.
+func verifyBuilt(ctx context.Context, clock *stopwatch, raw *os.File, result *image.Result, workers int) error {
+	report, err := verify.Image(ctx, raw, result.Size, verify.Options{
+		Manifest: result.Manifest, Data: true, Workers: workers,
+		Progress: clock,
+	})
+	if err != nil {
+		return err
+	}
+	if report.Clean() {
+		return nil
+	}
+	var text strings.Builder
+	if err := report.Text(&text); err != nil {
+		return err
+	}
+	return fault.New(fault.Internal, "report it; --no-verify writes the image nevertheless", "what was written does not verify:\n%s", text.String())
+}
+
+// settleOutput fills in the output's name and format from each other.
+func (f *buildFlags) settleOutput(profile string) error {
+	if f.format != "" && !slices.Contains(formats, f.format) {
+		return fault.New(fault.Usage, "", "--format %q: expected raw, raw.zst or qcow2", f.format)
+	}
+	if f.output == "" {
+		f.format = cmp.Or(f.format, formatRaw)
+		f.output = profile + map[string]string{formatRaw: ".img", formatZstd: ".img.zst", formatQcow2: ".qcow2"}[f.format]
+	}
+	if f.format == "" {
+		switch filepath.Ext(f.output) {
+		case ".zst":
+			f.format = formatZstd
+		case ".qcow2":
+			f.format = formatQcow2
+		default:
+			f.format = formatRaw
+		}
+	}
+	return nil
+}
+
+// billOf says what the bill of materials of an image is about.
+func billOf(p *plan.Plan, src *source.Source, digest string) sbom.Params {
+	b := sbom.Params{Name: p.Profile.Name, Identity: p.Disk.GUID.String(), Created: p.Epoch, Tool: "mkimage-" + readVersion().Version,
+		Source: src.Spec.String(), Packages: src.Packages}
+	b.SHA256, _ = strings.CutPrefix(digest, "sha256:")
+	if b.SHA256 == digest { // of a tree, which is no archive
+		b.SHA256 = ""
+	}
+	return b
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/6FaNcY9/mkimage/builder/image"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/source"
+)
+
+// buildSummary is the result of a build.
+type buildSummary struct {
+	MessageType string        `json:"message_type"`
+	Profile     string        `json:"profile"`
+	Layout      string        `json:"layout"`
+	Source      string        `json:"source"`
+	Path        string        `json:"path"`
+	Format      string        `json:"format"`
+	Size        int64         `json:"size"`      // of the disk
+	Allocated   int64         `json:"allocated"` // of the file, on the host's disk
+	Seed        string        `json:"seed"`
+	Packages    int           `json:"packages"`
+	Kernels     []buildKernel `json:"kernels"`
+	RootFree    int64         `json:"root_free"`
+	DataBytes   int64         `json:"data_bytes"`
+	StoredBytes int64         `json:"stored_bytes"`
+	ESPUsed     int64         `json:"esp_used"`
+	ESPSize     int64         `json:"esp_size"`
+	Resume      *summarySwap  `json:"swapfile,omitempty"`
+	Stages      []stageTime   `json:"stages"`
+	Files       []string      `json:"files"` // all that was written
+	Seconds     float64       `json:"seconds"`
+}
+
+type summarySwap = summarySwapfile
+
+type buildKernel struct {
+	Version   string `json:"version"`
+	Size      int64  `json:"size"`
+	Initramfs int64  `json:"initramfs"`
+	Modules   int    `json:"modules"`
+}
+
+func newBuildSummary(f *buildFlags, p *plan.Plan, src *source.Source, o *outputs, r *image.Result, clock *stopwatch) *buildSummary {
+	esp := r.Manifest.Partition("esp")
+	s := &buildSummary{
+		MessageType: "summary", Profile: p.Profile.Name, Layout: p.Layout.Name, Source: src.Spec.String(), Path: f.output, Format: f.format,
+		Size: r.Size, Allocated: o.allocated, Seed: p.Seed.String(), Packages: len(src.Packages),
+		RootFree: r.Root.Size - r.Manifest.Partition("root").Used, DataBytes: r.Root.DataBytes, StoredBytes: r.Root.StoredBytes,
+		ESPUsed: esp.Used, ESPSize: esp.Size, Stages: clock.end(), Files: o.names(), Seconds: clock.seconds(),
+	}
+	for _, k := range r.Kernels {
+		s.Kernels = append(s.Kernels, buildKernel{k.Version, k.Size, int64(len(k.Archive.Data)), len(k.Archive.Modules)})
+	}
+	for _, w := range r.Root.Swapfiles {
+		s.Resume = &summarySwap{w.Path, w.Size, w.UUID.String(), w.PhysicalPage}
+	}
+	return s
+}
+
+func (s *buildSummary) print(w io.Writer) {
+	fmt.Fprintf(w, "%s: disk of %s, %s on this one\n", printable(s.Path), humanBytes(s.Size), humanBytes(s.Allocated))
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(t, "profile\t%s, layout %s\n", s.Profile, s.Layout)
+	fmt.Fprintf(t, "source\t%s", printable(s.Source))
+	if s.Packages > 0 {
+		fmt.Fprintf(t, ", %d packages", s.Packages)
+	}
+	fmt.Fprintf(t, "\ncontent\t%s, stored in %s; %s free\n", humanBytes(s.DataBytes), humanBytes(s.StoredBytes), humanBytes(s.RootFree))
+	for _, k := range s.Kernels {
+		fmt.Fprintf(t, "kernel\t%s, %s; initramfs %s, %d modules\n", k.Version, humanBytes(k.Size), humanBytes(k.Initramfs), k.Modules)
+	}
+	fmt.Fprintf(t, "ESP\t%s of %s used\n", humanBytes(s.ESPUsed), humanBytes(s.ESPSize))
+	if s.Resume != nil {
+		fmt.Fprintf(t, "swapfile\t%s, %s, resume offset %d\n", s.Resume.Path, humanBytes(s.Resume.Size), s.Resume.ResumeOffset)
+	}
+	fmt.Fprintf(t, "seed\t%s\n", s.Seed)
+	fmt.Fprintf(t, "took\t%.1f s:", s.Seconds)
+	for _, st := range s.Stages {
+		fmt.Fprintf(t, " %s %.1f", st.Stage, st.Seconds)
+	}
+	t.Flush()
+	fmt.Fprintf(w, "\n\nBoot it:      mkimage run %s\nLook into it: mkimage inspect %s\nCheck it:     mkimage verify %s\n",
+		s.Path, s.Path, s.Path)
+}

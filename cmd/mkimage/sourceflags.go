@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/builder"
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/source"
+	"github.com/6FaNcY9/mkimage/profiles"
+)
+
+// sourceFlags say how the source of a profile is opened.
+type sourceFlags struct {
+	cacheDir, mirror, owner, lock string
+	locked, refresh               bool
+}
+
+func (f *sourceFlags) define(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.owner, "owner", "", "give every file of a dir: or tar: source to `UID:GID`")
+	flags.StringVar(&f.lock, "lock", "", "the lock `file` of a debian: source; default: PROFILE.lock.json in the working directory")
+	flags.BoolVar(&f.locked, "locked", false, "build only from the packages that the lock file names")
+	flags.BoolVar(&f.refresh, "refresh", false, "ask the archive for new packages although the cache has a root file system")
+	flags.StringVar(&f.mirror, "mirror", "", "`URL` of the Debian archive; default: that of this host's apt, else deb.debian.org")
+	flags.StringVar(&f.cacheDir, "cache-dir", "", "`directory` of downloads and unpacked sources; default: mkimage in the user's cache directory")
+	if err := cmd.MarkFlagDirname("cache-dir"); err != nil {
+		panic("mkimage: " + err.Error())
+	}
+}
+
+// lockName is where the lock file of a profile is.
+func (f *sourceFlags) lockName(profile string) string {
+	if f.lock != "" {
+		return f.lock
+	}
+	return profile + ".lock.json"
+}
+
+// open opens the source of a plan.
+func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress, p *plan.Plan, profile string) (*source.Source, error) {
+	spec, err := source.Parse(p.Profile.Source)
+	if err != nil {
+		return nil, err
+	}
+	o := source.Options{
+		Packages: p.Profile.Packages, Locales: []string{p.Profile.Locale.Lang}, Epoch: p.Epoch, Refresh: f.refresh, Progress: progress,
+		Mirrors: source.Mirrors{Main: f.mirror},
+	}
+	if o.Owner, err = parseOwner(f.owner); err != nil {
+		return nil, err
+	}
+	if o.CacheDir, err = f.cache(); err != nil {
+		return nil, err
+	}
+	if f.locked {
+		if o.Lock, err = readLock(f.lockName(profile)); err != nil {
+			return nil, err
+		}
+	}
+	progress.Report(builder.StageFetch, 0, 0)
+	return source.Open(ctx, spec, o)
+}
+
+// cache is the directory for what can be made again.
+func (f *sourceFlags) cache() (string, error) {
+	if f.cacheDir != "" {
+		return f.cacheDir, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fault.New(fault.Usage, "name one with --cache-dir", "%w", err)
+	}
+	return filepath.Join(dir, "mkimage"), nil
+}
+
+func readLock(name string) (*source.Lock, error) {
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.Input, "build once without --locked to make it", "lock file: %w", err)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Input, "", "lock file: %w", err)
+	}
+	return source.DecodeLock(name, data)
+}
+
+// readPasswords reads the password files that the plan's users name.
+func readPasswords(p *plan.Plan) (map[string]string, error) {
+	hashes := map[string]string{}
+	for _, user := range p.Profile.Users {
+		if user.PasswordFile == "" {
+			continue
+		}
+		hash, err := readPassword(user)
+		if err != nil {
+			return nil, err
+		}
+		hashes[user.Name] = hash
+	}
+	return hashes, nil
+}
+
+// maxPasswordFile bounds a password file; the longest hash of crypt(5) has 384
+// bytes.
+const maxPasswordFile = 4096
+
+// readPassword reads the hash of one user. A file that others may read is
+// refused: a hash can be tried offline.
+func readPassword(user profiles.User) (string, error) {
+	f, err := os.OpenFile(user.PasswordFile, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return "", fault.New(fault.Input, "make it with: mkpasswd > FILE; chmod 600 FILE", "password file of user %s: %w", user.Name, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return "", err
+	case !info.Mode().IsRegular() || info.Size() > maxPasswordFile:
+		return "", fault.New(fault.Input, "", "%s: expected a regular file of one line, with the password hash of user %s", user.PasswordFile, user.Name)
+	case info.Mode().Perm()&0o077 != 0:
+		return "", fault.New(fault.Input, "chmod 600 "+user.PasswordFile,
+			"%s: mode %#o, expected 0600: others can read the password hash of user %s", user.PasswordFile, info.Mode().Perm(), user.Name)
+	}
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return "", fault.New(fault.Input, "", "%s: %w", user.PasswordFile, err)
+	}
+	return strings.TrimSuffix(string(data), "\n"), nil
+}
