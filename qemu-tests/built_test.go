@@ -9,11 +9,17 @@ import (
 	"testing"
 )
 
-// The tests run mkimage as users do: a program built from this checkout, once
-// in a run.
+// binaryEnv names the environment variable that says which mkimage is tested
+// instead of one that is built from this checkout.
+const binaryEnv = "MKIMAGE_BINARY"
+
+// The tests run mkimage as users do: a program, which is built once in a run.
 var (
 	buildDir  string
 	buildOnce = sync.OnceValues(func() (string, error) {
+		if program := os.Getenv(binaryEnv); program != "" {
+			return filepath.Abs(program)
+		}
 		program := filepath.Join(buildDir, "mkimage")
 		out, err := exec.Command("go", "build", "-o", program, "../cmd/mkimage").CombinedOutput()
 		if err != nil {
