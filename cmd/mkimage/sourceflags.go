@@ -53,8 +53,12 @@ func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress
 		return nil, err
 	}
 	o := source.Options{
-		Packages: p.Profile.Packages, Locales: []string{p.Profile.Locale.Lang}, Epoch: p.Epoch, Refresh: f.refresh, Progress: progress,
-		Mirrors: source.Mirrors{Main: f.mirror},
+		Epoch: p.Epoch, Refresh: f.refresh, Progress: progress, Mirrors: source.Mirrors{Main: f.mirror},
+	}
+	if spec.Kind == source.Debian {
+		o.Packages, o.Locales = p.Profile.Packages, []string{p.Profile.Locale.Lang}
+	} else if n := len(p.Profile.Packages); n > 0 {
+		u.warn("source %s is taken as it is: the %d packages of the profile are not installed into it", spec, n)
 	}
 	if o.Owner, err = parseOwner(f.owner); err != nil {
 		return nil, err
