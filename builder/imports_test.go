@@ -34,7 +34,12 @@ var mayImport = map[string][]string{
 	"profiles":             {"builder/fault", "builder/strict"},
 	"builder/plan":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config"},
 	"builder/adjust":       {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan", "builder/fstree"},
-	"builder/loader":       {"builder/fault", "builder/ids", "builder/fstree", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/uki", "builder/loader/bls"},
+	"builder/loader":       {"builder/fault", "builder/ids", "builder/fstree", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/uki", "builder/loader/bls", "builder/manifest"},
+	"builder/manifest":     {"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict"},
+	"builder/verify": {
+		"builder", "builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/manifest", "builder/gpt",
+		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check",
+	},
 	"builder/loader/bls":   {},
 	"builder/source":       {"builder", "builder/fault", "builder/fstree", "builder/strict"},
 	"builder/sbom":         {"builder", "builder/fault", "builder/fstree", "builder/strict", "builder/source"},

@@ -1,13 +1,16 @@
 package loader
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/uki"
 )
 
@@ -68,6 +71,23 @@ func read(e *fstree.Entry) (data []byte, err error) {
 		return nil, fault.New(fault.Input, "", "%s: %w", e.Path(), err)
 	}
 	return data, nil
+}
+
+// Files returns what the manifest says of the files of the ESP.
+func Files(t *fstree.Tree) ([]manifest.File, error) {
+	var list []manifest.File
+	for e := range t.All() {
+		if !e.IsRegular() {
+			continue
+		}
+		data, err := read(e)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, manifest.File{Path: e.Path(), Size: e.Size, SHA256: sha256.Sum256(data)})
+	}
+	slices.SortFunc(list, func(a, b manifest.File) int { return strings.Compare(a.Path, b.Path) })
+	return list, nil
 }
 
 // Fits checks that what the tree needs, in bytes of clusters, is not more than

@@ -2,6 +2,7 @@ package loader_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/uki/reader"
 	"github.com/6FaNcY9/mkimage/profiles"
@@ -332,5 +334,18 @@ func TestFits(t *testing.T) {
 	want := "ESP: needs 1001 bytes, has 1000; its files are, in bytes:\n          700 /EFI/a\n            5 /b"
 	if err == nil || err.Error() != want || fault.ClassOf(err) != fault.Target || !strings.Contains(fault.HintOf(err), "esp.size") {
 		t.Errorf("Fits(1001, 1000): %v, class %v, hint %q", err, fault.ClassOf(err), fault.HintOf(err))
+	}
+}
+
+func TestFiles(t *testing.T) {
+	// A directory sorts before a file with a dash, its files do not.
+	tree := sourceTree(t, map[string][]byte{"a/b": []byte("1"), "a-b": []byte("23"), "c": nil})
+	got, err := loader.Files(tree)
+	want := []manifest.File{
+		{Path: "a-b", Size: 2, SHA256: sha256.Sum256([]byte("23"))}, {Path: "a/b", Size: 1, SHA256: sha256.Sum256([]byte("1"))},
+		{Path: "c", SHA256: sha256.Sum256(nil)},
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("Files: %v\n%s", err, diff)
 	}
 }

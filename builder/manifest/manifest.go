@@ -41,6 +41,7 @@ type Manifest struct {
 	Partitions []Partition `json:"partitions"` // in the order on the disk
 	Subvolumes []Subvolume `json:"subvolumes"`
 	Swapfile   *Swapfile   `json:"swapfile,omitempty"`
+	Files      []File      `json:"files"`           // of the ESP, sorted by path, but for the manifest itself
 	Omits      *Range      `json:"omits,omitempty"` // chunks that touch it are not spoken of
 	Chunks     []Chunk     `json:"chunks"`          // that are not all zeros, ascending
 }
@@ -92,6 +93,15 @@ type Swapfile struct {
 	Path         string `json:"path"`          // from the top level
 	Size         int64  `json:"size"`          // bytes
 	ResumeOffset int64  `json:"resume_offset"` // pages of 4096 bytes from the start of the partition
+}
+
+// File is a file on the ESP. Its digest is there so that the copy of the
+// manifest on the ESP, which cannot hold digests of chunks that it lies in,
+// says all the same what the others must read as.
+type File struct {
+	Path   string `json:"path"` // from the root of the ESP, without a leading slash
+	Size   int64  `json:"size"` // bytes
+	SHA256 SHA256 `json:"sha256"`
 }
 
 // Chunk is a chunk that is not all zeros.

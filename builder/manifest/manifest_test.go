@@ -39,6 +39,7 @@ func manifestOf(t testing.TB, b []byte) *manifest.Manifest {
 		Inputs:     manifest.Inputs{Mkimage: "1.0", Source: "ab", Kernels: []manifest.Kernel{{Version: "6.12", Linux: manifest.SHA256{1}}}},
 		Image:      manifest.Image{Size: size},
 		Partitions: []manifest.Partition{{Role: "esp", Start: chunk, Size: 2 * chunk, Used: 5}, {Role: "root", Start: 3 * chunk, Size: 3 * chunk, Used: 6}},
+		Files:      []manifest.File{{Path: "EFI/x", Size: 3, SHA256: manifest.SHA256{7}}},
 		Subvolumes: []manifest.Subvolume{{Path: "@", ID: 256, UUID: ids.UUID{1}, Bytes: 7}},
 		Swapfile:   &manifest.Swapfile{Path: "@swap/swapfile", Size: 1 << 20, ResumeOffset: 77},
 	}

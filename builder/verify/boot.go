@@ -1,0 +1,259 @@
+package verify
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/loader/bls"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/uki/reader"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
+)
+
+// fallbackPath is what firmware starts from a disk that it does not know.
+const fallbackPath = "EFI/BOOT/BOOTX64.EFI"
+
+// maxBootFile bounds the kernels and archives that are read into memory.
+const maxBootFile = 1 << 30
+
+// checkBoot follows what the firmware does, down to the initramfs.
+func (v *run) checkBoot() error {
+	c := v.check("boot", "/"+fallbackPath)
+	if v.esp == nil {
+		c.Skipped = "the ESP cannot be read"
+		return nil
+	}
+	program, data := v.program(c, fallbackPath)
+	if program == nil {
+		return nil
+	}
+	if program.IsUKI() {
+		c.Subject = "unified kernel image /" + fallbackPath
+		v.checkUKI(c, program, data)
+		return nil
+	}
+	return v.checkMenu(c)
+}
+
+// program opens an EFI program of the ESP and reports what is wrong with it.
+func (v *run) program(c *Check, path string) (*reader.Program, []byte) {
+	where := "ESP: /" + path
+	data, err := v.espFile(path, maxBootFile)
+	if err != nil {
+		c.problem(where, "%v", err)
+		return nil, nil
+	}
+	return openProgram(c, where, data), data
+}
+
+func openProgram(c *Check, where string, data []byte) *reader.Program {
+	p, err := reader.Open(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		c.problem(where, "%v", err)
+		return nil
+	}
+	for _, bad := range p.Check() {
+		c.problem(where, "%v", bad)
+	}
+	return p
+}
+
+// checkMenu checks systemd-boot's configuration and every entry.
+func (v *run) checkMenu(c *Check) error {
+	files, err := v.esp.ReadDir(bls.EntriesDir)
+	if err != nil {
+		c.problem("ESP: /"+bls.EntriesDir, "%v", err)
+		return nil
+	}
+	var names []string
+	for _, f := range files {
+		if _, ok := bls.ParseName(f.Name()); ok && f.Type().IsRegular() {
+			names = append(names, f.Name())
+		}
+	}
+	c.Subject = fmt.Sprintf("systemd-boot, %d entries", len(names))
+	if len(names) == 0 {
+		c.problem("ESP: /"+bls.EntriesDir, "holds no entry")
+	}
+	v.checkConf(c, names)
+	checked := map[string]*archive{} // entries share their files
+	for _, name := range names {
+		if err := v.ctx.Err(); err != nil {
+			return err
+		}
+		v.checkEntry(c, name, checked)
+	}
+	v.wantEntries(c, names)
+	return nil
+}
+
+// checkConf wants the default to be one of the entries.
+func (v *run) checkConf(c *Check, entries []string) {
+	where := "ESP: /" + bls.ConfFile
+	text, err := v.espFile(bls.ConfFile, maxText)
+	if err != nil {
+		c.problem(where, "%v", err)
+		return
+	}
+	conf, err := bls.ParseConf(text)
+	if err != nil {
+		c.problem(where, "%v", err)
+		return
+	}
+	matches := func(name string) bool {
+		ok, err := path.Match(conf.Default, name)
+		return ok && err == nil
+	}
+	if conf.Default != "" && !slices.ContainsFunc(entries, matches) {
+		c.problem(where, "default %q is none of the entries", conf.Default)
+	}
+}
+
+// maxText bounds the text files of the ESP.
+const maxText = 1 << 20
+
+// wantEntries wants the entries of the plan.
+func (v *run) wantEntries(c *Check, names []string) {
+	if v.manifest == nil {
+		return
+	}
+	for _, e := range v.manifest.Plan.Entries {
+		if !slices.Contains(names, e.ID+".conf") {
+			c.problem("ESP: /"+bls.EntriesDir, "has no entry %s.conf, which the plan asks for", e.ID)
+		}
+	}
+}
+
+// checkEntry checks an entry, its kernel and its initramfs.
+func (v *run) checkEntry(c *Check, name string, checked map[string]*archive) {
+	where := "ESP: /" + bls.EntriesDir + "/" + name
+	text, err := v.espFile(bls.EntriesDir+"/"+name, maxText)
+	if err != nil {
+		c.problem(where, "%v", err)
+		return
+	}
+	e, err := bls.ParseEntry(text)
+	if err != nil {
+		c.problem(where, "%v", err)
+		return
+	}
+	for _, p := range e.Files() {
+		info, err := v.esp.Stat(strings.TrimPrefix(p, "/"))
+		switch {
+		case err != nil:
+			c.problem(where, "names %s: %v", p, err)
+		case !info.Mode().IsRegular():
+			c.problem(where, "names %s, which is a directory", p)
+		}
+	}
+	initrd := strings.Join(e.Initrd, " ")
+	if _, done := checked[initrd]; !done {
+		checked[initrd] = v.openInitrd(c, e.Initrd)
+	}
+	if _, done := checked[e.Linux]; !done && e.Linux != "" {
+		checked[e.Linux] = nil
+		v.program(c, strings.TrimPrefix(e.Linux, "/"))
+	}
+	v.checkCmdline(c, where, e.Options, checked[initrd])
+}
+
+// openInitrd reads the archives of an entry, which the kernel gets in a row.
+func (v *run) openInitrd(c *Check, paths []string) *archive {
+	var data []byte
+	for _, p := range paths {
+		part, err := v.espFile(strings.TrimPrefix(p, "/"), maxBootFile-int64(len(data)))
+		if err != nil {
+			return nil // its entry has reported that
+		}
+		data = append(data, part...)
+	}
+	return v.checkArchive(c, "ESP: "+strings.Join(paths, " "), data)
+}
+
+// checkUKI checks the parts of a unified kernel image.
+func (v *run) checkUKI(c *Check, p *reader.Program, data []byte) {
+	where := "ESP: /" + fallbackPath
+	content := func(name string) []byte {
+		s, err := p.Section(name)
+		if err == nil && s.Offset+s.Size() > int64(len(data)) {
+			err = fmt.Errorf("section %s goes beyond the file", name)
+		}
+		if err != nil {
+			c.problem(where, "%v", err)
+			return nil
+		}
+		return data[s.Offset : s.Offset+s.Size()]
+	}
+	if linux := content(".linux"); linux != nil {
+		// The kernel's checksum is over its file, which ends somewhere in the
+		// padding of the section.
+		if _, err := reader.Open(bytes.NewReader(linux), int64(len(linux))); err != nil {
+			c.problem(where+", section .linux", "%v", err)
+		}
+	}
+	var a *archive
+	if initrd := content(".initrd"); initrd != nil {
+		a = v.checkArchive(c, where+", section .initrd", initrd)
+	}
+	if cmdline := content(".cmdline"); cmdline != nil {
+		v.checkCmdline(c, where+", section .cmdline", string(cmdline), a)
+	}
+}
+
+// checkCmdline wants the root that a command line names to be in the image.
+func (v *run) checkCmdline(c *Check, where, cmdline string, a *archive) {
+	words := strings.Fields(cmdline)
+	value := func(key string) string {
+		found := ""
+		for _, w := range words {
+			if rest, ok := strings.CutPrefix(w, key+"="); ok {
+				found = rest
+			}
+		}
+		return found
+	}
+	if root := value("root"); v.rootPart != nil && !strings.EqualFold(root, "PARTUUID="+v.rootPart.GUID.String()) {
+		c.problem(where, "root=%s, the root partition is PARTUUID=%s", root, v.rootPart.GUID)
+	}
+	for option := range strings.SplitSeq(value("rootflags"), ",") {
+		if subvolume, ok := strings.CutPrefix(option, "subvol="); ok {
+			v.wantSubvolume(c, where, subvolume)
+		}
+	}
+	if slices.Contains(words, plan.FactoryWord) && a != nil && len(a.config.Factory) == 0 {
+		c.problem(where, "has %s, which the initramfs knows nothing of", plan.FactoryWord)
+	}
+}
+
+// wantSubvolume wants a directory of this path in the root file system.
+func (v *run) wantSubvolume(c *Check, where, subvolume string) {
+	if v.top == nil {
+		return
+	}
+	name := strings.Trim(subvolume, "/")
+	if !fs.ValidPath(name) && name != "" {
+		c.problem(where, "subvolume %q is no path", subvolume)
+		return
+	}
+	list, err := v.root.Subvolumes()
+	if err != nil {
+		return // the check of the root file system has reported that
+	}
+	for _, s := range list {
+		if s.Path == name {
+			return
+		}
+	}
+	c.problem(where, "subvolume %q is not there", subvolume)
+}
+
+// wantConfig wants the subvolumes that an initramfs mounts.
+func (v *run) wantConfig(c *Check, where string, conf config.Config) {
+	for _, m := range slices.Concat(conf.Mounts, conf.Factory) {
+		v.wantSubvolume(c, where, m.Subvolume)
+	}
+}
