@@ -3,6 +3,8 @@ package strict
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -61,6 +63,7 @@ func TestDecode(t *testing.T) {
 	}{
 		{"nothing", "", sample{}},
 		{"scalars", "text = 'a\"b'\nflag = true\nsmall = -128\ncount = 0xffff\nhex = 'fF'", sample{Text: `a"b`, Flag: true, Small: -128, Count: 65535, Hex: 255}},
+		{"zeros", "text = ''\nflag = false\nsmall = 0\ncount = 0\nhex = 0", sample{}},
 		{"text as a number", "hex = 10", sample{Hex: 16}},
 		{"escapes", `text = "\t\u00e9\x41"`, sample{Text: "\té" + "A"}},
 		{"lists", "words = ['b', \"a\"]\ninner.depth.words = []", sample{Words: []string{"b", "a"}, Inner: inner{Depth: deeper{[]string{}}}}},
@@ -135,6 +138,25 @@ func TestDecodeProblems(t *testing.T) {
 				t.Errorf("class %d, %T; want %d, Problems", fault.ClassOf(err), err, fault.Config)
 			}
 		})
+	}
+}
+
+// TestFillTakesOut wants nothing in the tree afterwards that does not fit.
+func TestFillTakesOut(t *testing.T) {
+	doc, _, _ := parse("f", []byte("x = 1\ntext = 5\nflag = true\nwords = [1, 'a', 'a']\n[inner]\ny = 1\ntext = 'b'\n[[items]]\nname = 'n'\nz = 1\n[[items]]\ncount = 1\n"))
+	problems, broken := fillNoting(reflect.ValueOf(&sample{}).Elem(), doc)
+	var kept []string
+	for key := range origins(doc) {
+		kept = append(kept, key)
+	}
+	slices.Sort(kept)
+	if want := []string{"", "flag", "inner", "inner.text", "items", "items.n", "items.n.name", "words", "words[0]"}; !slices.Equal(kept, want) {
+		t.Errorf("kept %q; want %q", kept, want)
+	}
+	slices.Sort(broken)
+	broken = slices.Compact(broken)
+	if want := []string{"items", "items[1]", "text", "words", "words[0]", "words[2]"}; !slices.Equal(broken, want) || len(problems) != 7 {
+		t.Errorf("broken %q, %d problems; want %q, 7", broken, len(problems), want)
 	}
 }
 
