@@ -3,6 +3,7 @@ package source
 import (
 	"bufio"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -38,38 +39,46 @@ func addLicenses(t *fstree.Tree, packages []Package) error {
 	return nil
 }
 
-// readCopyright returns the short names of licences in a machine-readable
-// copyright file (DEP-5, "copyright-format/1.0"), sorted, and nothing for any
-// other file. It returns only errors of reading, for many files have stanzas
-// that are not quite right: what can be understood of them counts.
+// maxLicense bounds the name of a licence, which is longer only where a whole
+// text stands in its place.
+const maxLicense = 200
+
+// readCopyright returns what a machine-readable copyright file (DEP-5,
+// "copyright-format/1.0") says about the licences of files, sorted: short names,
+// also joined by "and" and "or". It returns nothing for any other file, and only
+// errors of reading: many files have stanzas that are not quite right, and what
+// can be understood of them counts.
 func readCopyright(r io.Reader) ([]string, error) {
 	lines := bufio.NewReader(r)
 	names := map[string]bool{}
+	license, files := "", false // of the stanza
 	for first := true; ; first = false {
 		line, err := readLine(lines)
 		if err != nil && err != io.EOF {
 			return nil, err
 		}
 		field, value, _ := strings.Cut(line, ":")
-		field, value = strings.ToLower(field), strings.TrimSpace(value)
+		field, value = strings.ToLower(field), strings.Join(strings.Fields(value), " ")
 		if first && (field != "format" || !strings.Contains(value, "copyright-format/1")) {
 			return nil, nil
 		}
-		if field == "license" && value != "" && len(value) <= 200 {
-			for _, name := range licenseNames(value) {
-				names[name] = true
+		switch {
+		case field == "files":
+			files = true
+		case field == "license":
+			license = value
+		}
+		if strings.TrimSpace(line) == "" || err == io.EOF {
+			// A stanza without files holds the text of a licence.
+			if files && license != "" && len(license) <= maxLicense {
+				names[license] = true
 			}
+			license, files = "", false
 		}
 		if err == io.EOF {
-			break
+			return slices.Sorted(maps.Keys(names)), nil
 		}
 	}
-	var list []string
-	for name := range names {
-		list = append(list, name)
-	}
-	slices.Sort(list)
-	return list, nil
 }
 
 // readLine returns a line without its end; of a long one only the beginning.
@@ -80,30 +89,4 @@ func readLine(r *bufio.Reader) (string, error) {
 		_, err = r.ReadSlice('\n')
 	}
 	return text, err
-}
-
-// licenseNames splits "A or B and C" into its names. An exception stays with
-// its licence: "GPL-2+ with OpenSSL exception".
-func licenseNames(value string) []string {
-	var names []string
-	var now []string
-	flush := func() {
-		if len(now) > 0 {
-			names = append(names, strings.Join(now, " "))
-		}
-		now = nil
-	}
-	for _, word := range strings.Fields(value) {
-		switch bare := strings.TrimRight(word, ","); {
-		case bare == "and" || bare == "or":
-			flush()
-		case bare != word:
-			now = append(now, bare)
-			flush()
-		default:
-			now = append(now, word)
-		}
-	}
-	flush()
-	return names
 }

@@ -19,7 +19,7 @@ type Package struct {
 	Architecture string   `json:"architecture"`       // of Debian; "all" for one that fits every machine
 	Source       string   `json:"source,omitempty"`   // source package, where it has another name
 	SHA256       string   `json:"sha256,omitempty"`   // of the .deb in hexadecimal; "" where nobody said it
-	Licenses     []string `json:"licenses,omitempty"` // short names of its copyright file, sorted; see Licenses
+	Licenses     []string `json:"licenses,omitempty"` // of its files, as its copyright file says if that is machine-readable; sorted
 	Homepage     string   `json:"homepage,omitempty"` // URL
 	Supplier     string   `json:"supplier,omitempty"` // the maintainer, "NAME <ADDRESS>"
 }
