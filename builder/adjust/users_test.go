@@ -29,15 +29,17 @@ func TestUsers(t *testing.T) {
 		"f0600 /etc/skel/.profile x", "l /etc/skel/link .profile", "f /etc/skel/bin/tool y",
 		"f /etc/subuid old:100000:65536;", "f /etc/subgid ",
 	)...)
-	tree.Lookup("etc/shadow").GID = 42
-	p := withUsers(ada(), profiles.User{Name: "bob", UID: 1001, Shell: "/bin/sh"})
+	tree.Lookup("etc/shadow").UID, tree.Lookup("etc/shadow").GID = 41, 42
+	twice := ada()
+	twice.Groups = append(twice.Groups, "sudo")
+	p := withUsers(twice, profiles.User{Name: "bob", UID: 1001, Shell: "/bin/sh"})
 	if err := Apply(tree, makePlan(t, p, layout()), Inputs{Passwords: map[string]string{"ada": "$y$hash", "bob": "unused"}}); err != nil {
 		t.Fatal(err)
 	}
 	check(t, tree, map[string]string{
 		"etc/passwd":  "644 0:0 root:x:0:0:root:/root:/bin/sh;bin:x:2:2::/bin:/bin/sh;ada:x:1000:1000:Ada L.:/home/ada:/bin/sh;bob:x:1001:1001::/home/bob:/bin/sh;",
 		"etc/group":   "644 0:0 root:x:0:;bin:x:2:;sudo:x:27:ada;wheel:x:28:bin,ada;ada:x:1000:;bob:x:1001:;",
-		"etc/shadow":  "640 0:42 root:!:19000:0:99999:7:::;bin:*:19000:0:99999:7:::;ada:$y$hash:19675:0:99999:7:::;bob:!:19675:0:99999:7:::;",
+		"etc/shadow":  "640 41:42 root:!:19000:0:99999:7:::;bin:*:19000:0:99999:7:::;ada:$y$hash:19675:0:99999:7:::;bob:!:19675:0:99999:7:::;",
 		"etc/gshadow": "640 0:0 root:*::;bin:*::;sudo:*::ada;wheel:*::bin,ada;ada:!::;bob:!::;",
 		"etc/subuid":  "644 0:0 old:100000:65536;ada:165536:65536;bob:231072:65536;",
 		"etc/subgid":  "644 0:0 ada:100000:65536;bob:165536:65536;",
@@ -115,6 +117,12 @@ func TestUsersRefused(t *testing.T) {
 	none.Lookup("usr/sbin").Remove(none.Lookup("usr/sbin/agetty"))
 	u.PasswordFile = ""
 	refused(t, none, withUsers(u), "autologin needs agetty")
+	bin := makeTree(t, small("f /usr/bin/agetty x")...)
+	bin.Lookup("usr/sbin").Remove(bin.Lookup("usr/sbin/agetty"))
+	apply(t, bin, withUsers(u))
+	if got := show(t, bin, "etc/systemd/system/getty@tty1.service.d/autologin.conf"); !strings.Contains(got, "-/usr/bin/agetty ") {
+		t.Errorf("drop-in %q; want the agetty of the source", got)
+	}
 }
 
 // TestAllAtOnce reports problems of several kinds together.
