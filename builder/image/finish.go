@@ -75,8 +75,9 @@ func (b *build) describe(context.Context) error {
 	for _, s := range root.Swapfiles {
 		m.Swapfile = &manifest.Swapfile{Path: s.Path, Size: s.Size, ResumeOffset: s.PhysicalPage}
 	}
+	m.Files, err = loader.Files(b.esp)
 	b.result.Manifest = m
-	return nil
+	return err
 }
 
 // resize gives the image its size, so that all of it can be read.
@@ -95,15 +96,10 @@ func (b *build) table() (gpt.Table, error) {
 	return gpt.Place(t)
 }
 
-// digestRoot hashes the root partition.
-func (b *build) digestRoot(ctx context.Context) error {
-	root := b.result.Manifest.Partition("root").Range()
-	chunks, err := manifest.Digest(ctx, b.out.Reader, b.result.Size, b.digestOptions(manifest.Options{Only: &root}))
-	if err != nil {
-		return err
-	}
-	b.result.Manifest.AddChunks(chunks)
-	return nil
+// digestAllButESP hashes the root partition and the tables.
+func (b *build) digestAllButESP(ctx context.Context) error {
+	esp := b.result.Manifest.Partition("esp").Range()
+	return b.digest(ctx, manifest.Options{Skip: &esp})
 }
 
 // writeESP puts the manifest beside the kernels and writes the ESP.
@@ -142,19 +138,19 @@ type unsynced struct{ io.WriterAt }
 // Sync implements gpt.Target.
 func (unsynced) Sync() error { return nil }
 
-// digestRest hashes what the root partition leaves: the ESP and the tables.
-func (b *build) digestRest(ctx context.Context) error {
-	root := b.result.Manifest.Partition("root").Range()
-	chunks, err := manifest.Digest(ctx, b.out.Reader, b.result.Size, b.digestOptions(manifest.Options{Skip: &root}))
+// digestESP hashes the ESP.
+func (b *build) digestESP(ctx context.Context) error {
+	esp := b.result.Manifest.Partition("esp").Range()
+	return b.digest(ctx, manifest.Options{Only: &esp})
+}
+
+func (b *build) digest(ctx context.Context, o manifest.Options) error {
+	o.Workers = b.in.Workers
+	o.Progress = func(done, total int64) { b.report(builder.StageDigest, done, total) }
+	chunks, err := manifest.Digest(ctx, b.out.Reader, b.result.Size, o)
 	if err != nil {
 		return err
 	}
 	b.result.Manifest.AddChunks(chunks)
 	return nil
-}
-
-func (b *build) digestOptions(o manifest.Options) manifest.Options {
-	o.Workers = b.in.Workers
-	o.Progress = func(done, total int64) { b.report(builder.StageDigest, done, total) }
-	return o
 }

@@ -1,10 +1,9 @@
 // Package image makes the image of a disk from a plan and a source: it runs
 // the stages of a build in their order and decides nothing.
 //
-// Stages: the tree is adjusted, the initramfs is made, the root file system is
-// written and hashed, then the ESP, on which the manifest of what came before
-// lies, and last the partition table: until it is there, nothing takes the
-// file for a disk.
+// Stages: the tree is adjusted, the initramfs is made, the root file system and
+// the partition table are written and hashed, and last the ESP, on which the
+// manifest of all that came before lies.
 //
 // What it does not do: it opens no file of the host, prints nothing and reads
 // no clock. Equal inputs give equal bytes.
@@ -86,7 +85,7 @@ func Write(ctx context.Context, out Target, p *plan.Plan, in Inputs) (*Result, e
 	}
 	b := &build{plan: p, in: in, out: out, result: &Result{}}
 	stages := []func(context.Context) error{
-		b.adjustTree, b.makeInitramfs, b.fillESP, b.writeRoot, b.describe, b.resize, b.digestRoot, b.writeESP, b.writeTable, b.digestRest,
+		b.adjustTree, b.makeInitramfs, b.fillESP, b.writeRoot, b.describe, b.resize, b.writeTable, b.digestAllButESP, b.writeESP, b.digestESP,
 	}
 	for _, stage := range stages {
 		if err := ctx.Err(); err != nil {

@@ -74,15 +74,53 @@ func readArchive(data []byte) (*archive, error) {
 			}
 			at += int(r.n)
 		case bytes.HasPrefix(rest, zstdMagic):
-			if err := a.readZstd(rest, &left); err != nil {
+			n, err := frameLength(rest)
+			if err == nil {
+				err = a.readZstd(rest[:n], &left)
+			}
+			if err != nil {
 				return nil, fmt.Errorf("byte %d: %w", at, err)
 			}
-			return a, nil // nothing can follow that the decoder would not take for its own
+			at += n
 		default:
 			return nil, fmt.Errorf("byte %d: % x, expected a cpio archive, plain or in zstd", at, rest[:min(4, len(rest))])
 		}
 	}
 	return a, nil
+}
+
+// frameLength returns the bytes of the zstd frame that data begins with, by
+// RFC 8878, 3.1.1. The kernel decodes one frame at a time, and a decoder of
+// streams would go on into what follows.
+func frameLength(data []byte) (int, error) {
+	var h zstd.Header
+	if err := h.Decode(data); err != nil {
+		return 0, err
+	}
+	if h.Skippable {
+		return 0, errors.New("skippable frame, which the kernel does not know")
+	}
+	n := h.HeaderSize
+	for last := false; !last; {
+		if n+3 > len(data) {
+			return 0, io.ErrUnexpectedEOF
+		}
+		block := int(data[n]) | int(data[n+1])<<8 | int(data[n+2])<<16
+		n += 3
+		last = block&1 != 0
+		if block>>1&3 == 1 { // one byte, repeated
+			n++
+		} else {
+			n += block >> 3
+		}
+	}
+	if h.HasCheckSum {
+		n += 4
+	}
+	if n > len(data) {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return n, nil
 }
 
 // readZstd reads the archives in a compressed part.
