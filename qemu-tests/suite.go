@@ -16,10 +16,11 @@ type Suite struct {
 	Image  string // file; it is not written to
 	Format string // of the file: "raw" (default) or "qcow2"
 	Plan   *plan.Plan
-	Buses  []Bus         // one machine each; VirtioBlk by default
-	Base   Config        // of every machine, but for its disk, agent, name and display
-	Limit  time.Duration // of one step: a boot, or a check; 5 minutes by default
-	Report func(Outcome) // is told of each outcome as it comes; may be nil
+	Buses  []Bus                      // one machine each; VirtioBlk by default
+	Base   Config                     // of every machine, but for its disk, agent, name and display
+	Limit  time.Duration              // of one step: a boot, or a check; 5 minutes by default
+	Began  func(bus Bus, what string) // is told of each boot and each check that begins; may be nil
+	Report func(Outcome)              // is told of each outcome as it comes; may be nil
 }
 
 // Outcome is what became of one check.
@@ -99,9 +100,11 @@ func (r *run) machine(ctx context.Context, name string, bus Bus, list []Check) e
 // boot gets the machine into one of the boots and makes its checks.
 func (r *run) boot(ctx context.Context, bus Bus, b Boot, s *session, list []Check) {
 	began := time.Now()
+	r.began(bus, string(b)+" boot")
 	err := r.limited(ctx, func(ctx context.Context) error { return s.enter(ctx, b) })
 	for _, check := range list {
 		if err == nil {
+			r.began(bus, check.Name)
 			err := r.limited(ctx, func(ctx context.Context) error { return check.run(ctx, s) })
 			r.add(Outcome{bus, check.Name, time.Since(began).Seconds(), s.vm.fail(err)})
 		} else {
@@ -126,6 +129,12 @@ func (r *run) limited(ctx context.Context, f func(context.Context) error) error 
 	ctx, cancel := context.WithTimeout(ctx, r.Limit)
 	defer cancel()
 	return f(ctx)
+}
+
+func (r *run) began(bus Bus, what string) {
+	if r.Began != nil {
+		r.Began(bus, what)
+	}
 }
 
 func (r *run) add(o Outcome) {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/strict"
 )
 
 // newRoot makes the command tree. To add a subcommand write a file with a
@@ -37,10 +38,44 @@ mounted, its own and those of others.`,
 	flags.StringVar(&u.progress, "progress", "auto", "`how` to show progress on stderr: auto, bar, plain, json or none")
 	mustComplete(root, "progress", progressModes...)
 
-	root.AddCommand(newBuild(u), newMkfs(u), newCheck(u), newLs(u), newCat(u), newStat(u), newMapSwapfile(u), newPlan(u), newProfiles(u), newLayouts(u), newVersion(u), newMan())
+	root.AddCommand(newBuild(u), newMkfs(u), newCheck(u), newLs(u), newCat(u), newStat(u), newMapSwapfile(u), newPlan(u), newRun(u), newTest(u), newProfiles(u), newLayouts(u), newVersion(u), newMan())
 	root.SetHelpFunc(printHelp)
 	refuseUnknownHelp(root)
 	return root
+}
+
+// withBuild puts "build" before the arguments when the first that is no flag
+// names a profile and not a subcommand: mkimage PROFILE is the program's main
+// job. What names neither is left for subcommandOnly to refuse.
+func withBuild(root *cobra.Command, args []string) []string {
+	cmd, rest, err := root.Find(args)
+	if err != nil || cmd != root {
+		return args
+	}
+	for _, arg := range rest {
+		if arg == "--" {
+			break
+		}
+		if !strings.HasPrefix(arg, "-") && isProfile(arg, args) {
+			return append([]string{"build"}, args...)
+		}
+	}
+	return args
+}
+
+// isProfile reports whether a word names a profile, also one of a directory
+// that the arguments name.
+func isProfile(word string, args []string) bool {
+	var f profileFlags
+	for i, arg := range args {
+		if dir, ok := strings.CutPrefix(arg, "--profile-dir="); ok {
+			f.profileDirs = append(f.profileDirs, dir)
+		} else if arg == "--profile-dir" && i+1 < len(args) {
+			f.profileDirs = append(f.profileDirs, args[i+1])
+		}
+	}
+	set, _, err := f.load()
+	return err == nil && set.Has(word)
 }
 
 // subcommandOnly refuses an argument that is no subcommand, with cobra's
@@ -50,10 +85,16 @@ func subcommandOnly(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	hint := "mkimage --help lists the commands"
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+	near := cmd.SuggestionsFor(args[0])
+	if set, _, err := new(profileFlags).load(); err == nil {
+		if name := strict.Nearest(args[0], set.Names()); name != "" {
+			near = append(near, name)
+		}
+	}
+	if len(near) > 0 {
 		hint = "did you mean: mkimage " + strings.Join(near, ", mkimage ")
 	}
-	return fault.New(fault.Usage, hint, "unknown command %q", args[0])
+	return fault.New(fault.Usage, hint, "unknown command or profile %q", args[0])
 }
 
 // takes demands so many arguments, named in the command's Use.

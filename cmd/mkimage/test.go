@@ -1,0 +1,133 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	qemutests "github.com/6FaNcY9/mkimage/qemu-tests"
+)
+
+// testFlags are the flags of test as they were typed.
+type testFlags struct {
+	machineFlags
+	build buildFlags
+	buses []string
+	keep  string
+}
+
+func newTest(u *ui) *cobra.Command {
+	var f testFlags
+	cmd := &cobra.Command{
+		Use:   "test IMAGE|PROFILE",
+		Short: "boot an image in QEMU and check what its profile promises",
+		Long: `test boots a copy of an image in QEMU, once for each bus, and checks what its
+profile promises: that it boots, that every unit runs, that mounts, host name and
+command line are as planned, and what else tests.promises names. What is
+expected comes from IMAGE.manifest.json. For a PROFILE the image is built first,
+in a temporary folder; flags of mkimage build apply to that.
+
+The image is not changed. Nothing is put into it either: the guest gets a small
+agent through systemd credentials, which needs systemd 256 or newer in the image.
+Without KVM a bus takes some minutes.`,
+		Example: `  mkimage test bandit-minimal.img
+  mkimage test bandit-minimal --bus virtio-blk,nvme,usb
+  mkimage test --json --keep logs bandit-full.img | jq '.checks[] | select(.ok | not)'`,
+		Args:        takes(1, 1),
+		Annotations: exits(fault.Config, fault.Input, fault.Target, fault.Mismatch),
+		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), u, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringSliceVar(&f.buses, "bus", []string{string(qemutests.VirtioBlk)}, "`buses` that the disk is attached by, one after the other")
+	flags.StringVar(&f.keep, "keep", "", "keep the console's log and screenshots of failures in `DIR`")
+	f.define(cmd)
+	f.build.planFlags.define(cmd)
+	f.build.sourceFlags.define(cmd)
+	mustComplete(cmd, "bus", busNames()...)
+	return cmd
+}
+
+func (f *testFlags) run(ctx context.Context, u *ui, name string) error {
+	base, err := f.config()
+	if err != nil {
+		return err
+	}
+	base.Keep = f.keep
+	s := qemutests.Suite{Base: base}
+	for _, b := range f.buses {
+		bus, err := qemutests.ParseBus(b)
+		if err != nil {
+			return err
+		}
+		s.Buses = append(s.Buses, bus)
+	}
+	if !isRegular(name) {
+		dir, err := os.MkdirTemp("", "mkimage-test-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		if name, err = f.buildImage(ctx, u, name, dir); err != nil {
+			return err
+		}
+	}
+	s.Image = name
+	if s.Format, err = diskFormat(name); err != nil {
+		return err
+	}
+	if s.Plan, err = planOf(name); err != nil {
+		return err
+	}
+	return runSuite(ctx, u, s)
+}
+
+func isRegular(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// buildImage builds the image of a profile into dir.
+func (f *testFlags) buildImage(ctx context.Context, u *ui, profile, dir string) (string, error) {
+	b := f.build
+	b.output = filepath.Join(dir, profile+".img")
+	b.lock = cmp.Or(b.lock, filepath.Join(dir, "lock.json"))
+	quiet := *u // its summary is not what was asked for
+	quiet.quiet, quiet.json = true, false
+	return b.output, b.run(ctx, &quiet, profile)
+}
+
+// maxManifest bounds a manifest: 100 bytes for each MiB of a disk of 10 TiB.
+const maxManifest = 1 << 30
+
+// planOf returns the plan that an image was built from, by the manifest beside
+// it.
+func planOf(image string) (*plan.Plan, error) {
+	name := image + manifest.Suffix
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, fault.New(fault.Input, "keep the files that mkimage build writes together", "manifest of %s: %w", image, err)
+	}
+	if info.Size() > maxManifest {
+		return nil, fault.New(fault.Input, "", "%s: %d bytes, expected at most %d", name, info.Size(), maxManifest)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fault.New(fault.Input, "", "manifest: %w", err)
+	}
+	m, err := manifest.Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if m.Plan == nil {
+		return nil, fault.New(fault.Input, "", "%s: holds no plan", name)
+	}
+	return m.Plan, nil
+}
