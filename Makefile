@@ -17,7 +17,7 @@ export MKIMAGE_REQUIRE_TOOLS ?= 1
 
 .PHONY: help
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: deps
 deps: ## install the Debian packages that the build and the tests need (as root, Debian 12)
@@ -98,6 +98,10 @@ bench: ## benchmarks; BENCH=REGEXP chooses
 .PHONY: bench-btrfs
 bench-btrfs: ## the writer against mkfs.btrfs on the reference userland
 	$(GO) run ./builder/imgtest/cmd/benchbtrfs
+
+.PHONY: bench-initramfs
+bench-initramfs: programs ## our initramfs against initramfs-tools' and dracut's
+	$(GO) run ./builder/imgtest/cmd/benchinitramfs
 
 .PHONY: clean
 clean: ## remove what make made

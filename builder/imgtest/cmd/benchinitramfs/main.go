@@ -1,0 +1,95 @@
+// Command benchinitramfs measures our initramfs against those of
+// initramfs-tools and dracut, for the kernel of the reference userland.
+//
+// All three take the same system. The two others run as they do for their
+// users, inside it, with their defaults for an image that boots anywhere
+// (MODULES=most, no hostonly) and once with the modules that ours takes; dracut
+// is the one of this machine. Every figure is of a whole process; a run is cold
+// when the page cache was dropped before it, and warm when it follows another.
+//
+// It prints Markdown and ends with status 1 when a target is missed. It needs
+// root, and a machine that does nothing else.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/profiles"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("benchinitramfs", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	rounds := flags.Int("rounds", 3, "rounds in which all cases take turns")
+	profile := flags.String("profile", "bandit-minimal", "profile that says what goes into ours")
+	ours := flags.String("ours", "", "build ours of the system in this directory, as the measured process does, and end")
+	output := flags.String("o", "initramfs.img", "file that -ours writes")
+	if err := flags.Parse(args); err != nil || *rounds < 1 {
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var err error
+	met := true
+	if *ours != "" {
+		err = buildOurs(ctx, *ours, *profile, *output)
+	} else {
+		met, err = measure(ctx, *rounds, *profile, stdout, stderr)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "benchinitramfs: error: %v\n", err)
+	}
+	if err != nil || !met {
+		return 1
+	}
+	return 0
+}
+
+// measure prints the results and reports whether all targets were met.
+func measure(ctx context.Context, rounds int, profile string, out, log io.Writer) (met bool, err error) {
+	p, _, err := profiles.Load().Resolve(profile, nil)
+	if err != nil {
+		return false, err
+	}
+	userland, err := imgtest.BuildReference(ctx, log)
+	if err != nil {
+		return false, err
+	}
+	// .cache/reference/KEY/root: the cache is three steps up.
+	scratch, err := os.MkdirTemp(filepath.Join(userland.Dir, "../../.."), "bench-")
+	if err != nil {
+		return false, err
+	}
+	s, err := openSystem(userland.Dir, scratch)
+	defer func() {
+		// What is still mounted there, /dev too, would be removed with it.
+		cerr := s.close()
+		if cerr == nil {
+			cerr = os.RemoveAll(scratch)
+		}
+		err = errors.Join(err, cerr)
+	}()
+	if err != nil {
+		return false, err
+	}
+	contenders, err := s.contenders(userland.Dir, scratch, profile, p.Initramfs.Modules)
+	if err != nil {
+		return false, err
+	}
+	if err := race(ctx, contenders, rounds, log); err != nil {
+		return false, err
+	}
+	return report(out, contenders), nil
+}
