@@ -60,7 +60,7 @@ func TestExtends(t *testing.T) {
 		{"scalar", "text = 'c'", "text", `"c"`},
 		{"scalar to nothing", "text = ''\nflag = false", "text flag", `"" false`},
 		{"list adds", "words = ['c']", "words", `"a" "b" "c"`},
-		{"list has it already", "words = ['b', 'c']", "words", `"a" "b" "c"`},
+		{"list has it already", "words = ['a', 'b', 'c']", "words", `"a" "b" "c"`},
 		{"list takes away", "words = ['!a']", "words", `"b"`},
 		{"list moves to the end", "words = ['!a', 'a']", "words", `"b" "a"`},
 		{"list takes all", "words = ['!*', 'z']", "words", `"z"`},
@@ -176,6 +176,32 @@ func TestFindings(t *testing.T) {
 	}
 	if f := NewFindings(nil); f.Err() != nil {
 		t.Errorf("no findings: %v", f.Err())
+	}
+}
+
+// TestPartial does not check what could not be read to its end: most of what
+// it would find is in the part that is missing.
+func TestPartial(t *testing.T) {
+	tests := []struct {
+		name    string
+		text    map[string]string
+		checked bool
+	}{
+		{"syntax", map[string]string{"a": "flag = true\n="}, false},
+		{"syntax of the parent", map[string]string{"a": "extends = 'b'", "b": "="}, false},
+		{"missing parent", map[string]string{"a": "extends = 'b'"}, false},
+		{"circle", map[string]string{"a": "extends = 'a'"}, false},
+		{"unknown key", map[string]string{"a": "x = 1"}, true},
+		{"set twice", map[string]string{"a": "flag = true\nflag = true"}, true},
+		{"whole", map[string]string{"a": ""}, true},
+	}
+	for _, test := range tests {
+		checked := false
+		l := Library{Kind: "thing", Builtin: files(test.text)}
+		_, err := l.Resolve("a", nil, &sample{}, func(*Findings) { checked = true })
+		if checked != test.checked || (err == nil) != (test.name == "whole") {
+			t.Errorf("%s: checked %v, %v; want checked %v", test.name, checked, err, test.checked)
+		}
 	}
 }
 
