@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
@@ -129,11 +130,13 @@ func treeContents(t testing.TB, tree *fstree.Tree) map[string]string {
 	return want
 }
 
-// verify checks an image with fsck.fat, and reads it back with mtools.
+// verify checks an image with fsck.fat and our own reader, and reads it back
+// with that and with mtools.
 func verify(t testing.TB, d *imgtest.MemDisk, r *Result, tree *fstree.Tree) {
 	t.Helper()
 	image := d.File(t)
 	fsck(t, image, r)
+	readBack(t, d, tree)
 	imgtest.Need(t, "mcopy")
 	if len(tree.Root().Children()) == 0 {
 		return
@@ -150,6 +153,21 @@ func verify(t testing.TB, d *imgtest.MemDisk, r *Result, tree *fstree.Tree) {
 	}
 	if diff := cmp.Diff(want, contents(t, os.DirFS(out))); diff != "" {
 		t.Errorf("mcopy (-want +got):\n%.2000s", diff)
+	}
+}
+
+// readBack checks an image with our reader, and compares what it reads.
+func readBack(t testing.TB, d *imgtest.MemDisk, tree *fstree.Tree) {
+	t.Helper()
+	f, err := reader.Open(d, d.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problems := f.Check(context.Background()); len(problems) > 0 {
+		t.Errorf("problems: %.10v", problems)
+	}
+	if diff := cmp.Diff(treeContents(t, tree), contents(t, f)); diff != "" {
+		t.Errorf("reader (-want +got):\n%.2000s", diff)
 	}
 }
 
@@ -203,7 +221,7 @@ func TestTools(t *testing.T) {
 			"disk label=\"ESP        \"", "backup boot sector=6", "Big fatlen=599", "cluster size: 8 sectors"}},
 		{"blkid", []string{"blkid", "-p", image}, []string{`UUID="1234-ABCD"`, `LABEL="ESP"`, `LABEL_FATBOOT="ESP"`, `TYPE="vfat"`, `VERSION="FAT32"`}},
 		{"file", []string{"file", image}, []string{"DOS/MBR boot sector", "OEM-ID \"MSWIN4.1\"", "FAT (32 bit)", "hidden sectors 2048", "label: \"ESP"}},
-		{"times", []string{"mdir", "-i", image, "-a", "::loader"}, []string{"loader   conf        10 2025-03-04   4:06", "entries      <DIR>     1980-01-01   0:00"}},
+		{"times", []string{"mdir", "-i", image, "-a", "::loader"}, []string{"LOADER~1 CON        10 2025-03-04   4:06  loader.conf", "ENTRIES      <DIR>     1980-01-01   0:00  entries"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

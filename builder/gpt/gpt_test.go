@@ -124,7 +124,7 @@ func TestOracle4096(t *testing.T) {
 	image := write(t, example(t, 4096, 200*mib)).File(t)
 	out, err := exec.Command("losetup", "--find", "--show", "--read-only", "--sector-size", "4096", image).Output()
 	if err != nil {
-		t.Skipf("losetup: %v", err)
+		t.Fatalf("losetup: %v", err)
 	}
 	device := strings.TrimSpace(string(out))
 	defer func() { _ = exec.Command("losetup", "--detach", device).Run() }()
