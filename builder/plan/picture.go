@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"bufio"
+	"io"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,18 +18,29 @@ var (
 // margin is the room left of the picture.
 const margin = "  "
 
+// Picture draws partitions side by side, as Text draws those of a plan.
+func Picture(w io.Writer, parts []Partition, look Look) error {
+	look.Width = max(look.Width, MinWidth)
+	t := &printer{Writer: bufio.NewWriter(w), look: look}
+	t.picture(parts)
+	return t.Flush()
+}
+
 // picture draws the partitions side by side. Their widths follow their sizes
 // as far as their texts allow.
-func (t *printer) picture(p *Plan) {
+func (t *printer) picture(parts []Partition) {
+	if len(parts) == 0 {
+		return
+	}
 	var cells [][]string
-	for _, part := range p.Disk.Partitions {
+	for _, part := range parts {
 		size := sizeText(part.Size)
 		if part.Size == 0 {
 			size = "the rest"
 		}
 		cells = append(cells, []string{part.Role + " " + part.Label, part.FSType, size})
 	}
-	widths := t.cellWidths(p.Disk.Partitions, cells)
+	widths := t.cellWidths(parts, cells)
 	b := lineBox
 	if t.look.ASCII {
 		b = asciiBox

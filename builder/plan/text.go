@@ -137,7 +137,7 @@ func (t *printer) disk(p *Plan) {
 	}
 	t.section("Disk")
 	t.field("table", "GPT", p.Disk.GUID.String()+",", size)
-	t.picture(p)
+	t.picture(p.Disk.Partitions)
 	for _, part := range p.Disk.Partitions {
 		t.field(part.Role, "PARTUUID", part.PARTUUID.String())
 		t.field("", part.FSType, fmt.Sprintf("%q", part.Label), "fsid", part.FSID)
