@@ -1,0 +1,55 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+)
+
+// disk is a file or device that is open for reading.
+type disk struct {
+	*os.File
+	size int64 // bytes
+}
+
+// openDisk opens a raw disk image or a block device. Images of other formats
+// are refused with how to make raw ones of them.
+func openDisk(name string) (*disk, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fault.New(fault.Input, "", "%w", err)
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, errors.Join(fault.New(fault.Input, "", "%s: is a directory, expected a file or device", name), f.Close())
+	}
+	// Seeking finds the size of block devices too; Stat does not.
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, errors.Join(fault.New(fault.Input, "", "%w", err), f.Close())
+	}
+	if err := refusePacked(f, name); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &disk{f, size}, nil
+}
+
+// refusePacked refuses the formats that "mkimage build" writes besides raw.
+func refusePacked(r io.ReaderAt, name string) error {
+	var magic [4]byte
+	if n, _ := r.ReadAt(magic[:], 0); n < len(magic) {
+		return nil // whoever reads it says what it expected
+	}
+	switch string(magic[:]) {
+	case "QFI\xfb":
+		return fault.New(fault.Input, "make it raw: qemu-img convert -O raw "+name+" disk.img", "%s: is a qcow2 image, expected a raw one", name)
+	case "\x28\xb5\x2f\xfd":
+		return fault.New(fault.Input, "unpack it: zstd -d "+name, "%s: is compressed with zstd, expected a raw image", name)
+	}
+	return nil
+}
+
+// nameError puts the name of the file in front of an error.
+func nameError(name string, err error) error { return fmt.Errorf("%s: %w", name, err) }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/gpt"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/verify"
+)
+
+type verifyFlags struct {
+	manifest string
+	noData   bool
+	workers  int
+}
+
+func newVerify(u *ui) *cobra.Command {
+	var f verifyFlags
+	cmd := &cobra.Command{
+		Use:   "verify IMAGE",
+		Short: "check a disk image against its manifest and against itself",
+		Long: `verify reads all of a disk image, or of a disk that one was written to, and says
+where it differs from what was built: both copies of the partition table, the file
+system of the ESP, every byte by the digests of the manifest, the btrfs file
+system with all its data, identities, the swapfile, /etc/fstab, and the way from
+the firmware through boot entries and kernels to the initramfs. It makes all
+checks, whatever the first ones find, and changes nothing.
+
+The manifest is IMAGE.manifest.json where that is there, or the one that --manifest
+names, and else the copy on the ESP, which says nothing of what lies between the
+files of the ESP. With --manifest a disk may be larger than the image: what is
+behind the image is not looked at.`,
+		Example: `  mkimage verify bandit-minimal.img
+  mkimage verify --manifest bandit-minimal.img.manifest.json /dev/sdb
+  mkimage verify --json bandit-minimal.img | jq -r '.checks[].problems[] | .where + ": " + .what'`,
+		Args:        takes(1, 1),
+		Annotations: exits(fault.Input, fault.Mismatch),
+		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), u, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.manifest, "manifest", "", "the manifest's `file`; default: IMAGE.manifest.json, or the copy on the ESP")
+	flags.BoolVar(&f.noData, "no-data", false, "do not verify file data against the checksums of btrfs; the digests stay")
+	flags.IntVar(&f.workers, "workers", 0, "goroutines that read and hash; 0 means one for each processor")
+	return cmd
+}
+
+func (f *verifyFlags) run(ctx context.Context, u *ui, name string) error {
+	d, err := openDisk(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	m, err := f.readManifest(name)
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		if _, _, err := gpt.Read(d, d.size); errors.Is(err, gpt.ErrNone) {
+			return fault.New(fault.Input, "mkimage check is for a btrfs file system without a partition table", "%s: %w", name, err)
+		}
+	} else if f.manifest != "" {
+		d.size = min(d.size, m.Image.Size)
+	}
+	report, err := verify.Image(ctx, d.File, d.size, verify.Options{Manifest: m, Data: !f.noData, Workers: f.workers, Progress: u})
+	if err != nil {
+		return nameError(name, err)
+	}
+	return answerReport(u, name, report)
+}
+
+// readManifest reads the manifest that was asked for, or the one beside the
+// image, which need not be there.
+func (f *verifyFlags) readManifest(image string) (*manifest.Manifest, error) {
+	name := f.manifest
+	if name == "" {
+		name = image + manifest.Suffix
+	}
+	data, err := os.ReadFile(name)
+	if f.manifest == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fault.New(fault.Input, "", "%w", err)
+	}
+	m, err := manifest.Decode(data)
+	if err != nil {
+		return nil, nameError(name, err)
+	}
+	return m, nil
+}
+
+func answerReport(u *ui, name string, r *verify.Report) error {
+	var textErr error
+	text := func(w io.Writer) {
+		if r.Clean() {
+			fmt.Fprintf(w, "%s: clean, %d checks\n", printable(name), len(r.Checks))
+		}
+		textErr = r.Text(w)
+	}
+	if r.Clean() {
+		return errors.Join(u.summary(r, text), textErr)
+	}
+	if err := errors.Join(u.answer(r, text), textErr); err != nil {
+		return err
+	}
+	return fault.New(fault.Mismatch, "take another copy; mkimage inspect and mkimage cat read what is intact", "%s: %d problems found", name, r.Found())
+}
