@@ -2,6 +2,7 @@ package strict
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -111,11 +112,25 @@ func TestNearest(t *testing.T) {
 		{"tmpfs", "tmpfs_root"},
 		{"", ""},
 		{"zzz", ""},
-		{string(make([]byte, maxNearest+1)), ""},
 	}
 	for _, test := range tests {
 		if got := Nearest(test.in, names); got != test.want {
 			t.Errorf("Nearest(%q) = %q; want %q", test.in, got, test.want)
+		}
+	}
+	if got := Nearest("pasword", names[2:]); got != "password_file" {
+		t.Errorf("the first of the names is not found by its first word, but %q", got)
+	}
+	if got := Nearest("tzxt", []string{"text", "taxt"}); got != "text" {
+		t.Errorf("of two that are as near Nearest gives %q; want the first", got)
+	}
+	for n := maxNearest - 1; n <= maxNearest+1; n++ {
+		long := strings.Repeat("x", n)
+		if got := Nearest("y"+long[1:], []string{long}); (got == long) != (n <= maxNearest) {
+			t.Errorf("a name of %d letters: %q", n, got)
+		}
+		if got := Nearest(long[1:], []string{long}); (got == long) != (n <= maxNearest) {
+			t.Errorf("a name of %d letters for one less: %q", n, got)
 		}
 	}
 }

@@ -119,6 +119,7 @@ func TestDecodeProblems(t *testing.T) {
 		{"column counts letters", "inner = {text = 'äöü', texd = 1}", "f:1:24: inner.texd: unknown key; did you mean text?"},
 		{"long value", "flag = '" + strings.Repeat("x", 70) + "'", `f:1:8: flag: expected true or false, found text "` + strings.Repeat("x", 60) + `..."`},
 		{"taken away", "words = ['!a']", `f:1:10: words: "!a" takes away what is not inherited`},
+		{"in a table that is set twice", "[inner]\n[inner]\ntxet = 1\n[inner.text]", "3 problems\nf:2:2: inner: set twice, first at line 1\nf:3:1: inner.txet: unknown key; did you mean text?\nf:4:8: inner.text: expected text in quotes, found a table"},
 		{"several", "text = 1\nflag = 2\nwordz = 3", "3 problems\n" +
 			"f:1:8: text: expected text in quotes, found integer 1\nf:2:8: flag: expected true or false, found integer 2\nf:3:1: wordz: unknown key; did you mean words?"},
 		{"syntax", "flag = 1\ntext = \nwords = 1", "2 problems\nf:1:8: flag: expected true or false, found integer 1\nf:2:8: syntax: unexpected character U+000A at start of value"},
