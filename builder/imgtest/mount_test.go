@@ -225,16 +225,3 @@ func TestSwapfile(t *testing.T) {
 	}
 	Swapoff(t, file)
 }
-
-func TestPickMirror(t *testing.T) {
-	tests := []struct{ name, in, want string }{
-		{"first main", "bookworm-security main http://s/\nbookworm contrib http://c/\nbookworm main http://m/d\nsid main http://x/\n", "http://m/d"},
-		{"none", "bookworm-security main http://s/\n", ""},
-		{"short line", "bookworm\n\n", ""},
-	}
-	for _, tt := range tests {
-		if got, ok := pickMirror(tt.in); got != tt.want || ok != (tt.want != "") {
-			t.Errorf("%s: %q, %v; want %q", tt.name, got, ok, tt.want)
-		}
-	}
-}

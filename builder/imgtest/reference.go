@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/builder/source"
 )
 
 // Userland is the reference userland in its two forms: what tests and
@@ -115,10 +117,7 @@ func projectRoot() (string, error) {
 }
 
 func buildReference(ctx context.Context, dir string, log io.Writer) error {
-	mirror, err := debianMirror(ctx)
-	if err != nil {
-		return err
-	}
+	mirror := source.HostMirrors(ctx).Main
 	tmp := dir + ".partial"
 	if err := os.RemoveAll(tmp); err != nil {
 		return err
@@ -165,30 +164,4 @@ func split(dir string) error {
 		}
 	}
 	return nil
-}
-
-// debianMirror returns the first archive of Debian's main component among the
-// machine's own apt sources, whichever format those are in.
-func debianMirror(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(SITE)", "Created-By: Packages").Output()
-	if err != nil {
-		return "", fmt.Errorf("apt-get indextargets: %w", err)
-	}
-	site, ok := pickMirror(string(out))
-	if !ok {
-		return "", errors.New("apt sources of this machine: no Debian archive with component main")
-	}
-	return site, nil
-}
-
-// pickMirror takes lines of release, component and site. A release with a
-// dash, such as -security, has an archive of its own.
-func pickMirror(lines string) (string, bool) {
-	for line := range strings.Lines(lines) {
-		f := strings.Fields(line)
-		if len(f) == 3 && !strings.Contains(f[0], "-") && f[1] == "main" {
-			return f[2], true
-		}
-	}
-	return "", false
 }

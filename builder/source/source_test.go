@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
-	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
 
 // write puts files below a directory.
@@ -167,75 +165,6 @@ func TestTreeDigest(t *testing.T) {
 		}
 		seen[d] = name
 	}
-}
-
-// TestOpenDebianFlow runs through cache and lock with a program in the place of
-// mmdebstrap, which counts its runs.
-func TestOpenDebianFlow(t *testing.T) {
-	imgtest.NeedRoot(t)
-	imgtest.Need(t, "apt-get", "dpkg", keyring)
-	runs := filepath.Join(t.TempDir(), "runs")
-	fakeMmdebstrap(t, `echo run >>`+runs+`; cat "$archive"`)
-	var log bytes.Buffer
-	o := Options{CacheDir: t.TempDir(), Epoch: time.Unix(200, 0), Log: &log, Mirrors: Mirrors{"http://m/debian", "http://s/debian-security"}}
-	open := func(change func(*Options), wantRuns int) (*Source, error) {
-		t.Helper()
-		with := o
-		change(&with)
-		s, err := Open(t.Context(), Spec{Debian, "trixie"}, with)
-		if err == nil {
-			t.Cleanup(func() { s.Close() })
-		}
-		data, _ := os.ReadFile(runs)
-		if got := strings.Count(string(data), "run"); got != wantRuns {
-			t.Errorf("mmdebstrap ran %d times; want %d", got, wantRuns)
-		}
-		return s, err
-	}
-	first, err := open(func(*Options) {}, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []Package{{Name: "tzdata", Version: "2025b", Architecture: "all", SHA256: sumOf("c")}}
-	if d := cmp.Diff(want, first.Packages); d != "" {
-		t.Errorf("packages (-want +got):\n%s", d)
-	}
-	if _, err := open(func(*Options) {}, 1); err != nil {
-		t.Errorf("from the cache: %v", err)
-	}
-	if _, err := open(func(o *Options) { o.Refresh = true }, 2); err != nil {
-		t.Errorf("refreshed: %v", err)
-	}
-	if _, err := open(func(o *Options) { o.Lock = first.Lock() }, 2); err != nil {
-		t.Errorf("by the lock, from the cache: %v", err)
-	}
-	other := first.Lock()
-	other.Packages[0].Version = "2024a"
-	_, err = open(func(o *Options) { o.Lock = other }, 3)
-	if got, want := errorText(err), "debian:trixie: 1 packages differ from the lock:\n  tzdata all: locked 2024a, found 2025b"; got != want {
-		t.Errorf("drift: %q; want %q", got, want)
-	}
-	if _, err := open(func(o *Options) { o.Lock = other }, 4); err == nil {
-		t.Error("a build that drifted was kept")
-	}
-	if err := os.Truncate(filepath.Join(o.CacheDir, "source", recipeKey(t, o)+".tar"), 5000); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := open(func(*Options) {}, 5); err != nil || !strings.Contains(log.String(), "is damaged (has 5000 bytes") {
-		t.Errorf("after damage: %v, log %q", err, log.String())
-	}
-	if err := first.Close(); err != nil {
-		t.Errorf("the first source does not outlive its archive: %v", err)
-	}
-}
-
-func recipeKey(t *testing.T, o Options) string {
-	t.Helper()
-	r, err := newRecipe("trixie", o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.key()
 }
 
 func TestOpenEntry(t *testing.T) {
