@@ -93,7 +93,7 @@ func rootPlaces(t testing.TB, m *testImage) []place {
 // named: by the digests of the manifest beside the image, and without these by
 // the check that knows the structure.
 func TestFlip(t *testing.T) {
-	m := makeParts(t, "systemd-boot").assemble(t)
+	m := assemble(t, makeParts(t, "systemd-boot"))
 	last := m.size - 512
 	places := append(append([]place{
 		{"signature of the MBR", 510, "table", "protective MBR"},
@@ -134,7 +134,7 @@ func wantDigest(t testing.TB, r *verify.Report, at int64) {
 // TestFlipAnywhere inverts bytes at random places of chunks that are in use,
 // and one in a chunk that is not.
 func TestFlipAnywhere(t *testing.T) {
-	m := makeParts(t, "systemd-boot").assemble(t)
+	m := assemble(t, makeParts(t, "systemd-boot"))
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 40 {
 		c := m.manifest.Chunks[rng.IntN(len(m.manifest.Chunks))]

@@ -12,6 +12,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/btrfs"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/smalldisk"
 	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/verify"
@@ -30,7 +31,7 @@ func text(t testing.TB, r *verify.Report) string {
 func TestClean(t *testing.T) {
 	for _, kind := range []string{"systemd-boot", "uki"} {
 		t.Run(kind, func(t *testing.T) {
-			m := makeParts(t, kind).assemble(t)
+			m := assemble(t, makeParts(t, kind))
 			for name, o := range map[string]verify.Options{
 				"both manifests": {Manifest: m.manifest, Data: true}, "the one on the ESP": {Data: true}, "no data": {},
 			} {
@@ -76,7 +77,9 @@ func TestParts(t *testing.T) {
 		e := tree.Lookup(path)
 		e.Parent().Remove(e)
 	}
-	onESP := func(do func(tree *fstree.Tree)) func(*parts) { return func(s *parts) { s.esp = do } }
+	onESP := func(do func(tree *fstree.Tree)) func(*smalldisk.Parts) {
+		return func(s *smalldisk.Parts) { s.ESP = do }
+	}
 	entry := "loader/entries/mkimage-demo.conf"
 	change := func(tree *fstree.Tree, path, old, new string) {
 		e := tree.Lookup(path)
@@ -92,43 +95,49 @@ func TestParts(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name, kind         string
-		do                 func(*parts)
+		do                 func(*smalldisk.Parts)
 		check, where, what string
 	}{
-		{"GUID of the disk", "", func(s *parts) { s.table = func(g *gpt.Table) { g.GUID[0]++ } }, "manifest", "partition table", "of the disk, the plan says"},
-		{"PARTUUID", "", func(s *parts) { s.table = func(g *gpt.Table) { g.Partitions[0].GUID[0]++ } }, "manifest", "partition 1", "the manifest says"},
-		{"PARTUUID of the root", "", func(s *parts) { s.table = func(g *gpt.Table) { g.Partitions[1].GUID[0]++ } }, "boot", entry, "root=PARTUUID="},
-		{"PARTUUID of the root in a UKI", "uki", func(s *parts) { s.table = func(g *gpt.Table) { g.Partitions[1].GUID[0]++ } }, "boot", "section .cmdline", "root=PARTUUID="},
-		{"PARTUUID twice", "", func(s *parts) { s.table = func(g *gpt.Table) { g.Partitions[0].GUID = g.GUID } }, "identity", "partition 1", "is that of the disk too"},
-		{"label twice", "", func(s *parts) { s.table = func(g *gpt.Table) { g.Partitions[0].Label = "system" } }, "identity", "partition 2", "partition label system is that of partition 1 too"},
-		{"type of no ESP", "", func(s *parts) { s.table = func(g *gpt.Table) { g.Partitions[0].Type[0]++ } }, "table", "partition table", "no partition has the type of the ESP"},
-		{"two ESPs", "", func(s *parts) { s.table = func(g *gpt.Table) { g.Partitions[1].Type = g.Partitions[0].Type } }, "table", "partition table", "partitions 1 and 2 both have the type of the ESP"},
+		{"GUID of the disk", "", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.GUID[0]++ } }, "manifest", "partition table", "of the disk, the plan says"},
+		{"PARTUUID", "", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.Partitions[0].GUID[0]++ } }, "manifest", "partition 1", "the manifest says"},
+		{"PARTUUID of the root", "", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.Partitions[1].GUID[0]++ } }, "boot", entry, "root=PARTUUID="},
+		{"PARTUUID of the root in a UKI", "uki", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.Partitions[1].GUID[0]++ } }, "boot", "section .cmdline", "root=PARTUUID="},
+		{"PARTUUID twice", "", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.Partitions[0].GUID = g.GUID } }, "identity", "partition 1", "is that of the disk too"},
+		{"label twice", "", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.Partitions[0].Label = "system" } }, "identity", "partition 2", "partition label system is that of partition 1 too"},
+		{"type of no ESP", "", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.Partitions[0].Type[0]++ } }, "table", "partition table", "no partition has the type of the ESP"},
+		{"two ESPs", "", func(s *smalldisk.Parts) {
+			s.Table = func(g *gpt.Table) { g.Partitions[1].Type = g.Partitions[0].Type }
+		}, "table", "partition table", "partitions 1 and 2 both have the type of the ESP"},
 		{"manifest missing", "", onESP(func(e *fstree.Tree) { remove(e, "mkimage/manifest.json") }), "manifest", "ESP: /mkimage/manifest.json", "not exist"},
 		{"manifest damaged", "", onESP(func(e *fstree.Tree) { put(e, "mkimage/manifest.json", "{}") }), "manifest", "ESP: /mkimage/manifest.json", "version 0"},
 		{"manifest of another build", "", onESP(func(e *fstree.Tree) { change(e, "mkimage/manifest.json", `"mkimage":""`, `"mkimage":"x"`) }), "manifest", "ESP: /mkimage/manifest.json", "differs from the manifest beside the image"},
-		{"subvolume missing", "", func(s *parts) {
-			s.params = func(p *btrfs.Params) { p.Subvolumes = slices.Delete(p.Subvolumes, 1, 3) }
-			s.manifest = func(m *manifest.Manifest) { m.Subvolumes = append(m.Subvolumes, manifest.Subvolume{Path: "@home"}) }
+		{"subvolume missing", "", func(s *smalldisk.Parts) {
+			s.Params = func(p *btrfs.Params) { p.Subvolumes = slices.Delete(p.Subvolumes, 1, 3) }
+			s.Manifest = func(m *manifest.Manifest) { m.Subvolumes = append(m.Subvolumes, manifest.Subvolume{Path: "@home"}) }
 		}, "root", "subvolume @home", "is not there"},
-		{"subvolume too many", "", func(s *parts) { s.manifest = func(m *manifest.Manifest) { m.Subvolumes = m.Subvolumes[:2] } }, "root", "subvolume @home", "is not in the manifest"},
-		{"subvolume of another id", "", func(s *parts) { s.manifest = func(m *manifest.Manifest) { m.Subvolumes[1].ID++ } }, "root", "subvolume @", "the manifest says 25"},
-		{"snapshot that can be written", "", func(s *parts) {
-			s.manifest = func(m *manifest.Manifest) { m.Subvolumes[len(m.Subvolumes)-1].ReadOnly = false }
+		{"subvolume too many", "", func(s *smalldisk.Parts) {
+			s.Manifest = func(m *manifest.Manifest) { m.Subvolumes = m.Subvolumes[:2] }
+		}, "root", "subvolume @home", "is not in the manifest"},
+		{"subvolume of another id", "", func(s *smalldisk.Parts) { s.Manifest = func(m *manifest.Manifest) { m.Subvolumes[1].ID++ } }, "root", "subvolume @", "the manifest says 25"},
+		{"snapshot that can be written", "", func(s *smalldisk.Parts) {
+			s.Manifest = func(m *manifest.Manifest) { m.Subvolumes[len(m.Subvolumes)-1].ReadOnly = false }
 		}, "root", "subvolume @factory", "read-only true"},
-		{"file system of another identity", "", func(s *parts) { s.params = func(p *btrfs.Params) { p.Seed[0]++ } }, "identity", "partition root", "the plan says"},
-		{"file system of another label", "", func(s *parts) { s.params = func(p *btrfs.Params) { p.Label = "ESP" } }, "identity", "the root file system", "file system label ESP is that of the ESP too"},
-		{"resume offset", "", func(s *parts) { s.manifest = func(m *manifest.Manifest) { m.Swapfile.ResumeOffset++ } }, "swapfile", "root: @swap/swapfile", "resume offset"},
-		{"size of the swapfile", "", func(s *parts) { s.manifest = func(m *manifest.Manifest) { m.Swapfile.Size++ } }, "swapfile", "root: @swap/swapfile", "the manifest says 1048577"},
-		{"swapfile elsewhere", "", func(s *parts) { s.manifest = func(m *manifest.Manifest) { m.Swapfile.Path = "@/etc/fstab" } }, "swapfile", "root: @/etc/fstab", ""},
-		{"swapfile not described", "", func(s *parts) { s.manifest = func(m *manifest.Manifest) { m.Swapfile = nil } }, "swapfile", "manifest", "has no swapfile, its plan has @swap/swapfile"},
-		{"fstab missing", "", func(s *parts) { remove(s.source, "etc/fstab") }, "fstab", "root: @/etc/fstab", "not exist"},
-		{"fstab of another disk", "", func(s *parts) { change(s.source, "etc/fstab", "PARTUUID=", "PARTUUID=0") }, "fstab", "root: @/etc/fstab", "which the plan asks for"},
-		{"fstab with other options", "", func(s *parts) { change(s.source, "etc/fstab", "umask=0077", "umask=0022") }, "fstab", "root: @/etc/fstab", `has a line "PARTUUID=`},
-		{"fstab with a line more", "", func(s *parts) { change(s.source, "etc/fstab", "# comment", "/dev/sda1 /mnt ext4") }, "fstab", "root: @/etc/fstab", `"/dev/sda1 /mnt ext4 ", which the plan does not ask for`},
-		{"mount point missing", "", func(s *parts) { remove(s.source, "boot") }, "fstab", "root: @/boot", "is not there, PARTUUID="},
-		{"mount point is a file", "", func(s *parts) { remove(s.source, "boot"); put(s.source, "boot", "") }, "fstab", "root: @/boot", "is no directory"},
-		{"nested mount point missing", "", func(s *parts) {
-			s.params = func(p *btrfs.Params) {
+		{"file system of another identity", "", func(s *smalldisk.Parts) { s.Params = func(p *btrfs.Params) { p.Seed[0]++ } }, "identity", "partition root", "the plan says"},
+		{"file system of another label", "", func(s *smalldisk.Parts) { s.Params = func(p *btrfs.Params) { p.Label = "ESP" } }, "identity", "the root file system", "file system label ESP is that of the ESP too"},
+		{"resume offset", "", func(s *smalldisk.Parts) { s.Manifest = func(m *manifest.Manifest) { m.Swapfile.ResumeOffset++ } }, "swapfile", "root: @swap/swapfile", "resume offset"},
+		{"size of the swapfile", "", func(s *smalldisk.Parts) { s.Manifest = func(m *manifest.Manifest) { m.Swapfile.Size++ } }, "swapfile", "root: @swap/swapfile", "the manifest says 1048577"},
+		{"swapfile elsewhere", "", func(s *smalldisk.Parts) {
+			s.Manifest = func(m *manifest.Manifest) { m.Swapfile.Path = "@/etc/fstab" }
+		}, "swapfile", "root: @/etc/fstab", ""},
+		{"swapfile not described", "", func(s *smalldisk.Parts) { s.Manifest = func(m *manifest.Manifest) { m.Swapfile = nil } }, "swapfile", "manifest", "has no swapfile, its plan has @swap/swapfile"},
+		{"fstab missing", "", func(s *smalldisk.Parts) { remove(s.Source, "etc/fstab") }, "fstab", "root: @/etc/fstab", "not exist"},
+		{"fstab of another disk", "", func(s *smalldisk.Parts) { change(s.Source, "etc/fstab", "PARTUUID=", "PARTUUID=0") }, "fstab", "root: @/etc/fstab", "which the plan asks for"},
+		{"fstab with other options", "", func(s *smalldisk.Parts) { change(s.Source, "etc/fstab", "umask=0077", "umask=0022") }, "fstab", "root: @/etc/fstab", `has a line "PARTUUID=`},
+		{"fstab with a line more", "", func(s *smalldisk.Parts) { change(s.Source, "etc/fstab", "# comment", "/dev/sda1 /mnt ext4") }, "fstab", "root: @/etc/fstab", `"/dev/sda1 /mnt ext4 ", which the plan does not ask for`},
+		{"mount point missing", "", func(s *smalldisk.Parts) { remove(s.Source, "boot") }, "fstab", "root: @/boot", "is not there, PARTUUID="},
+		{"mount point is a file", "", func(s *smalldisk.Parts) { remove(s.Source, "boot"); put(s.Source, "boot", "") }, "fstab", "root: @/boot", "is no directory"},
+		{"nested mount point missing", "", func(s *smalldisk.Parts) {
+			s.Params = func(p *btrfs.Params) {
 				i := slices.IndexFunc(p.Subvolumes, func(v btrfs.Subvolume) bool { return v.Path == "@var" })
 				p.Subvolumes[i].Empty, p.Subvolumes[i].Source = true, ""
 			}
@@ -155,23 +164,23 @@ func TestParts(t *testing.T) {
 		}), "boot", "ESP: /x", "expected MZ"},
 		{"initramfs is a directory", "", onESP(func(e *fstree.Tree) { change(e, entry, "/initramfs", "") }), "boot", "ESP: /" + entry, "which is a directory"},
 		{"another root subvolume", "", onESP(func(e *fstree.Tree) { change(e, entry, "subvol=@", "subvol=@root") }), "boot", "ESP: /" + entry, `subvolume "@root" is not there`},
-		{"no init", "", func(s *parts) { delete(s.initramfs, "init") }, "boot", "initramfs", "has no program /init"},
-		{"empty init", "", func(s *parts) { s.initramfs["init"] = "" }, "boot", "initramfs", "has no program /init"},
-		{"no init in a UKI", "uki", func(s *parts) { delete(s.initramfs, "init") }, "boot", "section .initrd", "has no program /init"},
-		{"module missing", "", func(s *parts) { delete(s.initramfs, "lib/modules/6.12/btrfs.ko") }, "boot", "initramfs", "has no /lib/modules/6.12/btrfs.ko, which /etc/mkimage/modules lists"},
-		{"no configuration", "", func(s *parts) { delete(s.initramfs, "etc/mkimage/init.json") }, "boot", "initramfs", "/etc/mkimage/init.json of version 0 with 0 mounts"},
-		{"configuration damaged", "", func(s *parts) { s.initramfs["etc/mkimage/init.json"] = "{" }, "boot", "initramfs", "unexpected EOF"},
-		{"configuration of another layout", "", func(s *parts) {
-			s.initramfs["etc/mkimage/init.json"] = strings.Replace(s.initramfs["etc/mkimage/init.json"], `"@var"`, `"@data"`, 1)
+		{"no init", "", func(s *smalldisk.Parts) { delete(s.Initramfs, "init") }, "boot", "initramfs", "has no program /init"},
+		{"empty init", "", func(s *smalldisk.Parts) { s.Initramfs["init"] = "" }, "boot", "initramfs", "has no program /init"},
+		{"no init in a UKI", "uki", func(s *smalldisk.Parts) { delete(s.Initramfs, "init") }, "boot", "section .initrd", "has no program /init"},
+		{"module missing", "", func(s *smalldisk.Parts) { delete(s.Initramfs, "lib/modules/6.12/btrfs.ko") }, "boot", "initramfs", "has no /lib/modules/6.12/btrfs.ko, which /etc/mkimage/modules lists"},
+		{"no configuration", "", func(s *smalldisk.Parts) { delete(s.Initramfs, "etc/mkimage/init.json") }, "boot", "initramfs", "/etc/mkimage/init.json of version 0 with 0 mounts"},
+		{"configuration damaged", "", func(s *smalldisk.Parts) { s.Initramfs["etc/mkimage/init.json"] = "{" }, "boot", "initramfs", "unexpected EOF"},
+		{"configuration of another layout", "", func(s *smalldisk.Parts) {
+			s.Initramfs["etc/mkimage/init.json"] = strings.Replace(s.Initramfs["etc/mkimage/init.json"], `"@var"`, `"@data"`, 1)
 		}, "boot", "initramfs: /etc/mkimage/init.json", `subvolume "@data" is not there`},
-		{"factory without snapshots", "", func(s *parts) {
-			s.initramfs["etc/mkimage/init.json"] = `{"version":1,"mounts":[{"subvolume":"@","target":"/","options":[]}]}`
+		{"factory without snapshots", "", func(s *smalldisk.Parts) {
+			s.Initramfs["etc/mkimage/init.json"] = `{"version":1,"mounts":[{"subvolume":"@","target":"/","options":[]}]}`
 		}, "boot", "mkimage-demo-factory.conf", "has mkimage.factory, which the initramfs knows nothing of"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := makeParts(t, cmp.Or(tt.kind, "systemd-boot"))
 			tt.do(s)
-			m := s.assemble(t)
+			m := assemble(t, s)
 			wantProblem(t, m.verify(t, verify.Options{Manifest: m.manifest}), tt.check, tt.where, tt.what)
 		})
 	}
