@@ -85,7 +85,7 @@ func list(t testing.TB, archive []byte) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		line := fmt.Sprintf("%c %s %o %d:%d %s %d,%d %q %q", h.Typeflag, h.Name, h.Mode, h.Uid, h.Gid, h.ModTime.UTC().Format("15:04:05.000"), h.Devmajor, h.Devminor, h.Linkname, content)
+		line := fmt.Sprintf("%c %s %o %d:%d%s%s %s %d,%d %q %q", h.Typeflag, h.Name, h.Mode, h.Uid, h.Gid, h.Uname, h.Gname, h.ModTime.UTC().Format("15:04:05.000"), h.Devmajor, h.Devminor, h.Linkname, content)
 		for _, name := range slices.Sorted(maps.Keys(h.PAXRecords)) {
 			line += fmt.Sprintf(" %s=%q", name, h.PAXRecords[name])
 		}

@@ -233,10 +233,8 @@ func (s *slot) fill(make func(archive io.Writer) (record, error)) (*record, erro
 	if err := writeSynced(note, append(data, '\n')); err != nil {
 		return nil, err
 	}
-	// The old record goes first: it must not vouch for the new archive.
-	if err := os.Remove(s.path(".json")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
+	// Between the two the old record stands beside the new archive; its digest
+	// gives that away.
 	if err := errors.Join(os.Rename(archive, s.path(".tar")), os.Rename(note, s.path(".json"))); err != nil {
 		return nil, err
 	}

@@ -4,8 +4,6 @@ import "testing"
 
 // What the tests outside of the package need: those that use package imgtest,
 // which imports this one.
-const Keyring = keyring
-
 var FakeMmdebstrap = fakeMmdebstrap
 
 // RecipeKey returns the key of the recipe for trixie.

@@ -19,7 +19,7 @@ import (
 // mmdebstrap, which counts its runs.
 func TestOpenDebianFlow(t *testing.T) {
 	imgtest.NeedRoot(t)
-	imgtest.Need(t, "apt-get", "dpkg", source.Keyring)
+	imgtest.Need(t, "mmdebstrap", "apt-get", "dpkg")
 	runs := filepath.Join(t.TempDir(), "runs")
 	source.FakeMmdebstrap(t, `echo run >>`+runs+`; cat "$archive"`)
 	var log bytes.Buffer

@@ -29,7 +29,7 @@ func TestMode(t *testing.T) {
 		{"no keys", 0, []string{keyring}, whole, nil, "", "debian source: needs the keys in " + keyring + ", which is not there"},
 		{"no newgidmap", 1000, []string{"newgidmap"}, whole, nil, "", "debian source: an ordinary user needs the program newgidmap, which is not there"},
 		{"no file", 1000, []string{"/etc/subgid"}, whole, nil, "", "debian source: /etc/subgid: user alice has 0 ids, needs 65536"},
-		{"not enough", 1000, nil, "alice:1:65535\nalice:x:y\nalice:9\n", nil, "", "debian source: /etc/subuid: user alice has 65535 ids, needs 65536"},
+		{"not enough", 1000, nil, "alice:1:65535\nalice:x:y\nalice:9\nalice:70000:2\n", nil, "", "debian source: /etc/subuid: user alice has 65535 ids, needs 65536"},
 		{"others only", 1000, nil, "alice2:1:65536\n", nil, "", "debian source: /etc/subuid: user alice has 0 ids, needs 65536"},
 		{"no namespaces", 1000, nil, whole, errors.New("not permitted"), "", "debian source: an ordinary user needs user namespaces, which the kernel refuses: not permitted"},
 	}
