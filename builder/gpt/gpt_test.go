@@ -1,6 +1,7 @@
 package gpt
 
 import (
+	"encoding/binary"
 	"os/exec"
 	"strings"
 	"testing"
@@ -60,6 +61,18 @@ func TestRoundTrip(t *testing.T) {
 			if d.Calls != 5 || d.Syncs != 5 {
 				t.Errorf("%d writes, %d syncs; want 5 of each", d.Calls, d.Syncs)
 			}
+		}
+	}
+}
+
+// TestProtectiveSize looks at the size in the protective MBR around the largest
+// that it can say.
+func TestProtectiveSize(t *testing.T) {
+	for sectors, want := range map[int64]uint32{1 << 20: 1<<20 - 1, 1<<32 - 1: 1<<32 - 2, 1 << 32: 1<<32 - 1, 1<<32 + 1: 1<<32 - 1, 3 << 32: 1<<32 - 1} {
+		b := write(t, example(t, 512, sectors*512))
+		raw := make([]byte, 4)
+		if _, err := b.ReadAt(raw, 446+12); err != nil || binary.LittleEndian.Uint32(raw) != want {
+			t.Errorf("%d sectors: the MBR says %x; want %#x", sectors, raw, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package gpt
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -31,10 +32,15 @@ type header struct {
 	arrayChecksum uint32
 }
 
-// decodeHeader decodes a header of one sector, behind its signature, and checks
-// its checksum.
+// errSignature is in the error of a header that is not there.
+var errSignature = errors.New("there is no header")
+
+// decodeHeader decodes a header of one sector and checks its checksum.
 func decodeHeader(raw []byte) (*header, error) {
 	le := binary.LittleEndian
+	if !bytes.HasPrefix(raw, signature) {
+		return nil, fmt.Errorf("signature %q, expected %q: %w", raw[:len(signature)], signature, errSignature)
+	}
 	size := le.Uint32(raw[12:])
 	if size < minHeaderSize || int64(size) > int64(len(raw)) {
 		return nil, fmt.Errorf("size of the header %d, expected %d to %d", size, minHeaderSize, len(raw))

@@ -2,8 +2,8 @@ package gpt
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,41 +49,72 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
-// TestPowerCut stops Write behind every sector that it writes, over a disk that
-// had another table, of either sector size, or none. Read finds the old table,
-// the new one, or none only if there was none or the sector size changes.
+// TestPowerCut stops Write behind every sector that it writes, over disks that
+// had a table or none, and looks at what Read finds one after the other: o the
+// old table, n the new one, - none.
 func TestPowerCut(t *testing.T) {
 	const size = 100 * mib
-	for _, oldSector := range []int64{0, 512, 4096} {
-		for _, newSector := range []int64{512, 4096} {
-			t.Run(fmt.Sprintf("%d to %d", oldSector, newSector), func(t *testing.T) {
-				old := imgtest.NewMemDisk(size)
-				var before *Table
-				if oldSector > 0 {
-					table := example(t, oldSector, size)
-					table.GUID, table.Partitions = seed.UUID("old disk"), table.Partitions[:1]
-					before, old = &table, write(t, table)
-				}
-				after := example(t, newSector, size)
+	tests := []struct {
+		name         string
+		oldSector    int64
+		oldSize      int64
+		newSector    int64
+		brokenBackup bool
+		want         string
+	}{
+		{"blank", 0, size, 512, false, "-n"},
+		{"blank, 4096", 0, size, 4096, false, "-n"},
+		{"old", 512, size, 512, false, "on"},
+		{"old, 4096", 4096, size, 4096, false, "on"},
+		{"old of a smaller disk", 512, size / 2, 512, false, "on"},
+		{"old without backup", 512, size, 512, true, "on"},
+		{"old of a smaller disk without backup", 512, size / 2, 512, true, "on"},
+		{"512 to 4096", 512, size, 4096, false, "o-n"},
+		{"4096 to 512", 4096, size, 512, false, "on"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := imgtest.NewMemDisk(size)
+			var before *Table
+			if test.oldSector > 0 {
+				table := Table{GUID: seed.UUID("old disk"), SectorSize: test.oldSector, DiskSize: test.oldSize,
+					Partitions: []Partition{{Number: 1, Type: rootType, GUID: seed.UUID("old"), Start: mib, Size: mib}}}
 				r := &recorder{}
-				if err := Write(r, after); err != nil {
+				if err := Write(r, table); err != nil {
 					t.Fatal(err)
 				}
-				cut(t, old, r.writes, before, &after, newSector)
-			})
-		}
+				replay(t, d, r.writes)
+				table.DiskSize = size
+				before = &table
+				if test.brokenBackup {
+					put(t, d, test.oldSize-test.oldSector, 'X')
+				}
+			}
+			after := example(t, test.newSector, size)
+			r := &recorder{}
+			if err := Write(r, after); err != nil {
+				t.Fatal(err)
+			}
+			if got := cut(t, d, r.writes, before, &after); got != test.want {
+				t.Errorf("Read finds %q one after the other; want %q", got, test.want)
+			}
+		})
 	}
 }
 
-// cut replays writes sector by sector, and each of them in part, and reads the
-// table after each.
-func cut(t *testing.T, d *imgtest.MemDisk, writes []part, before, after *Table, sector int64) {
-	states := ""
+func replay(t *testing.T, d *imgtest.MemDisk, writes []part) {
+	t.Helper()
 	for _, w := range writes {
-		for at := int64(0); at < int64(len(w.bytes)); at += sector {
-			if _, err := d.WriteAt(w.bytes[at:at+sector], w.offset+at); err != nil {
-				t.Fatal(err)
-			}
+		put(t, d, w.offset, w.bytes...)
+	}
+}
+
+// cut replays writes sector by sector and reads the table after each.
+func cut(t *testing.T, d *imgtest.MemDisk, writes []part, before, after *Table) (states string) {
+	t.Helper()
+	for _, w := range writes {
+		for at := int64(0); at < int64(len(w.bytes)); at += after.SectorSize {
+			put(t, d, w.offset+at, w.bytes[at:at+after.SectorSize]...)
 			got, _, err := Read(d, d.Size())
 			state := "?"
 			switch {
@@ -94,19 +125,10 @@ func cut(t *testing.T, d *imgtest.MemDisk, writes []part, before, after *Table, 
 			case cmp.Equal(got, after):
 				state = "n"
 			}
-			if len(states) == 0 || states[len(states)-1:] != state {
+			if !strings.HasSuffix(states, state) {
 				states += state
 			}
 		}
 	}
-	allowed := []string{"on"}
-	switch {
-	case before == nil:
-		allowed = []string{"-n"}
-	case before.SectorSize != after.SectorSize:
-		allowed = []string{"on", "o-n"}
-	}
-	if !slices.Contains(allowed, states) {
-		t.Errorf("Read finds %q one after the other (o old, n new, - none); want one of %q", states, allowed)
-	}
+	return states
 }

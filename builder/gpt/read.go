@@ -13,9 +13,6 @@ import (
 // ErrNone is in the error of Read when nothing on the disk looks like a table.
 var ErrNone = errors.New("no GUID partition table")
 
-// errSignature is in the error of a copy that is not there.
-var errSignature = errors.New("there is no header")
-
 // Part names what of a table a problem is in.
 type Part string
 
@@ -44,6 +41,9 @@ var sectorSizes = []int64{512, 4096}
 // and checks both copies of it. The table comes from the primary copy, or from
 // the backup if that alone is whole; problems say what is wrong with the rest,
 // none if all is as Write leaves it.
+//
+// Table.DiskSize is diskSize even where the table was made for a smaller disk,
+// which is a problem of the backup: writing the table puts that right.
 //
 // It fails with an error of class fault.Input when no copy is whole, with
 // ErrNone when there is no trace of one.
@@ -95,12 +95,51 @@ type reading struct {
 	problems []Problem
 }
 
+// readSectors reads the table for one sector size. On a disk that has grown,
+// such as a stick that an image was copied to, the table ends where the disk
+// once did.
 func readSectors(r io.ReaderAt, diskSize, sectorSize int64) (*reading, error) {
 	shape := Table{SectorSize: sectorSize, DiskSize: diskSize}
 	if diskSize%sectorSize != 0 || diskSize > maxDisk || shape.firstUsable() >= shape.usableEnd() {
 		return nil, fault.New(fault.Input, "", "%w", ErrNone)
 	}
-	last := diskSize/sectorSize - 1
+	size, err := formerSize(r, shape)
+	if err != nil {
+		return nil, err
+	}
+	if size < diskSize {
+		shape.DiskSize = size
+		if found, err := readCopies(r, shape); err == nil {
+			found.table.DiskSize = diskSize
+			found.complain(PartBackup, fmt.Errorf("is at the end of %d bytes, expected it at the end of the disk of %d", size, diskSize))
+			return found, nil
+		}
+		shape.DiskSize = diskSize
+	}
+	return readCopies(r, shape)
+}
+
+// formerSize returns the size of the disk that the primary header is for, if it
+// is whole and the disk is larger now; the size of the disk otherwise.
+func formerSize(r io.ReaderAt, t Table) (int64, error) {
+	raw := make([]byte, t.SectorSize)
+	if err := readFull(r, raw, t.SectorSize); err != nil {
+		return 0, err
+	}
+	h, err := decodeHeader(raw)
+	if err != nil || h.other >= uint64(t.DiskSize/t.SectorSize) {
+		return t.DiskSize, nil
+	}
+	former := Table{SectorSize: t.SectorSize, DiskSize: int64(h.other+1) * t.SectorSize}
+	if former.firstUsable() >= former.usableEnd() {
+		return t.DiskSize, nil
+	}
+	return former.DiskSize, nil
+}
+
+// readCopies reads both copies of a table.
+func readCopies(r io.ReaderAt, shape Table) (*reading, error) {
+	last := shape.DiskSize/shape.SectorSize - 1
 	primary, primaryErr := readCopy(r, shape, 1, last)
 	backup, backupErr := readCopy(r, shape, last, 1)
 	for _, err := range []error{primaryErr, backupErr} {
@@ -112,7 +151,7 @@ func readSectors(r io.ReaderAt, diskSize, sectorSize int64) (*reading, error) {
 		if errors.Is(primaryErr, errSignature) && errors.Is(backupErr, errSignature) {
 			return nil, fault.New(fault.Input, "", "%w", ErrNone)
 		}
-		return nil, fault.New(fault.Input, "", "sectors of %d bytes: %s: %w; %s: %w", sectorSize, PartPrimary, primaryErr, PartBackup, backupErr)
+		return nil, fault.New(fault.Input, "", "sectors of %d bytes: %s: %w; %s: %w", shape.SectorSize, PartPrimary, primaryErr, PartBackup, backupErr)
 	}
 	found := &reading{table: primary, primary: primary != nil}
 	switch {
@@ -144,9 +183,6 @@ func readCopy(r io.ReaderAt, t Table, self, other int64) (*Table, error) {
 	raw := make([]byte, t.SectorSize)
 	if err := readFull(r, raw, self*t.SectorSize); err != nil {
 		return nil, err
-	}
-	if string(raw[:len(signature)]) != string(signature) {
-		return nil, fault.New(fault.Input, "", "signature %q, expected %q: %w", raw[:len(signature)], signature, errSignature)
 	}
 	h, err := decodeHeader(raw)
 	if err != nil {

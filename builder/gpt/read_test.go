@@ -168,6 +168,39 @@ func TestReadDiffering(t *testing.T) {
 	}
 }
 
+// TestReadGrown reads a table on a disk that is larger than the one that it was
+// made for, with the backup copy whole and broken.
+func TestReadGrown(t *testing.T) {
+	table := example(t, 512, testDisk)
+	d := imgtest.NewMemDisk(2 * testDisk)
+	if err := Write(d, table); err != nil {
+		t.Fatal(err)
+	}
+	table.DiskSize = 2 * testDisk
+	const grown = "is at the end of 104857600 bytes, expected it at the end of the disk of 209715200"
+	for _, want := range [][]string{{grown}, {"signature", grown}} {
+		got, problems, err := Read(d, 2*testDisk)
+		if err != nil || len(problems) != len(want) {
+			t.Fatalf("problems %v, %v; want %q", problems, err, want)
+		}
+		for i, p := range problems {
+			if p.Part != PartBackup || !strings.Contains(p.Text, want[i]) {
+				t.Errorf("problem %v; want %q", p, want[i])
+			}
+		}
+		if diff := cmp.Diff(table, *got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		put(t, d, testDisk-512, 'X')
+	}
+	if err := Write(d, table); err != nil {
+		t.Fatal(err)
+	}
+	if _, problems, err := Read(d, 2*testDisk); err != nil || len(problems) > 0 {
+		t.Errorf("after writing the table: %v, %v", problems, err)
+	}
+}
+
 // TestVerifyAgrees breaks tables and compares with what sgdisk says.
 func TestVerifyAgrees(t *testing.T) {
 	imgtest.Need(t, "sgdisk")

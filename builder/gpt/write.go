@@ -22,7 +22,8 @@ type Target interface {
 // then the primary array and header, each synced before the next. Whatever
 // stops it, Read then finds the table that was there before, or the new one:
 // the backup copy is whole before the primary one is touched. On a disk that
-// had no table Read finds none, or the new one.
+// had no table, had one for another sector size, or had no whole primary copy,
+// Read may also find none.
 //
 // The first sector is written as a whole: boot code that was in it is gone. A
 // table that does not fit the disk is refused before the first write, with an

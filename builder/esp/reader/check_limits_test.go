@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/6FaNcY9/mkimage/builder/esp"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
 
@@ -113,5 +115,29 @@ func TestDeepAndWide(t *testing.T) {
 	}
 	if b, err := m.open().ReadFile(strings.Repeat("d/", 300) + "file"); err != nil || string(b) != "x" {
 		t.Errorf("ReadFile = %q, %v", b, err)
+	}
+}
+
+// TestManyPages reads a FAT of more pages than are kept, in an order that needs
+// one place for several of them.
+func TestManyPages(t *testing.T) {
+	tree := fstree.New()
+	for _, name := range []string{"a", "b"} {
+		if _, err := tree.Root().Add(name, &fstree.Inode{Mode: fstree.TypeRegular, Size: 1 << 30}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := &image{imgtest.NewMemDisk(3 << 30), t}
+	if _, err := esp.Write(context.Background(), m, tree, esp.Params{Size: m.Size(), Serial: 1, Timestamp: epoch}); err != nil {
+		t.Fatal(err)
+	}
+	f := m.open()
+	for _, name := range []string{"b", "a"} {
+		if x, err := f.Extents(name); err != nil || len(x) != 1 || x[0].Length != 1<<30 {
+			t.Errorf("Extents(%s) = %v, %v; want one of 1 GiB", name, x, err)
+		}
+	}
+	if p := f.Check(context.Background()); len(p) > 0 {
+		t.Errorf("problems: %v", p)
 	}
 }
