@@ -133,7 +133,7 @@ func TestTreeDigest(t *testing.T) {
 		return d
 	}
 	seen := map[string]string{sum(base()): "the base"}
-	if len(seen) != 1 || sum(base()) != sum(base()) {
+	if seen[sum(base())] == "" {
 		t.Fatal("equal trees have different digests")
 	}
 	changes := map[string]func(*fstree.Tree){
