@@ -17,6 +17,21 @@ func TestCheckClean(t *testing.T) {
 	}
 }
 
+// TestCheckBadCluster marks a free cluster as bad, which is no damage of the
+// file system.
+func TestCheckBadCluster(t *testing.T) {
+	m := makeImage(t)
+	m.entry(70000, entryBad)
+	raw := make([]byte, 4)
+	if _, err := m.ReadAt(raw, 512+488); err != nil {
+		t.Fatal(err)
+	}
+	m.put(512+488, raw[0]-1)
+	if problems := m.open().Check(context.Background()); len(problems) > 0 {
+		t.Errorf("problems with a bad cluster: %v", problems)
+	}
+}
+
 // damage is one way to break the test image.
 type damage struct {
 	name   string
