@@ -48,7 +48,7 @@ func Apply(t *fstree.Tree, p *plan.Plan, in Inputs) error {
 	if e.shape != nixos {
 		steps = append(steps, e.forgetMachine, e.emptyCaches, e.hostname, e.timezone, e.locale, e.keyboard, e.resolver, e.users)
 		if e.shape == systemd {
-			steps = append(steps, e.units, e.consoles, e.zram, e.hostKeys, e.updated)
+			steps = append(steps, e.units, e.consoles, e.zram, e.hostKeys, e.keepMachineID, e.updated)
 		} else {
 			e.needSystemd()
 		}

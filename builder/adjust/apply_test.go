@@ -171,6 +171,14 @@ func TestPersist(t *testing.T) {
 		"srv/data": "dir 755 0:0 0", "persist/srv/data": "dir 755 0:0 0",
 		"etc/machine-id": "644 0:0 ", "persist/etc/machine-id": "644 0:0 ", "etc/adjtime": "644 0:0 ", "persist/etc/adjtime": "644 0:0 ",
 	})
+	const commit = "etc/systemd/system/systemd-machine-id-commit.service"
+	check(t, tree, map[string]string{commit: "-> /dev/null"})
+	l.Persist.Files = l.Persist.Files[1:]
+	other := makeTree(t, small()...)
+	if err := Apply(other, makePlan(t, profile(), l), Inputs{}); err != nil {
+		t.Fatal(err)
+	}
+	check(t, other, map[string]string{commit: "none"})
 	if tree.Lookup("etc/adjtime").Inode == tree.Lookup("persist/etc/adjtime").Inode {
 		t.Error("a mount point is a hard link of what is mounted there")
 	}

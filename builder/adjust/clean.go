@@ -36,20 +36,22 @@ var secrets = []string{
 	"/var/lib/urandom/random-seed", "/var/lib/NetworkManager/secret_key",
 }
 
+const machineID = "/etc/machine-id"
+
 // forgetMachine takes away the identity of the machine that the source was
 // made on: machine id, SSH host keys, seeds.
 //
 // /etc/machine-id stays as an empty file: systemd fills it at boot, and the
 // boot is not taken for a "first boot" in which presets would change units.
 func (e *editor) forgetMachine() error {
-	if c := e.lookup("/etc/machine-id"); c != nil && c.IsSymlink() {
-		e.remove("/etc/machine-id")
+	if c := e.lookup(machineID); c != nil && c.IsSymlink() {
+		e.remove(machineID)
 	}
-	if err := e.write("/etc/machine-id", "", 0o644); err != nil {
+	if err := e.write(machineID, "", 0o644); err != nil {
 		return err
 	}
 	if e.lookup("/var/lib/dbus/machine-id") != nil {
-		if err := e.symlink("/var/lib/dbus/machine-id", "/etc/machine-id"); err != nil {
+		if err := e.symlink("/var/lib/dbus/machine-id", machineID); err != nil {
 			return err
 		}
 	}

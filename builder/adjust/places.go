@@ -84,6 +84,19 @@ func (e *editor) persistOne(m plan.Mount) error {
 	return err
 }
 
+// keepMachineID masks the unit that writes a machine id of the run to the disk
+// where the id persists by a bind mount: systemd has written it to the disk
+// already, but the unit takes every mount at this path for one in memory, and
+// would fail at each boot.
+func (e *editor) keepMachineID() error {
+	for _, m := range e.plan.Mounts {
+		if m.Type == "none" && m.Target == machineID {
+			return e.symlink(configDir+"/systemd-machine-id-commit.service", "/dev/null")
+		}
+	}
+	return nil
+}
+
 // add puts a new inode at a path whose parents may be missing. A directory
 // that is there already stays.
 func (e *editor) add(p string, inode *fstree.Inode) error {
