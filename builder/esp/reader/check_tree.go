@@ -11,7 +11,6 @@ type place struct {
 	name   string
 	first  uint32
 	runs   []run
-	depth  int
 }
 
 // maxPath is the length from which on a path is not shown in full.
