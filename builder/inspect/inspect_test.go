@@ -78,7 +78,7 @@ func TestRead(t *testing.T) {
 	if found.Size != m.Image.Size || found.GUID != p.Disk.GUID || found.SectorSize != 512 {
 		t.Errorf("disk %d, %s, %d", found.Size, found.GUID, found.SectorSize)
 	}
-	if diff := cmp.Diff(&inspect.Origin{Profile: "demo", Layout: "small", Source: "debian:trixie", Seed: p.Seed}, found.Origin); diff != "" {
+	if diff := cmp.Diff(&inspect.Origin{Mkimage: "test", Profile: "demo", Layout: "small", Source: "debian:trixie", Seed: p.Seed}, found.Origin); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(&inspect.Swapfile{Path: "@swap/swapfile", Size: 1 << 20, ResumeOffset: m.Swapfile.ResumeOffset, Signature: "SWAPSPACE2"}, found.Swapfile); diff != "" {

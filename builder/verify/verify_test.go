@@ -110,7 +110,7 @@ func TestParts(t *testing.T) {
 		}, "table", "partition table", "partitions 1 and 2 both have the type of the ESP"},
 		{"manifest missing", "", onESP(func(e *fstree.Tree) { remove(e, "mkimage/manifest.json") }), "manifest", "ESP: /mkimage/manifest.json", "not exist"},
 		{"manifest damaged", "", onESP(func(e *fstree.Tree) { put(e, "mkimage/manifest.json", "{}") }), "manifest", "ESP: /mkimage/manifest.json", "version 0"},
-		{"manifest of another build", "", onESP(func(e *fstree.Tree) { change(e, "mkimage/manifest.json", `"mkimage":""`, `"mkimage":"x"`) }), "manifest", "ESP: /mkimage/manifest.json", "differs from the manifest beside the image"},
+		{"manifest of another build", "", onESP(func(e *fstree.Tree) { change(e, "mkimage/manifest.json", `"mkimage":"test"`, `"mkimage":"x"`) }), "manifest", "ESP: /mkimage/manifest.json", "differs from the manifest beside the image"},
 		{"subvolume missing", "", func(s *smalldisk.Parts) {
 			s.Params = func(p *btrfs.Params) { p.Subvolumes = slices.Delete(p.Subvolumes, 1, 3) }
 			s.Manifest = func(m *manifest.Manifest) { m.Subvolumes = append(m.Subvolumes, manifest.Subvolume{Path: "@home"}) }

@@ -19,12 +19,14 @@ func newCat(u *ui) *cobra.Command {
 		Short: "print files of a file system that is not mounted",
 		Long: `cat writes the bytes of files to standard output. Every byte is checked against
 the checksums of the file system before it is printed; at the first that is
-wrong it stops.
+wrong it stops. Of a disk image it reads the root partition, or the ESP, which has
+no checksums, where IMAGE:esp:/PATH is given.
 
 With --json each file is an object instead, with its path, its size and, in
 base64, its content.`,
 		Example: `  mkimage cat fs.img:@/etc/os-release
-  mkimage cat fs.img:@home/user/disk.tar | tar -t`,
+  mkimage cat fs.img:@home/user/disk.tar | tar -t
+  mkimage cat disk.img:esp:/loader/loader.conf`,
 		Args:        takes(1, math.MaxInt),
 		Annotations: exits(fault.Input),
 		RunE: func(cmd *cobra.Command, args []string) error {

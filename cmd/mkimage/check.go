@@ -25,7 +25,9 @@ func newCheck(u *ui) *cobra.Command {
 		Long: `check reads every tree block, in all copies, and every byte of file data, and
 compares what one part of the file system says with what the others say:
 checksums, references, sizes, free space, subvolumes. It changes nothing. It
-shares no code with the writer beyond the structures of the format.`,
+shares no code with the writer beyond the structures of the format.
+
+Of a disk image it checks the root partition; mkimage verify checks all of it.`,
 		Example: `  mkimage check fs.img
   mkimage check --no-data /dev/sdb2
   mkimage check --json fs.img | jq -r '.problems[] | .where + ": " + .what'`,

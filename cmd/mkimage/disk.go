@@ -23,7 +23,7 @@ func openDisk(name string) (*disk, error) {
 		return nil, fault.New(fault.Input, "", "%w", err)
 	}
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, errors.Join(fault.New(fault.Input, "", "%s: is a directory, expected a file or device", name), f.Close())
+		return nil, errors.Join(fault.New(fault.Input, "", "%s: is a directory, expected a file or device that holds a file system", name), f.Close())
 	}
 	// Seeking finds the size of block devices too; Stat does not.
 	size, err := f.Seek(0, io.SeekEnd)

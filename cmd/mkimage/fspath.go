@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -13,31 +13,32 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
-// fsPath is an argument of the form FS[:SUBVOLUME][/PATH].
+// fsPath is an argument of the form FS[:SUBVOLUME][/PATH], or, for a disk
+// image, also IMAGE:esp:[/PATH].
 type fsPath struct {
 	fs    string // name of a file or block device on the host
 	path  string // in the file system, from its top level; "." is the top
 	whole bool   // nothing followed the name of the file system
+	esp   bool   // in the file system of the ESP
 }
 
 // parseFSPath splits an argument. FS is its longest part, ending before a
 // colon or slash, that isFile says is a file; so a name that holds a colon
 // needs no quoting. What follows is a path from the top level, where
 // subvolumes are directories like others: ":@home/user" and ":/@home/user" are
-// the same, and both colon and first slash may be left out.
+// the same, and both colon and first slash may be left out. The prefix ":esp:"
+// means the ESP of a disk image.
 func parseFSPath(arg string, isFile func(string) bool) (fsPath, error) {
 	for end := len(arg); end > 0; end = strings.LastIndexAny(arg[:end], ":/") {
 		if !isFile(arg[:end]) {
 			continue
 		}
-		rest := strings.TrimPrefix(arg[end:], ":")
-		p := path.Clean("/" + rest)[1:]
-		if p == "" {
-			p = "."
-		}
-		return fsPath{arg[:end], p, end == len(arg)}, nil
+		rest, esp := strings.CutPrefix(arg[end:], espPrefix)
+		p := path.Clean("/" + strings.TrimPrefix(rest, ":"))[1:]
+		return fsPath{fs: arg[:end], path: cmp.Or(p, "."), whole: end == len(arg), esp: esp}, nil
 	}
 	name, _, _ := strings.Cut(arg, ":")
 	return fsPath{}, fault.New(fault.Input, "give it as FS:SUBVOLUME/PATH, for example fs.img:@home/user", "%s: no file system there: no such file", name)
@@ -49,40 +50,42 @@ func isFile(name string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// openFS is a file system that is open for reading.
+// openFS is a file system that is open for reading. FS is nil for an ESP.
 type openFS struct {
 	*reader.FS
 	file *os.File
 }
 
-// openImage opens the file system in a file or block device.
+// openImage opens the btrfs file system in a file or block device: that which
+// begins with it, or the root partition of a disk image.
 func openImage(name string) (*openFS, error) {
-	f, err := os.Open(name)
+	d, err := openDisk(name)
 	if err != nil {
-		return nil, fault.New(fault.Input, "", "%w", err)
+		return nil, err
 	}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, errors.Join(fault.New(fault.Input, "", "%s: is a directory, expected a file or device that holds a file system", name), f.Close())
-	}
-	// Seeking finds the size of block devices too; Stat does not.
-	size, err := f.Seek(0, io.SeekEnd)
+	fsys, err := reader.Open(d, d.size)
 	if err != nil {
-		return nil, errors.Join(fault.New(fault.Input, "", "%w", err), f.Close())
+		if part, found := findPartition(d, plan.TypeRootX86_64); found {
+			fsys, err = reader.Open(part, part.Size())
+		}
 	}
-	fsys, err := reader.Open(f, size)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
+		return nil, errors.Join(nameError(name, err), d.Close())
 	}
-	return &openFS{fsys, f}, nil
+	return &openFS{fsys, d.File}, nil
 }
 
 func (i *openFS) Close() error { return i.file.Close() }
 
 // openPath opens the file system of an argument and its top level.
-func openPath(arg string) (*openFS, *reader.Volume, fsPath, error) {
+func openPath(arg string) (*openFS, fileTree, fsPath, error) {
 	p, err := parseFSPath(arg, isFile)
 	if err != nil {
 		return nil, nil, p, err
+	}
+	if p.esp {
+		img, tree, err := openESP(p.fs)
+		return img, tree, p, err
 	}
 	img, err := openImage(p.fs)
 	if err != nil {

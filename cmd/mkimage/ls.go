@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -27,10 +28,14 @@ func newLs(u *ui) *cobra.Command {
 		Long: `ls lists a directory, or one file. Paths start at the top level of the file
 system, where subvolumes are directories like others; symbolic links are shown,
 not followed, except those in the middle of the path. Names that would upset a
-terminal are quoted. Owners are numbers, times are UTC.`,
+terminal are quoted. Owners are numbers, times are UTC.
+
+Of a disk image it reads the root partition, or the ESP where IMAGE:esp:/PATH is
+given.`,
 		Example: `  mkimage ls fs.img
   mkimage ls -l fs.img:@home/user
-  mkimage ls --recursive --json fs.img:@/etc`,
+  mkimage ls --recursive --json fs.img:@/etc
+  mkimage ls -R disk.img:esp:/`,
 		Args:        takes(1, 1),
 		Annotations: exits(fault.Input),
 		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), u, args[0]) },
@@ -71,7 +76,7 @@ type lister struct {
 	lsFlags
 	u      *ui
 	out    *bufio.Writer
-	volume *reader.Volume
+	volume fileTree
 }
 
 // dir lists the directory at a path from the top level; shown is the prefix of
@@ -140,7 +145,7 @@ type nodeInfo struct {
 }
 
 // describe gathers what there is to say of the entry at a path.
-func describe(v *reader.Volume, at string, info fs.FileInfo) (nodeInfo, error) {
+func describe(v fileTree, at string, info fs.FileInfo) (nodeInfo, error) {
 	n := nodeInfo{
 		Path: at, PathBytes: unlessUTF8(at), Type: typeWord(info.Mode()), Size: info.Size(), MTime: jsonTime{info.ModTime().UTC()},
 	}
@@ -152,6 +157,8 @@ func describe(v *reader.Volume, at string, info fs.FileInfo) (nodeInfo, error) {
 			// The kernel keeps 20 bits of the minor below the major.
 			n.Device = fmt.Sprintf("%d:%d", i.Rdev>>20, i.Rdev&0xfffff)
 		}
+	} else { // FAT has neither owners nor permissions
+		n.Mode, n.text, n.Links = fmt.Sprintf("%04o", info.Mode().Perm()), modeText(fatMode(info)), 1
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
 		target, err := v.ReadLink(at)
@@ -161,6 +168,14 @@ func describe(v *reader.Volume, at string, info fs.FileInfo) (nodeInfo, error) {
 		n.Target, n.TargetBytes = target, unlessUTF8(target)
 	}
 	return n, nil
+}
+
+// fatMode returns the mode of a file on an ESP as the kernel has it.
+func fatMode(info fs.FileInfo) uint32 {
+	if info.IsDir() {
+		return unix.S_IFDIR | uint32(info.Mode().Perm())
+	}
+	return unix.S_IFREG | uint32(info.Mode().Perm())
 }
 
 // line prints the entry as ls -l does.

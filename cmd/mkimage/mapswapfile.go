@@ -27,7 +27,8 @@ func newMapSwapfile(u *ui) *cobra.Command {
 		Long: `map-swapfile prints the number that the kernel takes as resume_offset=: the
 physical page at which the swapfile begins. It reads the metadata of the file
 system, which must not be mounted, and it refuses a file that the kernel would
-not swap to. PATH starts at the top level.`,
+not swap to. PATH starts at the top level. Of a disk image it reads the root
+partition, and the number counts from there, as the kernel wants it.`,
 		Example: `  mkimage map-swapfile fs.img @swap/swapfile
   mkimage map-swapfile --json /dev/disk/by-label/nixos @swap/swapfile`,
 		Args:        takes(2, 2),

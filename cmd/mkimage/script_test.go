@@ -49,6 +49,7 @@ func TestScript(t *testing.T) {
 			"noise":     cmdNoise,
 			"flip":      cmdFlip,
 			"touch":     cmdTouch,
+			"disk":      cmdDisk,
 		},
 	})
 }

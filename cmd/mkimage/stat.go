@@ -21,10 +21,15 @@ func newStat(u *ui) *cobra.Command {
 		Short: "show a file's inode, extents and attributes, or a whole file system",
 		Long: `stat shows the inode of a file, its extended attributes, and where on the device
 its bytes are. Given a file system alone it shows that: its size, its features
-and its subvolumes. Symbolic links at the end of the path are not followed.`,
+and its subvolumes. Symbolic links at the end of the path are not followed.
+
+Of a disk image it reads the root partition, or the ESP where IMAGE:esp:/PATH is
+given; addresses count from the start of the partition. mkimage inspect shows the
+whole disk.`,
 		Example: `  mkimage stat fs.img
   mkimage stat fs.img:@/bin/ping
-  mkimage stat --json fs.img:@swap/swapfile`,
+  mkimage stat --json fs.img:@swap/swapfile
+  mkimage stat disk.img:esp:/EFI/BOOT/BOOTX64.EFI`,
 		Args:        takes(1, 1),
 		Annotations: exits(fault.Input),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -73,7 +78,7 @@ type extentInfo struct {
 	DiskOffset  int64  `json:"disk_offset,omitempty"`
 }
 
-func statNode(u *ui, v *reader.Volume, at string) error {
+func statNode(u *ui, v fileTree, at string) error {
 	info, err := v.Lstat(at)
 	if err != nil {
 		return err
@@ -87,6 +92,19 @@ func statNode(u *ui, v *reader.Volume, at string) error {
 		s.Flags, s.Generation = i.Flags, i.Generation
 		s.Created, s.Changed, s.Accessed = unixTime(i.Otime.Sec, i.Otime.Nsec), unixTime(i.Ctime.Sec, i.Ctime.Nsec), unixTime(i.Atime.Sec, i.Atime.Nsec)
 	}
+	switch v := v.(type) {
+	case *reader.Volume:
+		err = s.addBtrfs(v, at, info)
+	case espTree:
+		err = s.addESP(v, at)
+	}
+	if err != nil {
+		return err
+	}
+	return u.answer(s, s.print)
+}
+
+func (s *nodeStat) addBtrfs(v *reader.Volume, at string, info fs.FileInfo) error {
 	xattrs, err := v.Xattrs(at)
 	if err != nil {
 		return err
@@ -103,7 +121,15 @@ func statNode(u *ui, v *reader.Volume, at string) error {
 			s.Extents = append(s.Extents, extentOf(e))
 		}
 	}
-	return u.answer(s, s.print)
+	return nil
+}
+
+func (s *nodeStat) addESP(v espTree, at string) error {
+	extents, err := v.Extents(at)
+	for _, e := range extents {
+		s.Extents = append(s.Extents, extentInfo{Offset: e.Offset, Length: e.Length, Kind: "data", Physical: uint64(e.Physical), DiskLength: e.Length})
+	}
+	return err
 }
 
 func extentOf(e reader.Extent) extentInfo {

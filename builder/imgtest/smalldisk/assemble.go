@@ -104,7 +104,7 @@ func (s *Parts) placeTable(rootSize int64) (gpt.Table, error) {
 
 // describe returns the manifest without the chunks of the ESP.
 func (s *Parts) describe(ctx context.Context, f *os.File, root *btrfs.Result, boot *fstree.Tree, table gpt.Table) (*manifest.Manifest, error) {
-	m := &manifest.Manifest{Version: manifest.Version, Plan: s.Plan, Image: manifest.Image{Size: table.DiskSize}}
+	m := &manifest.Manifest{Version: manifest.Version, Plan: s.Plan, Inputs: manifest.Inputs{Mkimage: "test"}, Image: manifest.Image{Size: table.DiskSize}}
 	for i, p := range table.Partitions {
 		m.Partitions = append(m.Partitions, manifest.Partition{Role: s.Plan.Disk.Partitions[i].Role, Start: p.Start, Size: p.Size})
 	}
