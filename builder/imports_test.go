@@ -36,6 +36,10 @@ var mayImport = map[string][]string{
 	"builder/adjust":       {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan", "builder/fstree"},
 	"builder/loader":       {"builder/fault", "builder/ids", "builder/fstree", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/uki", "builder/loader/bls", "builder/manifest"},
 	"builder/manifest":     {"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict"},
+	"builder/inspect": {
+		"builder/fault", "builder/fstree", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/manifest", "builder/gpt",
+		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/btrfs/ondisk", "builder/btrfs/reader",
+	},
 	"builder/verify": {
 		"builder", "builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/manifest", "builder/gpt",
 		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check",
