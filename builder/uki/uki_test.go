@@ -3,6 +3,7 @@ package uki_test
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -104,10 +105,33 @@ func TestBuild(t *testing.T) {
 			if linux := p.Sections[len(p.Sections)-1]; linux.Name != ".linux" || linux.Memory != 0x8000+0x2000 {
 				t.Errorf("last section %s of %d bytes in memory; want .linux of %d", linux.Name, linux.Memory, 0xa000)
 			}
+			if got := binary.LittleEndian.Uint32(out[testOptional+8:]); got != 4*0x200+123_904-0x200 {
+				t.Errorf("%d bytes of initialized data; want three small sections and the initramfs", got)
+			}
+			if dir := out[testOptional+112+4*8:][:8]; !bytes.Equal(dir, make([]byte, 8)) {
+				t.Errorf("certificates at % x; want none", dir)
+			}
 			if !bytes.Equal(stub, makeProgram(tt.shape)) {
 				t.Error("Build changed the stub that it was given")
 			}
 		})
+	}
+}
+
+// TestBuildClearsHeaders wants nothing of what a linker left behind the
+// section table in the headers of new sections.
+func TestBuildClearsHeaders(t *testing.T) {
+	stub := makeProgram(programShape{})
+	for i := testTable + 40*2; i < 0x400; i++ {
+		stub[i] = 0xff
+	}
+	out, err := uki.Build(parts(stub))
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(t, out)
+	if relocations := out[testTable+40*2+24:][:12]; !bytes.Equal(relocations, make([]byte, 12)) {
+		t.Errorf("relocations and line numbers % x; want none", relocations)
 	}
 }
 

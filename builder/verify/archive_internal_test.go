@@ -86,6 +86,21 @@ func TestReadArchive(t *testing.T) {
 	}
 }
 
+func TestCheckArchiveInit(t *testing.T) {
+	end := member("TRAILER!!!", "") + member("etc/mkimage/init.json", config1) + member("TRAILER!!!", "")
+	for _, tt := range []struct {
+		mode  string
+		found int64
+	}{{"000081ed", 0}, {"0000816d", 0}, {"000081e4", 1}, {"000041ed", 1}, {"0000a1ff", 1}} {
+		in := strings.Replace(member("init", "program"), "000081ed", tt.mode, 1) + end
+		c := &Check{}
+		(&run{}).checkArchive(c, "x", []byte(in))
+		if c.Found != tt.found {
+			t.Errorf("/init of mode %s: found %v; want %d", tt.mode, c.Problems, tt.found)
+		}
+	}
+}
+
 func FuzzReadArchive(f *testing.F) {
 	end := member("TRAILER!!!", "")
 	ours := member("init", "program") + member("etc/mkimage/init.json", config1) + end

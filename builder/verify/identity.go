@@ -74,13 +74,12 @@ func newUnique(c *Check, kind string) *unique { return &unique{c, kind, map[stri
 
 // add takes note of a value and of who has it; "" is no value.
 func (u *unique) add(value, owner string) {
-	key := strings.ToLower(value)
-	if key == "" {
+	if value == "" {
 		return
 	}
-	if first, ok := u.owner[key]; ok {
+	if first, ok := u.owner[value]; ok {
 		u.check.problem(owner, "%s %s is that of %s too", u.kind, value, first)
 		return
 	}
-	u.owner[key] = owner
+	u.owner[value] = owner
 }

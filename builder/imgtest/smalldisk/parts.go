@@ -45,6 +45,7 @@ func New(loaderName string) (*Parts, error) {
 		"usr/lib/systemd/boot/efi/systemd-bootx64.efi": string(EFIProgram("boot")),
 		"usr/lib/systemd/boot/efi/linuxx64.efi.stub":   string(EFIProgram("stub")),
 		"usr/share/text": strings.Repeat("some text that compresses, ", 20_000),
+		"usr/share/copy": strings.Repeat("some text that compresses, ", 20_000),
 		"home/user/file": "a file of the user", "var/lib/state": "state", "var/log/wtmp": "",
 	} {
 		if err := loader.Put(s.Source, path, []byte(data), p.Epoch); err != nil {
