@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"builder/sbom":       {"builder", "builder/fault", "builder/fstree", "builder/strict", "builder/source"},
 	"builder/uki":        {"builder/fault"},
 	"builder/uki/reader": {"builder/fault"},
+	"qemu-tests":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan"},
 	"initramfs":          {"builder/fault", "builder/fstree", "builder/strict", "initramfs/config", "initramfs/embedded"},
 	"initramfs/busybox":  {},
 	"initramfs/config":   {},
