@@ -14,7 +14,7 @@ import (
 
 // stepLimit is how long one step with a machine may take, the longest of which
 // is a boot, on a busy host without KVM.
-const stepLimit = 3 * time.Minute
+const stepLimit = 8 * time.Minute
 
 // step returns a context for one step.
 func step(t *testing.T) context.Context {

@@ -18,7 +18,7 @@ type Suite struct {
 	Plan   *plan.Plan
 	Buses  []Bus                      // one machine each; VirtioBlk by default
 	Base   Config                     // of every machine, but for its disk, agent, name and display
-	Limit  time.Duration              // of one step: a boot, or a check; 5 minutes by default
+	Limit  time.Duration              // of one step: a boot, or a check; 10 minutes by default
 	Began  func(bus Bus, what string) // is told of each boot and each check that begins; may be nil
 	Report func(Outcome)              // is told of each outcome as it comes; may be nil
 }
@@ -32,7 +32,7 @@ type Outcome struct {
 }
 
 // defaultLimit is enough for a boot without KVM on a busy host.
-const defaultLimit = 5 * time.Minute
+const defaultLimit = 10 * time.Minute
 
 // Test boots an image and checks everything that its profile promises, once
 // for each bus. The error is of what kept it from checking; a promise that is
