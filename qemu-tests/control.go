@@ -101,9 +101,12 @@ func (vm *VM) Reset(ctx context.Context) error {
 
 // Reboot has the guest restart itself and waits until its system is down.
 func (vm *VM) Reboot(ctx context.Context) error {
-	vm.qmp.forgetEvents()
-	if _, err := vm.Run(ctx, "systemctl reboot"); err != nil && !errors.Is(err, errRestarted) {
+	if err := vm.WaitAgent(ctx); err != nil {
 		return err
+	}
+	vm.qmp.forgetEvents()
+	if _, err := vm.agent.run(ctx, "systemctl reboot"); err != nil && !errors.Is(err, errRestarted) {
+		return vm.fail(fmt.Errorf("reboot: %w", err))
 	}
 	_, err := vm.WaitEvent(ctx, "RESET")
 	return err
