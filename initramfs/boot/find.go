@@ -15,6 +15,9 @@ import (
 // and a healthy one answers within it.
 const grace = 2 * time.Second
 
+const missingHint = "compare root= with the devices below; if the disk is not among them, its driver is not in the initramfs or failed; " +
+	"mkimage.timeout=SECONDS waits longer"
+
 // finder watches block devices come and go, and reads what each of them is.
 type finder struct {
 	host    host
@@ -109,17 +112,9 @@ func (f *finder) wait(ctx context.Context, root Root, timeout time.Duration) (De
 			}
 			enough = nil
 		case <-deadline.C:
-			return Device{}, f.missing(root, timeout)
+			return Device{}, fault.New(fault.Input, missingHint, "%s: no such device within %s", root, timeout)
 		}
 	}
-}
-
-func (f *finder) missing(root Root, timeout time.Duration) error {
-	hint := "compare root= with the devices below; mkimage.timeout=SECONDS waits longer"
-	if len(f.devices) == 0 {
-		hint = "the driver of the disk's controller is not in the initramfs, or failed; see the modules below"
-	}
-	return fault.New(fault.Input, hint, "%s: no such device within %s", root, timeout)
 }
 
 // read starts to read a device; a disk that hangs holds up only its own.

@@ -49,7 +49,7 @@ func (m *mounter) one(a Action) error {
 	case OpBind, OpFile:
 		return m.bind(a, target)
 	case OpDetach:
-		return unix.Unmount(target, unix.MNT_DETACH)
+		return m.detach(target)
 	case OpFstab:
 		return writeFactoryFstab(a.Root)
 	}
@@ -92,6 +92,20 @@ func (m *mounter) mount(a Action, target string) error {
 		return err
 	}
 	m.mounted = append(m.mounted, target)
+	return nil
+}
+
+// detach takes a mount out of sight. The mount point goes, and its directory
+// when nothing else is in it: the system finds nothing of ours below /run.
+func (m *mounter) detach(target string) error {
+	if err := unix.Unmount(target, unix.MNT_DETACH); err != nil {
+		return err
+	}
+	m.mounted = slices.DeleteFunc(m.mounted, func(name string) bool { return name == target })
+	if err := os.Remove(target); err != nil {
+		return err
+	}
+	_ = os.Remove(filepath.Dir(target))
 	return nil
 }
 

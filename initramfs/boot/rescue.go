@@ -23,7 +23,7 @@ func (m *machine) rescue(s step, err error) {
 	if errors.Is(err, errCommitted) {
 		reboot()
 	}
-	m.log.printf(levelWarning, "the shell ended, trying again: %s", s.name)
+	say("mkimage-init: the shell ended, trying again: " + s.name + "\n")
 }
 
 // shellAsked is the shell of mkimage.shell, before anything of the root file
@@ -38,7 +38,7 @@ func (m *machine) shellAsked() {
 	say("\nmkimage-init: a shell, as mkimage.shell asks. Nothing of the disk is mounted yet.\n" +
 		"  exit          continue the boot\n" + "  shutdown -r   reboot\n\n")
 	if runShell(shell) {
-		m.log.printf(levelWarning, "the shell ended, the boot goes on")
+		say("mkimage-init: the shell ended, the boot goes on\n")
 	}
 }
 
