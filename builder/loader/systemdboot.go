@@ -58,7 +58,7 @@ type kernelFiles struct{ linux, initrd string }
 // kernel puts a kernel and its initramfs into a directory of their own.
 func (b *builder) kernel(k Kernel) (kernelFiles, error) {
 	if !validVersion(k.Version) {
-		return kernelFiles{}, fault.New(fault.Input, "", "kernel version %q: expected letters, digits and any of + - _ .", k.Version)
+		return kernelFiles{}, fault.New(fault.Input, "", "kernel version %q: expected letters, digits, dots and any of + - _", k.Version)
 	}
 	linux, err := read(k.Image)
 	if err != nil {

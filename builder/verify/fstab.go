@@ -50,6 +50,10 @@ func (v *run) compareFstab(c *Check) {
 	file := path.Join(rootSubvolume(v.manifest.Plan), "etc/fstab")
 	where := "root: " + file
 	text, err := v.top.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) && v.isNixOS() {
+		c.Subject = "mount points; NixOS makes /etc/fstab when it is activated"
+		return
+	}
 	if err != nil {
 		c.problem(where, "%v", err)
 		return
@@ -68,6 +72,19 @@ func (v *run) compareFstab(c *Check) {
 	for _, extra := range found {
 		c.problem(where, "has a line %q, which the plan does not ask for", extra)
 	}
+}
+
+// isNixOS reports whether the system is one that package adjust makes no
+// fstab for: there is a store, and no systemd below /usr.
+func (v *run) isNixOS() bool {
+	p := v.manifest.Plan
+	store, rest := holder(p.Mounts, "/nix/store")
+	info, err := v.top.Stat(path.Join(store, rest))
+	if err != nil || !info.IsDir() {
+		return false
+	}
+	_, err = v.top.Stat(path.Join(rootSubvolume(p), "usr/lib/systemd/systemd"))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // wantedFstab returns the lines that follow from a plan. A root in memory has

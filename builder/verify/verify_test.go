@@ -131,6 +131,12 @@ func TestParts(t *testing.T) {
 		}, "swapfile", "root: @/etc/fstab", ""},
 		{"swapfile not described", "", func(s *smalldisk.Parts) { s.Manifest = func(m *manifest.Manifest) { m.Swapfile = nil } }, "swapfile", "manifest", "has no swapfile, its plan has @swap/swapfile"},
 		{"fstab missing", "", func(s *smalldisk.Parts) { remove(s.Source, "etc/fstab") }, "fstab", "root: @/etc/fstab", "not exist"},
+		{"fstab missing in NixOS", "", func(s *smalldisk.Parts) { remove(s.Source, "etc/fstab"); put(s.Source, "nix/store/x", "") }, "", "", ""},
+		{"fstab missing beside a store", "", func(s *smalldisk.Parts) {
+			remove(s.Source, "etc/fstab")
+			put(s.Source, "nix/store/x", "")
+			put(s.Source, "usr/lib/systemd/systemd", "")
+		}, "fstab", "root: @/etc/fstab", "not exist"},
 		{"fstab of another disk", "", func(s *smalldisk.Parts) { change(s.Source, "etc/fstab", "PARTUUID=", "PARTUUID=0") }, "fstab", "root: @/etc/fstab", "which the plan asks for"},
 		{"fstab with other options", "", func(s *smalldisk.Parts) { change(s.Source, "etc/fstab", "umask=0077", "umask=0022") }, "fstab", "root: @/etc/fstab", `has a line "PARTUUID=`},
 		{"fstab with a line more", "", func(s *smalldisk.Parts) { change(s.Source, "etc/fstab", "# comment", "/dev/sda1 /mnt ext4") }, "fstab", "root: @/etc/fstab", `"/dev/sda1 /mnt ext4 ", which the plan does not ask for`},

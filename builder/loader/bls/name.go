@@ -21,7 +21,7 @@ var (
 func FileName(id string) (string, error) {
 	switch {
 	case !validID.MatchString(id):
-		return "", fmt.Errorf("entry %q: expected letters, digits and any of + - _ .", id)
+		return "", fmt.Errorf("entry %q: expected letters, digits, dots and any of + - _", id)
 	case counter.MatchString(id):
 		return "", fmt.Errorf("entry %q: its end would be read as a count of boots", id)
 	case len(id) > maxName-len(".conf"):
