@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 	"qemu-tests":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan"},
 	"initramfs":          {"builder/fault", "builder/fstree", "builder/strict", "initramfs/config", "initramfs/embedded"},
 	"initramfs/busybox":  {},
+	"initramfs/boot":     {"builder/fault", "initramfs/config"},
 	"initramfs/config":   {},
 	"initramfs/embedded": {"builder/fault"},
 }
