@@ -26,6 +26,7 @@ type finder struct {
 	gone    chan string
 	devices map[string]Device // by name
 	pending map[string]int    // reads under way
+	grace   time.Duration
 }
 
 type found struct {
@@ -43,7 +44,7 @@ func newFinder(ctx context.Context, h host) (*finder, error) {
 	}
 	context.AfterFunc(ctx, u.close)
 	f := &finder{host: h, names: make(chan string, 256), results: make(chan found), gone: make(chan string),
-		devices: map[string]Device{}, pending: map[string]int{}}
+		devices: map[string]Device{}, pending: map[string]int{}, grace: grace}
 	if err := f.list(ctx); err != nil {
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func (f *finder) wait(ctx context.Context, root Root, timeout time.Duration) (De
 		case ok && len(f.pending) == 0 && len(f.names) == 0:
 			return d, nil
 		case ok && enough == nil:
-			enough = time.After(grace)
+			enough = time.After(f.grace)
 		}
 		select {
 		case name := <-f.names:

@@ -44,6 +44,7 @@ func waitFor(t *testing.T, h host, text string, timeout time.Duration) (Device, 
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.grace = time.Hour // what matches is taken as soon as all has been read
 	return f.wait(ctx, root, timeout)
 }
 
@@ -80,11 +81,27 @@ func TestFinderEvents(t *testing.T) {
 	if _, err := f.wait(ctx, root, time.Second); err == nil || !strings.Contains(err.Error(), "/dev/sda2 and /dev/vda2") {
 		t.Errorf("wait with a clone = %v", err)
 	}
-	go func() { f.gone <- "vda2"; f.gone <- "sda2" }()
-	delete(f.devices, "sda2")
+	go func() { f.gone <- "sda2" }()
 	delete(f.devices, "vda2")
-	if _, err := f.wait(ctx, root, 50*time.Millisecond); err == nil {
+	f.pending["sdz"], f.grace = 1, time.Second // so that the event comes first
+	if _, err := f.wait(ctx, root, 2*time.Second); err == nil {
 		t.Error("found after it was gone")
+	}
+}
+
+// A disk that does not answer delays the boot by the grace, no more.
+func TestFinderHangingDisk(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "disk.img")
+	makeDisk(t, file, "my root", 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	f, err := newFinder(ctx, fakeHost(t, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.pending["sdz"], f.grace = 1, time.Millisecond
+	if d, err := f.wait(ctx, Root{"LABEL", "my root"}, 10*time.Second); err != nil || d.Name != "vda2" {
+		t.Errorf("wait = %v, %v; want /dev/vda2", d, err)
 	}
 }
 

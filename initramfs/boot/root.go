@@ -13,7 +13,7 @@ type Root struct {
 	Value string // for a device node its name below /dev
 }
 
-const rootHint = "put root=PARTUUID=... on the command line: press e in the boot menu"
+const rootHint = "the options in /loader/entries/*.conf on the ESP must have root=PARTUUID=..."
 
 // ParseRoot reads the value of root=.
 func ParseRoot(text string) (Root, error) {
