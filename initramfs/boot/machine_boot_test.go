@@ -53,17 +53,24 @@ func TestMachineImpermanence(t *testing.T) {
 	done()
 }
 
-// A boot without its root says what it saw, gives a shell, and tries again.
+// mkimage.shell gives a shell first. A boot without its root says what it saw, gives a shell, and tries again.
 func TestMachineMissingRoot(t *testing.T) {
 	l := getLab(t)
-	ctx, vm := l.start(t, l.initrd(t, laptop, true), "root=PARTUUID=0 mkimage.timeout=3 console=ttyS0 quiet", false)
+	ctx, vm := l.start(t, l.initrd(t, laptop, true), "root=PARTUUID=0 mkimage.timeout=3 mkimage.shell console=ttyS0 quiet", false)
+	exit := func() {
+		t.Helper()
+		expect(t, ctx, vm, `\$ `)
+		if err := vm.Console.Send("exit\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, ctx, vm, `a shell, as mkimage.shell asks. Nothing of the disk is mounted yet`)
+	exit()
+	expect(t, ctx, vm, `the shell ended, the boot goes on\r?\n`)
 	expect(t, ctx, vm, `the boot stopped at: root device\r?\n\s+PARTUUID=0: no such device within 3s\r?\n`)
 	expect(t, ctx, vm, `/dev/vda2 .*PARTUUID=`+testPartUUID+` LABEL=laptop UUID=\S+ btrfs\r?\n`)
 	expect(t, ctx, vm, `exit +try this step again`)
-	expect(t, ctx, vm, `\$ `)
-	if err := vm.Console.Send("exit\n"); err != nil {
-		t.Fatal(err)
-	}
+	exit()
 	expect(t, ctx, vm, `the shell ended, trying again: root device`)
 	expect(t, ctx, vm, `the boot stopped at: root device`)
 }
