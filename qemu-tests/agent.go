@@ -22,21 +22,19 @@ type Result struct {
 	Status         int // exit status; 128 and a signal's number more when one ended it
 }
 
-// errRestarted ends a script whose guest went away under it.
-var errRestarted = errors.New("the guest restarted")
+// errGuestDown ends a script whose guest restarts or ends under it.
+var errGuestDown = errors.New("the guest went down")
 
 // agent talks to agent.sh. Scripts run one at a time.
 type agent struct {
-	conn io.ReadWriter
 	turn chan struct{} // holds one token: the right to send
 
 	mu      sync.Mutex
+	conn    io.ReadWriter     // to the present QEMU; nil before the first
 	number  uint64            // of the last script
 	bootID  string            // of the guest's boot; "" while the agent is not there
 	ready   chan struct{}     // closed while the agent is there
 	waiting chan<- agentReply // of the script that runs; nil when none does
-	gone    chan struct{}     // closed when the connection ended
-	err     error             // why
 }
 
 type agentReply struct {
@@ -44,27 +42,23 @@ type agentReply struct {
 	err error
 }
 
-// newAgent reads conn until it ends.
-func newAgent(conn io.ReadWriter) *agent {
-	a := &agent{conn: conn, turn: make(chan struct{}, 1), ready: make(chan struct{}), gone: make(chan struct{})}
+func newAgent() *agent {
+	a := &agent{turn: make(chan struct{}, 1), ready: make(chan struct{})}
 	a.turn <- struct{}{}
-	go a.read()
 	return a
 }
 
-func (a *agent) read() {
-	defer close(a.gone)
-	lines := bufio.NewScanner(a.conn)
+// serve reads conn until it ends. A later call goes on with another.
+func (a *agent) serve(conn io.ReadWriter) {
+	a.mu.Lock()
+	a.conn = conn
+	a.mu.Unlock()
+	lines := bufio.NewScanner(conn)
 	lines.Buffer(nil, maxAnswer)
 	for lines.Scan() {
 		a.line(lines.Text())
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.err = errGone
-	if err := lines.Err(); err != nil && !errors.Is(err, io.ErrClosedPipe) {
-		a.err = fmt.Errorf("%w: %w", errGone, err)
-	}
+	a.reset()
 }
 
 // line takes one line from the guest. One that is neither a greeting nor the
@@ -74,7 +68,7 @@ func (a *agent) line(text string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if id, ok := strings.CutPrefix(text, "hello "); ok {
-		a.answer(agentReply{err: errRestarted})
+		a.answer(agentReply{err: errGuestDown})
 		if a.bootID == "" {
 			close(a.ready)
 		}
@@ -95,11 +89,11 @@ func (a *agent) answer(r agentReply) {
 	}
 }
 
-// reset notes that the guest restarts: the agent is away until it says hello.
+// reset notes that the guest is down: the agent is away until it says hello.
 func (a *agent) reset() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.answer(agentReply{err: errRestarted})
+	a.answer(agentReply{err: errGuestDown})
 	if a.bootID != "" {
 		a.bootID = ""
 		a.ready = make(chan struct{})
@@ -142,31 +136,24 @@ func (a *agent) run(ctx context.Context, script string) (Result, error) {
 		return Result{}, ctx.Err()
 	}
 	reply := make(chan agentReply, 1)
-	line := a.ask(script, reply)
-	if _, err := io.WriteString(a.conn, line); err != nil {
+	conn, line := a.ask(script, reply)
+	if _, err := io.WriteString(conn, line); err != nil {
 		return Result{}, fmt.Errorf("test agent: %w", err)
 	}
 	select {
 	case r := <-reply:
 		return r.Result, r.err
-	case <-a.gone:
-		return Result{}, a.ended()
 	case <-ctx.Done():
 		return Result{}, ctx.Err()
 	}
 }
 
-// ask notes who waits for the next answer and returns the line to send.
-func (a *agent) ask(script string, reply chan<- agentReply) string {
+// ask notes who waits for the next answer and returns the line to send, and
+// where to.
+func (a *agent) ask(script string, reply chan<- agentReply) (io.Writer, string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.number++
 	a.waiting = reply
-	return fmt.Sprintf("%d %s\n", a.number, base64.StdEncoding.EncodeToString([]byte(script)))
-}
-
-func (a *agent) ended() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.err
+	return a.conn, fmt.Sprintf("%d %s\n", a.number, base64.StdEncoding.EncodeToString([]byte(script)))
 }

@@ -18,8 +18,13 @@ import (
 func fakeAgent(t *testing.T) (*agent, *bufio.Reader, net.Conn) {
 	t.Helper()
 	ours, guest := net.Pipe()
-	a := newAgent(ours)
-	t.Cleanup(func() { guest.Close(); <-a.gone })
+	a := newAgent()
+	served := make(chan struct{})
+	go func() {
+		a.serve(ours)
+		close(served)
+	}()
+	t.Cleanup(func() { guest.Close(); <-served })
 	return a, bufio.NewReader(guest), guest
 }
 
@@ -99,8 +104,8 @@ func TestAgentRestart(t *testing.T) {
 		restart func(a *agent, guest io.Writer)
 		want    error
 	}{
-		{"reset", func(a *agent, _ io.Writer) { a.reset() }, errRestarted},
-		{"hello again", func(_ *agent, guest io.Writer) { io.WriteString(guest, "hello boot-2\n") }, errRestarted},
+		{"reset", func(a *agent, _ io.Writer) { a.reset() }, errGuestDown},
+		{"hello again", func(_ *agent, guest io.Writer) { io.WriteString(guest, "hello boot-2\n") }, errGuestDown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a, in, guest := fakeAgent(t)
@@ -135,8 +140,8 @@ func TestAgentEnd(t *testing.T) {
 	done := start(soon(t), a, "halt")
 	asked(t, in)
 	guest.Close()
-	if r := <-done; !errors.Is(r.err, errGone) {
-		t.Errorf("run: %v; want %v", r.err, errGone)
+	if r := <-done; !errors.Is(r.err, errGuestDown) {
+		t.Errorf("run: %v; want %v", r.err, errGuestDown)
 	}
 }
 
@@ -196,7 +201,8 @@ func TestAgentScript(t *testing.T) {
 	out, err := cmd.StdoutPipe()
 	check(t, err)
 	check(t, cmd.Start())
-	a := newAgent(struct {
+	a := newAgent()
+	go a.serve(struct {
 		io.Reader
 		io.Writer
 	}{out, in})

@@ -44,7 +44,8 @@ type machine struct {
 }
 
 // live returns the arguments of the machine that this process controls.
-func (m *machine) live() []string { return m.args(liveChannels, true) }
+// QEMU ends when the guest restarts, see VM.supervise.
+func (m *machine) live() []string { return append(m.args(liveChannels, true), "-no-reboot") }
 
 // replay returns the arguments of a machine like it that a terminal controls.
 // It needs none of the machine's own files, so that what the guest writes is

@@ -15,7 +15,7 @@ import (
 
 // laptop is a small plan by hand.
 func laptop() *plan.Plan {
-	partition := ids.UUID{0x11}
+	partition := ids.UUID{0xab}
 	return &plan.Plan{
 		Profile: profiles.Profile{Name: "p", Tests: profiles.Tests{Promises: []string{"rescue", "boot", "mounts"}}},
 		Layout:  layouts.Layout{ESP: layouts.ESP{Mount: "/boot", Label: "ESP"}},
@@ -34,7 +34,7 @@ func laptop() *plan.Plan {
 
 // mounted is what findmnt says in a system that is as laptop plans it.
 func mounted() []found {
-	id := ids.UUID{0x11}.String()
+	id := ids.UUID{0xab}.String()
 	return []found{
 		{"/", "/dev/vda2[/@]", "btrfs", "rw,noatime,compress=zstd:3,discard=async,subvolid=256,subvol=/@", "/@", id},
 		{"/boot", "systemd-1", "autofs", "rw,fd=1", "/", ""},
@@ -61,7 +61,7 @@ func TestMountProblems(t *testing.T) {
 			"/boot: options rw,fd=1, expected fmask=0077 among them", "/boot: options rw,fd=1, expected dmask=0077 among them",
 		}},
 		{"another disk", func(m []found) []found { m[0].PARTUUID = "33"; return m }, []string{
-			`/: partition "33", expected "` + ids.UUID{0x11}.String() + `"`}},
+			`/: partition "33", expected "` + ids.UUID{0xab}.String() + `"`}},
 		{"another subvolume", func(m []found) []found { m[0].Options = "rw,noatime,compress=zstd:3,subvol=/@x"; return m }, []string{
 			"/: options rw,noatime,compress=zstd:3,subvol=/@x, expected subvol=/@ among them"}},
 		{"another level", func(m []found) []found { m[0].Options = "rw,noatime,compress=zstd:1,subvol=/@"; return m }, []string{

@@ -16,29 +16,29 @@ const maxConsole = 8 << 20
 // Console is the guest's serial console: what it prints, without terminal
 // control, and a cursor that says how far Expect has read.
 type Console struct {
-	conn io.ReadWriter
-	raw  io.Writer // gets everything as it comes; may be nil
+	raw io.Writer     // gets everything as it comes; may be nil
+	off chan struct{} // closed when the machine is off and all was read
 
 	mu     sync.Mutex
+	conn   io.ReadWriter // of the present QEMU; nil before the first
 	text   []byte
 	cursor int // in text
 	plain  plainText
 	more   chan struct{} // closed and replaced when text comes
-	gone   chan struct{} // closed when the connection ended
 }
 
-// newConsole reads conn until it ends.
-func newConsole(conn io.ReadWriter, raw io.Writer) *Console {
-	c := &Console{conn: conn, raw: raw, more: make(chan struct{}), gone: make(chan struct{})}
-	go c.read()
-	return c
+func newConsole(raw io.Writer) *Console {
+	return &Console{raw: raw, more: make(chan struct{}), off: make(chan struct{})}
 }
 
-func (c *Console) read() {
-	defer close(c.gone)
+// serve reads conn until it ends. A later call goes on with another.
+func (c *Console) serve(conn io.ReadWriter) {
+	c.mu.Lock()
+	c.conn = conn
+	c.mu.Unlock()
 	buf := make([]byte, 4096)
 	for {
-		n, err := c.conn.Read(buf)
+		n, err := conn.Read(buf)
 		if n > 0 {
 			if c.raw != nil {
 				// A log that cannot be written must not stop the guest.
@@ -76,7 +76,7 @@ func (c *Console) Expect(ctx context.Context, pattern *regexp.Regexp) ([]string,
 		}
 		select {
 		case <-more:
-		case <-c.gone:
+		case <-c.off:
 			if match, _ := c.find(pattern); match != nil { // it came last
 				return match, nil
 			}
@@ -130,7 +130,10 @@ func (c *Console) changed() <-chan struct{} {
 
 // Send types text; a line ends in "\n", or "\r" for firmware.
 func (c *Console) Send(text string) error {
-	if _, err := io.WriteString(c.conn, text); err != nil {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if _, err := io.WriteString(conn, text); err != nil {
 		return fmt.Errorf("console: send: %w", err)
 	}
 	return nil

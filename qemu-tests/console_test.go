@@ -17,8 +17,12 @@ import (
 func fakeConsole(t *testing.T, raw io.Writer) (*Console, net.Conn) {
 	t.Helper()
 	ours, guest := net.Pipe()
-	c := newConsole(ours, raw)
-	t.Cleanup(func() { guest.Close(); <-c.gone })
+	c := newConsole(raw)
+	go func() {
+		c.serve(ours)
+		close(c.off)
+	}()
+	t.Cleanup(func() { guest.Close(); <-c.off })
 	return c, guest
 }
 
@@ -79,19 +83,37 @@ func TestExpectEnd(t *testing.T) {
 	}
 }
 
+// TestConsoleGoesOn restarts the machine under an Expect, in the middle of what
+// is waited for.
+func TestConsoleGoesOn(t *testing.T) {
+	c := newConsole(nil)
+	for _, text := range []string{"before and ", "after\n"} {
+		ours, guest := net.Pipe()
+		go func() {
+			io.WriteString(guest, text)
+			guest.Close()
+		}()
+		c.serve(ours)
+	}
+	if _, err := c.Expect(soon(t), regexp.MustCompile("before and after\n")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConsoleSendAndRaw(t *testing.T) {
 	var raw bytes.Buffer
 	c, guest := fakeConsole(t, &raw)
+	print(t, guest, "x\n") // so that it is served
 	go c.Send("root\n")
 	buf := make([]byte, 5)
 	if _, err := io.ReadFull(guest, buf); err != nil || string(buf) != "root\n" {
 		t.Errorf("guest read %q, %v", buf, err)
 	}
 	print(t, guest, "\x1b[1mbold\x1b[0m\n")
-	if _, err := c.Expect(soon(t), regexp.MustCompile(`^bold\n`)); err != nil {
+	if _, err := c.Expect(soon(t), regexp.MustCompile(`x\nbold\n`)); err != nil {
 		t.Error(err)
 	}
-	if raw.String() != "\x1b[1mbold\x1b[0m\n" {
+	if raw.String() != "x\n\x1b[1mbold\x1b[0m\n" {
 		t.Errorf("raw = %q", raw.String())
 	}
 }
@@ -111,7 +133,7 @@ func TestConsoleTail(t *testing.T) {
 
 // TestConsoleLimit prints more than is kept, with the cursor in what goes.
 func TestConsoleLimit(t *testing.T) {
-	c := &Console{more: make(chan struct{}), gone: make(chan struct{})}
+	c := newConsole(nil)
 	line := []byte(strings.Repeat("x", 1<<10-1) + "\n")
 	for n := 0; n < 2*maxConsole; n += len(line) {
 		c.add(line)

@@ -11,15 +11,15 @@ import (
 )
 
 // Execute runs a command of QMP. Arguments and result are JSON structures; nil
-// means none.
+// means none. One that meets a restart of the machine fails.
 func (vm *VM) Execute(ctx context.Context, command string, arguments, result any) error {
-	return vm.fail(vm.qmp.execute(ctx, command, arguments, result))
+	return vm.fail(vm.current().qmp.execute(ctx, command, arguments, result))
 }
 
 // WaitEvent waits for the first event of one of these names that no earlier
 // call has looked at; those before it count as looked at.
 func (vm *VM) WaitEvent(ctx context.Context, names ...string) (Event, error) {
-	e, err := vm.qmp.waitEvent(ctx, names...)
+	e, err := vm.events.wait(ctx, names...)
 	return e, vm.fail(err)
 }
 
@@ -45,7 +45,7 @@ func (vm *VM) screendump(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	return vm.qmp.execute(ctx, "screendump", struct {
+	return vm.current().qmp.execute(ctx, "screendump", struct {
 		Filename string `json:"filename"`
 		Format   string `json:"format"`
 	}{abs, "png"}, nil)
@@ -81,7 +81,8 @@ func (vm *VM) Expect(ctx context.Context, pattern string) ([]string, error) {
 	return match, vm.fail(err)
 }
 
-// PowerDown presses the power button and waits until the machine is off.
+// PowerDown presses the power button and waits until the machine is off. A guest
+// whose system has not started what listens to the button ignores it.
 func (vm *VM) PowerDown(ctx context.Context) error {
 	if err := vm.Execute(ctx, "system_powerdown", nil, nil); err != nil {
 		return err
@@ -89,26 +90,28 @@ func (vm *VM) PowerDown(ctx context.Context) error {
 	return vm.Wait(ctx)
 }
 
-// Reset presses the reset button: the guest is not asked.
+// Reset presses the reset button: the guest is not asked, its disks keep what
+// it wrote. It returns when the machine starts again.
 func (vm *VM) Reset(ctx context.Context) error {
-	vm.qmp.forgetEvents()
+	vm.events.forget()
 	if err := vm.Execute(ctx, "system_reset", nil, nil); err != nil {
 		return err
 	}
-	_, err := vm.WaitEvent(ctx, "RESET")
+	_, err := vm.WaitEvent(ctx, resetEvent)
 	return err
 }
 
-// Reboot has the guest restart itself and waits until its system is down.
+// Reboot has the guest restart itself and returns when the machine starts
+// again.
 func (vm *VM) Reboot(ctx context.Context) error {
 	if err := vm.WaitAgent(ctx); err != nil {
 		return err
 	}
-	vm.qmp.forgetEvents()
-	if _, err := vm.agent.run(ctx, "systemctl reboot"); err != nil && !errors.Is(err, errRestarted) {
+	vm.events.forget()
+	if _, err := vm.agent.run(ctx, "systemctl reboot"); err != nil && !errors.Is(err, errGuestDown) {
 		return vm.fail(fmt.Errorf("reboot: %w", err))
 	}
-	_, err := vm.WaitEvent(ctx, "RESET")
+	_, err := vm.WaitEvent(ctx, resetEvent)
 	return err
 }
 
@@ -133,7 +136,7 @@ type blockFile struct {
 }
 
 // Attach plugs a disk in while the machine runs; its bus must be USB. The
-// guest writes into the image itself.
+// guest writes into the image itself. A restart of the machine pulls it out.
 func (vm *VM) Attach(ctx context.Context, name string, d Disk) error {
 	d.Format = cmp.Or(d.Format, "raw")
 	if d.Bus != USB {
@@ -155,7 +158,7 @@ func (vm *VM) Attach(ctx context.Context, name string, d Disk) error {
 
 // Detach pulls a disk out that Attach plugged in.
 func (vm *VM) Detach(ctx context.Context, name string) error {
-	vm.qmp.forgetEvents()
+	vm.events.forget()
 	if err := vm.Execute(ctx, "device_del", map[string]string{"id": "dev-" + name}, nil); err != nil {
 		return err
 	}

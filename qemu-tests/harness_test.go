@@ -142,6 +142,8 @@ func powerCut(t *testing.T, vm *VM, c Config) {
 	check(t, vm.Close())
 	vm = startVM(t, c)
 	output(t, vm, "cat /root/mark", "flushed")
+	// Before logind runs nobody hears the power button.
+	output(t, vm, "systemctl is-system-running --wait", "running")
 	check(t, vm.PowerDown(step(t)))
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 )
 
@@ -30,8 +29,7 @@ func (e *CommandError) Error() string { return fmt.Sprintf("QMP %s: %s", e.Comma
 // errGone is the end of a channel: QEMU closed it, or is no more.
 var errGone = errors.New("QEMU has gone")
 
-// qmp is a client of QEMU's machine protocol. Commands run one at a time;
-// events are collected for waitEvent and handed to onEvent.
+// qmp is a client of QEMU's machine protocol. Commands run one at a time.
 type qmp struct {
 	conn    io.ReadWriteCloser
 	onEvent func(Event) // called by the reader, must not block
@@ -40,10 +38,8 @@ type qmp struct {
 	answers chan answer
 	gone    chan struct{} // closed when the connection ended
 
-	mu     sync.Mutex
-	events []Event       // not yet looked at by waitEvent
-	more   chan struct{} // closed and replaced when an event comes
-	err    error         // why the connection ended
+	mu  sync.Mutex
+	err error // why the connection ended
 }
 
 // answer is one line from QEMU: greeting, result, error or event.
@@ -59,7 +55,7 @@ type answer struct {
 func newQMP(ctx context.Context, conn io.ReadWriteCloser, onEvent func(Event)) (*qmp, error) {
 	q := &qmp{
 		conn: conn, onEvent: onEvent, turn: make(chan struct{}, 1),
-		answers: make(chan answer), gone: make(chan struct{}), more: make(chan struct{}),
+		answers: make(chan answer), gone: make(chan struct{}),
 	}
 	go q.read()
 	select {
@@ -90,31 +86,11 @@ func (q *qmp) read() {
 			return
 		}
 		if a.Name != "" {
-			q.record(a.Event)
+			q.onEvent(a.Event)
 			continue
 		}
 		q.answers <- a
 	}
-}
-
-// record tells of an event: onEvent first, so that whoever waits for the event
-// finds done what it does.
-func (q *qmp) record(e Event) {
-	if q.onEvent != nil {
-		q.onEvent(e)
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.events = append(q.events, e)
-	close(q.more)
-	q.more = make(chan struct{})
-}
-
-// forgetEvents makes waitEvent look only at what comes from now on.
-func (q *qmp) forgetEvents() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.events = nil
 }
 
 func (q *qmp) end(err error) {
@@ -199,38 +175,4 @@ func (a *answer) into(command string, result any) error {
 		return fmt.Errorf("QMP %s: result: %w", command, err)
 	}
 	return nil
-}
-
-// waitEvent returns the first event of one of these names that no earlier call
-// has looked at; those before it count as looked at.
-func (q *qmp) waitEvent(ctx context.Context, names ...string) (Event, error) {
-	for {
-		e, more, ok := q.nextEvent(names)
-		if ok {
-			return e, nil
-		}
-		select {
-		case <-more:
-		case <-q.gone:
-			if e, _, ok := q.nextEvent(names); ok { // it came last
-				return e, nil
-			}
-			return Event{}, fmt.Errorf("event %q: %w", names, q.ended())
-		case <-ctx.Done():
-			return Event{}, fmt.Errorf("event %q: %w", names, ctx.Err())
-		}
-	}
-}
-
-func (q *qmp) nextEvent(names []string) (Event, <-chan struct{}, bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i, e := range q.events {
-		if slices.Contains(names, e.Name) {
-			q.events = q.events[i+1:]
-			return e, q.more, true
-		}
-	}
-	q.events = nil
-	return Event{}, q.more, false
 }

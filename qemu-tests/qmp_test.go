@@ -54,37 +54,44 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
-func mustQMP(t *testing.T, conn io.ReadWriteCloser, onEvent func(Event)) *qmp {
+// mustQMP returns a client, and the log that its events go to.
+func mustQMP(t *testing.T, conn io.ReadWriteCloser) (*qmp, *eventLog) {
 	t.Helper()
-	q, err := newQMP(soon(t), conn, onEvent)
+	off := make(chan struct{})
+	events := newEventLog(off)
+	q, err := newQMP(soon(t), conn, events.record)
 	if err != nil {
 		t.Fatal(err)
 	}
+	go func() {
+		<-q.gone
+		close(off)
+	}()
 	t.Cleanup(func() { q.close() })
-	return q
+	return q, events
 }
 
 func TestQMPResult(t *testing.T) {
 	// Events come before, within and after the lines of answers, and a line
 	// may come in pieces or with another.
-	q := mustQMP(t, fakeQMP(t, greeting, func(c string) string {
+	q, events := mustQMP(t, fakeQMP(t, greeting, func(c string) string {
 		if c == "qmp_capabilities" {
 			return ok(c)
 		}
 		return `{"event": "RESET", "data": {"guest": true}}` + "\n" + `{"return": {"status": "paused"}}` + "\n" +
 			`{"timestamp": {"seconds": 1}, "event": "STOP"}` + "\n"
-	}), nil)
+	}))
 	var got struct{ Status string }
 	for range 2 {
 		if err := q.execute(soon(t), "query-status", nil, &got); err != nil || got.Status != "paused" {
 			t.Fatalf("query-status = %q, %v; want paused", got.Status, err)
 		}
 	}
-	e, err := q.waitEvent(soon(t), "STOP")
+	e, err := events.wait(soon(t), "STOP")
 	if err != nil || e.Name != "STOP" {
 		t.Fatalf("waitEvent = %+v, %v", e, err)
 	}
-	e, err = q.waitEvent(soon(t), "SHUTDOWN", "RESET")
+	e, err = events.wait(soon(t), "SHUTDOWN", "RESET")
 	if err != nil || string(e.Data) != `{"guest": true}` {
 		t.Errorf("waitEvent = %+v, %v; want the second RESET", e, err)
 	}
@@ -103,7 +110,7 @@ func TestQMPArguments(t *testing.T) {
 			io.WriteString(server, ok(""))
 		}
 	}()
-	q := mustQMP(t, client, nil)
+	q, _ := mustQMP(t, client)
 	if err := q.execute(soon(t), "device_del", map[string]string{"id": "x"}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -118,12 +125,12 @@ func TestQMPArguments(t *testing.T) {
 }
 
 func TestQMPRefusal(t *testing.T) {
-	q := mustQMP(t, fakeQMP(t, greeting, func(c string) string {
+	q, _ := mustQMP(t, fakeQMP(t, greeting, func(c string) string {
 		if c == "bad" {
 			return `{"error": {"class": "GenericError", "desc": "no such thing"}}` + "\n"
 		}
 		return ok(c)
-	}), nil)
+	}))
 	err := q.execute(soon(t), "bad", nil, nil)
 	var refused *CommandError
 	if !errors.As(err, &refused) || refused.Error() != "QMP bad: no such thing" || refused.Class != "GenericError" {
@@ -173,12 +180,12 @@ func TestQMPSilence(t *testing.T) {
 // become that of the next.
 func TestQMPLateAnswer(t *testing.T) {
 	release := make(chan struct{})
-	q := mustQMP(t, fakeQMP(t, greeting, func(c string) string {
+	q, _ := mustQMP(t, fakeQMP(t, greeting, func(c string) string {
 		if c == "slow" {
 			<-release
 		}
 		return fmt.Sprintf(`{"return": {"status": %q}}`+"\n", c)
-	}), nil)
+	}))
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := q.execute(ctx, "slow", nil, nil); !errors.Is(err, context.DeadlineExceeded) {
@@ -192,16 +199,12 @@ func TestQMPLateAnswer(t *testing.T) {
 }
 
 func TestQMPEnd(t *testing.T) {
-	seen := make(chan string, 1)
-	q := mustQMP(t, fakeQMP(t, greeting, func(c string) string {
+	q, events := mustQMP(t, fakeQMP(t, greeting, func(c string) string {
 		if c == "quit" {
 			return ""
 		}
 		return ok(c) + `{"event": "SHUTDOWN"}` + "\n"
-	}), func(e Event) { seen <- e.Name })
-	if name := <-seen; name != "SHUTDOWN" {
-		t.Errorf("onEvent got %q", name)
-	}
+	}))
 	if err := q.execute(soon(t), "quit", nil, nil); !errors.Is(err, errGone) {
 		t.Errorf("quit: %v; want %v", err, errGone)
 	}
@@ -209,21 +212,40 @@ func TestQMPEnd(t *testing.T) {
 		t.Errorf("after the end: %v; want %v", err, errGone)
 	}
 	// What came before the end is still there, then nothing.
-	if _, err := q.waitEvent(soon(t), "SHUTDOWN"); err != nil {
+	if _, err := events.wait(soon(t), "SHUTDOWN"); err != nil {
 		t.Errorf("waitEvent: %v", err)
 	}
-	if _, err := q.waitEvent(soon(t), "SHUTDOWN"); !errors.Is(err, errGone) {
+	if _, err := events.wait(soon(t), "SHUTDOWN"); !errors.Is(err, errGone) {
 		t.Errorf("waitEvent after the end: %v; want %v", err, errGone)
 	}
 }
 
-func TestQMPForgetEvents(t *testing.T) {
-	q := mustQMP(t, fakeQMP(t, greeting, func(c string) string { return `{"event": "RESET"}` + "\n" + ok(c) }), nil)
-	q.forgetEvents()
+func TestEventLogForget(t *testing.T) {
+	events := newEventLog(nil)
+	events.record(Event{Name: "RESET"})
+	events.forget()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if e, err := q.waitEvent(ctx, "RESET"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("waitEvent = %+v, %v; want the deadline", e, err)
+	if e, err := events.wait(ctx, "RESET"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("wait = %+v, %v; want the deadline", e, err)
+	}
+}
+
+func TestIsReset(t *testing.T) {
+	for _, tt := range []struct {
+		name, data string
+		want       bool
+	}{
+		{"SHUTDOWN", `{"guest": true, "reason": "guest-reset"}`, true},
+		{"SHUTDOWN", `{"guest": false, "reason": "host-qmp-system-reset"}`, true},
+		{"SHUTDOWN", `{"guest": true, "reason": "guest-shutdown"}`, false},
+		{"SHUTDOWN", `{"reason": "host-qmp-quit"}`, false},
+		{"SHUTDOWN", ``, false},
+		{"RESET", `{"reason": "guest-reset"}`, false},
+	} {
+		if got := isReset(Event{tt.name, json.RawMessage(tt.data)}); got != tt.want {
+			t.Errorf("isReset(%s %s) = %v; want %v", tt.name, tt.data, got, tt.want)
+		}
 	}
 }
 
@@ -247,6 +269,5 @@ func FuzzQMP(f *testing.F) {
 		if err := q.execute(soon(t), "query-status", nil, &struct{ Status string }{}); errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
-		q.waitEvent(soon(t), "RESET")
 	})
 }

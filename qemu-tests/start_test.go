@@ -65,6 +65,8 @@ func TestMachineWithoutSystem(t *testing.T) {
 		t.Errorf("a key that there is not: %v", err)
 	}
 	check(t, vm.Reset(soon(t)))
+	_, err = vm.Expect(soon(t), `BdsDxe: (failed to load|No bootable)`)
+	check(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err = vm.Run(ctx, "true")

@@ -6,13 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
-	"syscall"
-
-	"github.com/6FaNcY9/mkimage/builder/fault"
+	"sync"
 )
 
 // VM is a running machine. Its methods may be used from several goroutines;
@@ -21,15 +16,17 @@ type VM struct {
 	Console *Console
 
 	machine machine
-	ownDir  string      // "" when the folder is the caller's
-	ends    []io.Closer // this process's ends of the channels
+	ownDir  string // "" when the folder is the caller's
 	log     *os.File
-	stderr  tail
-	qmp     *qmp
 	agent   *agent
+	events  *eventLog
 	kill    context.CancelFunc
-	exited  chan struct{}
-	exit    error // of QEMU; valid once exited is closed
+
+	mu      sync.Mutex
+	process *process // the present one
+
+	exited chan struct{} // closed when the machine is off
+	exit   error         // of QEMU; valid once exited is closed
 }
 
 // Start starts a machine. It is killed when ctx ends, when Close is called and
@@ -49,6 +46,7 @@ func Start(ctx context.Context, c Config) (*VM, error) {
 	vm := &VM{machine: machine{Config: c}, exited: make(chan struct{})}
 	ctx, vm.kill = context.WithCancel(ctx)
 	if err := vm.start(ctx); err != nil {
+		close(vm.exited)
 		return nil, errors.Join(fmt.Errorf("machine %s: %w", c.Name, err), vm.Close())
 	}
 	return vm, nil
@@ -56,33 +54,70 @@ func Start(ctx context.Context, c Config) (*VM, error) {
 
 func (vm *VM) start(ctx context.Context) error {
 	if err := vm.prepare(); err != nil {
-		close(vm.exited)
 		return err
 	}
-	var host [3]io.ReadWriteCloser // qmp, serial, agent, as the descriptors go
-	var guest []*os.File
-	for i := range host {
-		ours, theirs, err := socketPair()
-		if err != nil {
-			close(vm.exited)
-			return err
-		}
-		defer theirs.Close() // QEMU has it by then, or never
-		host[i], guest, vm.ends = ours, append(guest, theirs), append(vm.ends, ours)
-	}
-	if err := vm.launch(ctx, guest); err != nil {
-		return err
-	}
-	vm.Console = newConsole(host[1], vm.serialWriter())
-	vm.agent = newAgent(host[2])
-	q, err := newQMP(ctx, host[0], vm.event)
+	vm.Console, vm.agent, vm.events = newConsole(vm.serialWriter()), newAgent(), newEventLog(vm.exited)
+	p, err := vm.launch(ctx)
 	if err != nil {
-		vm.kill()
-		<-vm.exited
-		return fmt.Errorf("QEMU did not start: %w: %s", err, vm.stderr.String())
+		return err
 	}
-	vm.qmp = q
+	vm.process = p
+	go vm.supervise(ctx)
 	return nil
+}
+
+// supervise starts QEMU again when the machine restarts, and notes when it is
+// off.
+//
+// A restart within one QEMU would do where KVM executes the guest. TCG keeps
+// its translation of the old kernel, and the firmware, which unpacks itself
+// over that, pays for it byte by byte: between 5 seconds and 8 minutes,
+// depending on where the kernel lay.
+func (vm *VM) supervise(ctx context.Context) {
+	defer close(vm.exited)
+	defer close(vm.Console.off)
+	p := vm.process
+	for {
+		vm.exit = errors.Join(p.wait(), p.exitError())
+		if vm.exit != nil || !p.resets.Load() || ctx.Err() != nil {
+			return
+		}
+		if p, vm.exit = vm.launch(ctx); vm.exit != nil {
+			return
+		}
+		vm.mu.Lock()
+		vm.process = p
+		vm.mu.Unlock()
+		vm.events.record(Event{Name: resetEvent})
+	}
+}
+
+// resetEvent is what QEMU calls a restart of the machine.
+const resetEvent = "RESET"
+
+// exitError returns how QEMU ended, with what it said, or nil.
+func (p *process) exitError() error {
+	if p.err == nil {
+		return nil
+	}
+	return fmt.Errorf("QEMU: %w: %s", p.err, p.stderr.String())
+}
+
+// current returns the QEMU that the machine runs in.
+func (vm *VM) current() *process {
+	vm.mu.Lock()
+	defer vm.mu.Unlock()
+	return vm.process
+}
+
+// event notes an event of a QEMU, whose reader calls it. The end of one whose
+// machine restarts is none of the machine.
+func (vm *VM) event(p *process, e Event) {
+	if isReset(e) {
+		p.resets.Store(true)
+		return
+	}
+	vm.events.record(e)
 }
 
 // prepare puts the files of the machine in place.
@@ -132,53 +167,14 @@ func (vm *VM) serialWriter() io.Writer {
 	return io.MultiWriter(vm.log, vm.machine.Serial)
 }
 
-// launch runs QEMU and closes vm.exited when it has ended. The kernel ties
-// Pdeathsig to the thread that started the process, so that one is held until
-// then.
-func (vm *VM) launch(ctx context.Context, files []*os.File) error {
-	cmd := exec.CommandContext(ctx, Binary, vm.machine.live()...)
-	cmd.ExtraFiles = files
-	cmd.Stderr = &vm.stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	go func() {
-		defer close(vm.exited)
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			vm.exit = cmd.Wait()
-		}
-	}()
-	err := <-started
-	if errors.Is(err, exec.ErrNotFound) {
-		return fault.New(fault.Input, "install the package qemu-system-x86 (Debian, Ubuntu), qemu-system-x86-core (Fedora), qemu-system-x86_64 (Arch) or qemu (NixOS)",
-			"the program %s was not found", Binary)
-	}
-	return err
-}
-
-// event keeps the harness in step with the guest. QMP's reader calls it.
-func (vm *VM) event(e Event) {
-	if e.Name == "RESET" {
-		vm.agent.reset()
-	}
-}
-
 // Close ends the machine, if it runs, and removes its temporary files.
 func (vm *VM) Close() error {
 	vm.kill()
 	<-vm.exited
 	var errs []error
-	for _, end := range vm.ends {
-		end.Close()
-	}
-	if vm.Console != nil {
-		<-vm.Console.gone // its reader is done with the log
-	}
 	if vm.log != nil {
 		errs = append(errs, vm.log.Close())
+		vm.log = nil
 	}
 	if vm.ownDir != "" {
 		errs = append(errs, os.RemoveAll(vm.ownDir))
@@ -191,7 +187,7 @@ func (vm *VM) Close() error {
 // written into the images but where the Config says so.
 func (vm *VM) Command() string { return shellLine(Binary, vm.machine.replay()) }
 
-// Exited returns a channel that is closed when QEMU has ended.
+// Exited returns a channel that is closed when the machine is off.
 func (vm *VM) Exited() <-chan struct{} { return vm.exited }
 
 // Wait waits until the machine is off. An end that is no success of QEMU is an
@@ -199,13 +195,10 @@ func (vm *VM) Exited() <-chan struct{} { return vm.exited }
 func (vm *VM) Wait(ctx context.Context) error {
 	select {
 	case <-vm.exited:
+		return vm.fail(vm.exit)
 	case <-ctx.Done():
 		return vm.fail(fmt.Errorf("waiting for power-off: %w", ctx.Err()))
 	}
-	if vm.exit != nil {
-		return vm.fail(fmt.Errorf("QEMU: %w: %s", vm.exit, vm.stderr.String()))
-	}
-	return nil
 }
 
 // PowerCut ends the machine as a power cut does: with SIGKILL, between two
@@ -218,29 +211,3 @@ func (vm *VM) PowerCut() {
 	vm.kill()
 	<-vm.exited
 }
-
-// socketPair returns this process's end of a new stream socket and QEMU's.
-func socketPair() (io.ReadWriteCloser, *os.File, error) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("socketpair: %w", err)
-	}
-	// Not blocking, ours is served by the runtime's poller, so that Close ends
-	// a Read. QEMU sets its own as it needs it.
-	return os.NewFile(uintptr(fds[0]), "channel"), os.NewFile(uintptr(fds[1]), "channel"), nil
-}
-
-// tail keeps the last bytes that are written to it.
-type tail struct{ b []byte }
-
-// tailSize is enough for what QEMU says before it ends.
-const tailSize = 4 << 10
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.b = append(t.b, p...)
-	t.b = t.b[max(0, len(t.b)-tailSize):]
-	return len(p), nil
-}
-
-// String may be called once QEMU has ended.
-func (t *tail) String() string { return strings.TrimSpace(string(t.b)) }
