@@ -73,7 +73,8 @@ func runSuite(ctx context.Context, u *ui, s qemutests.Suite) error {
 	return nil
 }
 
-// printResults prints a table, then what helps with each failure.
+// printResults prints a table, then each failure, and below the last one of a
+// bus what helps with all of them.
 func printResults(w io.Writer, results []checkResult) {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(t, "BUS\tCHECK\tRESULT\tSECONDS\n")
@@ -85,18 +86,28 @@ func printResults(w io.Writer, results []checkResult) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%.1f\n", r.Bus, r.Check, word, r.Seconds)
 	}
 	t.Flush()
-	for _, r := range results {
+	last := map[string]int{}
+	for i, r := range results {
 		if !r.OK {
-			printFailure(w, r)
+			last[r.Bus] = i
+		}
+	}
+	for i, r := range results {
+		if r.OK {
+			continue
+		}
+		fmt.Fprintf(w, "\n%s on %s: ", r.Check, r.Bus)
+		for line := range strings.Lines(r.Error) {
+			fmt.Fprintf(w, "%s\n", printable(strings.TrimSuffix(line, "\n")))
+		}
+		if last[r.Bus] == i {
+			printContext(w, r)
 		}
 	}
 }
 
-func printFailure(w io.Writer, r checkResult) {
-	fmt.Fprintf(w, "\n%s on %s: ", r.Check, r.Bus)
-	for line := range strings.Lines(r.Error) {
-		fmt.Fprintf(w, "%s\n", printable(strings.TrimSuffix(line, "\n")))
-	}
+// printContext prints the console and where more is.
+func printContext(w io.Writer, r checkResult) {
 	for _, line := range r.Serial {
 		fmt.Fprintf(w, "  | %s\n", printable(line))
 	}

@@ -19,6 +19,7 @@ func TestPrintResults(t *testing.T) {
 	var results []checkResult
 	for _, o := range []qemutests.Outcome{
 		{Bus: qemutests.NVMe, Check: "boot", Seconds: 61.26},
+		{Bus: qemutests.NVMe, Check: "hostname", Err: failure},
 		{Bus: qemutests.NVMe, Check: "running", Seconds: 2, Err: fmt.Errorf("wrapped: %w", failure)},
 		{Bus: qemutests.USB, Check: "esp", Err: errors.New("plain")},
 	} {
@@ -26,10 +27,14 @@ func TestPrintResults(t *testing.T) {
 	}
 	var b strings.Builder
 	printResults(&b, results)
-	want := `BUS   CHECK    RESULT  SECONDS
-nvme  boot     ok      61.3
-nvme  running  FAILED  2.0
-usb   esp      FAILED  0.0
+	want := `BUS   CHECK     RESULT  SECONDS
+nvme  boot      ok      61.3
+nvme  hostname  FAILED  0.0
+nvme  running   FAILED  2.0
+usb   esp       FAILED  0.0
+
+hostname on nvme: system is "degraded":
+x.service failed
 
 running on nvme: system is "degraded":
 x.service failed
