@@ -29,13 +29,23 @@ const (
 	KVM Accel = "kvm" // the CPU
 )
 
-// option is the value of -accel. Threads are the default of QEMU only where
-// guest and host have the same memory model, and here they always have.
+// option is the value of -accel. With a thread for each CPU, TCG (7.2) now and
+// then executes what another CPU has just patched away: Linux patches itself
+// with breakpoints, and then dies of "int3".
 func (a Accel) option() string {
 	if a == TCG {
-		return "tcg,thread=multi"
+		return "tcg,thread=single"
 	}
 	return string(a)
+}
+
+// cpus is the number of CPUs that a machine has by default. More than one take
+// turns under TCG.
+func (a Accel) cpus() int {
+	if a == TCG {
+		return 1
+	}
+	return 2
 }
 
 // cpu is the value of -cpu.

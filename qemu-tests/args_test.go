@@ -2,13 +2,14 @@ package qemutests
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 var update = flag.Bool("update", false, "write golden files instead of comparing with them")
@@ -41,6 +42,7 @@ func TestArgs(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.m.Config = tt.m.withDefaults()
+			tt.m.CPUs = cmp.Or(tt.m.CPUs, tt.m.Accel.cpus())
 			check(t, tt.m.check())
 			golden(t, tt.name+".live", tt.m.live())
 			golden(t, tt.name+".replay", tt.m.replay())
@@ -63,7 +65,7 @@ func golden(t *testing.T, name string, args []string) {
 	want, err := os.ReadFile(file)
 	check(t, err)
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s (-update writes it):\n%s", file, cmp.Diff(string(want), string(got)))
+		t.Errorf("%s (-update writes it):\n%s", file, gocmp.Diff(string(want), string(got)))
 	}
 }
 
@@ -76,7 +78,7 @@ func TestConfigRefused(t *testing.T) {
 		{"nothing to start", "neither a disk nor a kernel", Config{}},
 		{"initrd alone", "no kernel", Config{Disks: []Disk{{File: "x"}}, Direct: Direct{Initrd: "i"}}},
 		{"command line alone", "no kernel", Config{Disks: []Disk{{File: "x"}}, Direct: Direct{Cmdline: "i"}}},
-		{"memory", "-1 MiB and 2 CPUs", Config{Direct: Direct{Kernel: "k"}, Memory: -1}},
+		{"memory", "-1 MiB and 0 CPUs", Config{Direct: Direct{Kernel: "k"}, Memory: -1}},
 		{"CPUs", "1024 MiB and -1 CPUs", Config{Direct: Direct{Kernel: "k"}, CPUs: -1}},
 		{"display", `display "x"`, Config{Direct: Direct{Kernel: "k"}, Display: "x"}},
 		{"format", `format "vdi", expected raw or qcow2`, disk(Disk{Format: "vdi"})},

@@ -17,7 +17,7 @@ type Config struct {
 	Firmware Firmware
 	Direct   Direct // starts a kernel without firmware
 	Memory   int    // MiB; 1024 by default
-	CPUs     int    // 2 by default
+	CPUs     int    // by default 2 with KVM, 1 without
 	Accel    Accel  // "" probes, see Probe
 	Display  Display
 	Network  bool              // outgoing connections through the host (user mode); none by default
@@ -88,9 +88,6 @@ func (c Config) withDefaults() Config {
 	if c.Memory == 0 {
 		c.Memory = 1024
 	}
-	if c.CPUs == 0 {
-		c.CPUs = 2
-	}
 	c.Disks = slices.Clone(c.Disks)
 	for i := range c.Disks {
 		d := &c.Disks[i]
@@ -113,7 +110,7 @@ func (c *Config) check() error {
 	if c.Direct.Kernel == "" && (c.Direct.Initrd != "" || c.Direct.Cmdline != "") {
 		return fault.New(fault.Usage, "", "machine %s: has an initrd or a command line and no kernel", c.Name)
 	}
-	if c.Memory < 1 || c.CPUs < 1 {
+	if c.Memory < 1 || c.CPUs < 0 {
 		return fault.New(fault.Usage, "", "machine %s: %d MiB and %d CPUs, expected at least 1 of each", c.Name, c.Memory, c.CPUs)
 	}
 	if !slices.Contains([]Display{NoDisplay, VGA, GUI}, c.Display) {

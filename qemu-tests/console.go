@@ -23,6 +23,7 @@ type Console struct {
 	conn   io.ReadWriter // of the present QEMU; nil before the first
 	text   []byte
 	cursor int // in text
+	boot   int // in text, where the present QEMU began
 	plain  plainText
 	more   chan struct{} // closed and replaced when text comes
 }
@@ -34,7 +35,7 @@ func newConsole(raw io.Writer) *Console {
 // serve reads conn until it ends. A later call goes on with another.
 func (c *Console) serve(conn io.ReadWriter) {
 	c.mu.Lock()
-	c.conn = conn
+	c.conn, c.boot = conn, len(c.text)
 	c.mu.Unlock()
 	buf := make([]byte, 4096)
 	for {
@@ -59,7 +60,7 @@ func (c *Console) add(b []byte) {
 	if len(c.text) > 2*maxConsole {
 		cut := len(c.text) - maxConsole
 		c.text = append([]byte(nil), c.text[cut:]...)
-		c.cursor = max(0, c.cursor-cut)
+		c.cursor, c.boot = max(0, c.cursor-cut), max(0, c.boot-cut)
 	}
 	close(c.more)
 	c.more = make(chan struct{})
@@ -109,12 +110,12 @@ func (c *Console) find(pattern *regexp.Regexp) ([]string, <-chan struct{}) {
 	return groups, nil
 }
 
-// Seen returns the groups of the last match in everything that was printed so
-// far, or nil. The cursor stays.
+// Seen returns the groups of the last match in everything that was printed
+// since the machine last started, or nil. The cursor stays.
 func (c *Console) Seen(pattern *regexp.Regexp) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := pattern.FindAllStringSubmatch(string(c.text), -1)
+	all := pattern.FindAllStringSubmatch(string(c.text[c.boot:]), -1)
 	if len(all) == 0 {
 		return nil
 	}

@@ -98,6 +98,9 @@ func TestConsoleGoesOn(t *testing.T) {
 	if _, err := c.Expect(soon(t), regexp.MustCompile("before and after\n")); err != nil {
 		t.Error(err)
 	}
+	if c.Seen(regexp.MustCompile("after")) == nil || c.Seen(regexp.MustCompile("before")) != nil {
+		t.Error("Seen looks at another boot than the last")
+	}
 }
 
 func TestConsoleSendAndRaw(t *testing.T) {

@@ -16,19 +16,20 @@ import (
 // systemdStarts is what systemd prints first (and the kernel in front of it).
 var systemdStarts = regexp.MustCompile(`systemd\[1\]: systemd (\d+)`)
 
+// panics is the last that a kernel prints.
+var panics = regexp.MustCompile(`Kernel panic - not syncing: .*`)
+
 // WaitAgent waits until the test agent runs in the guest. It gives up at once
-// when the console shows a systemd that knows no units from credentials.
+// when the console shows that the kernel panicked, or a systemd that knows no
+// units from credentials.
 func (vm *VM) WaitAgent(ctx context.Context) error {
 	if !vm.machine.Agent {
 		return vm.fail(fmt.Errorf("test agent: the machine was started without it"))
 	}
 	for {
 		more := vm.Console.changed()
-		if v := vm.Console.Seen(systemdStarts); v != nil {
-			if n, err := strconv.Atoi(v[1]); err == nil && n < agentSystemd {
-				return vm.fail(fault.New(fault.Input, "take a source with a newer systemd, or drive the machine by its console",
-					"test agent: the image has systemd %d, expected at least %d", n, agentSystemd))
-			}
+		if err := vm.hopeless(); err != nil {
+			return vm.fail(err)
 		}
 		select {
 		case <-vm.agent.available():
@@ -40,6 +41,22 @@ func (vm *VM) WaitAgent(ctx context.Context) error {
 			return vm.fail(fmt.Errorf("test agent: did not answer: %w", ctx.Err()))
 		}
 	}
+}
+
+// hopeless returns why the agent will not come, by what the console shows.
+func (vm *VM) hopeless() error {
+	if p := vm.Console.Seen(panics); p != nil {
+		return fmt.Errorf("test agent: %s", p[0])
+	}
+	v := vm.Console.Seen(systemdStarts)
+	if v == nil {
+		return nil
+	}
+	if n, err := strconv.Atoi(v[1]); err == nil && n < agentSystemd {
+		return fault.New(fault.Input, "take a source with a newer systemd, or drive the machine by its console",
+			"test agent: the image has systemd %d, expected at least %d", n, agentSystemd)
+	}
+	return nil
 }
 
 // Run runs a script in /bin/sh as root in the guest, when the test agent is

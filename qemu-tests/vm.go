@@ -1,6 +1,7 @@
 package qemutests
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,7 @@ func Start(ctx context.Context, c Config) (*VM, error) {
 		}
 		c.Accel = a
 	}
+	c.CPUs = cmp.Or(c.CPUs, c.Accel.cpus())
 	vm := &VM{machine: machine{Config: c}, exited: make(chan struct{})}
 	ctx, vm.kill = context.WithCancel(ctx)
 	if err := vm.start(ctx); err != nil {

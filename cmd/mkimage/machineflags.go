@@ -21,7 +21,7 @@ type machineFlags struct {
 func (f *machineFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.memory, "memory", "1GiB", "`size` of the machine's memory, in whole MiB")
-	flags.IntVar(&f.cpus, "cpus", 2, "number of its processors")
+	flags.IntVar(&f.cpus, "cpus", 0, "number of its processors; 0 means 2 with KVM, 1 without")
 	flags.StringVar(&f.firmware, "firmware", "", "UEFI firmware, two flash images: `CODE:VARS`; default: that of the host's distribution")
 }
 
@@ -35,8 +35,8 @@ func (f *machineFlags) config() (qemutests.Config, error) {
 	if bytes&(1<<20-1) != 0 || bytes > 1<<50 {
 		return c, fault.New(fault.Usage, "for example: --memory 2GiB", "--memory %s: expected whole MiB, 1 PiB at most", f.memory)
 	}
-	if f.cpus < 1 {
-		return c, fault.New(fault.Usage, "", "--cpus %d: expected at least 1", f.cpus)
+	if f.cpus < 0 {
+		return c, fault.New(fault.Usage, "", "--cpus %d: expected a number of processors", f.cpus)
 	}
 	c.Memory, c.CPUs = int(bytes>>20), f.cpus
 	if f.firmware != "" {

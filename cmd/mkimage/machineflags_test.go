@@ -21,7 +21,8 @@ func TestMachineFlags(t *testing.T) {
 		{"the least", "", machineFlags{memory: "1MiB", cpus: 1}},
 		{"too much", "expected whole MiB", machineFlags{memory: "2048TiB", cpus: 1}},
 		{"no size", "size", machineFlags{memory: "much", cpus: 1}},
-		{"no processor", "--cpus 0", machineFlags{memory: "1GiB"}},
+		{"by default", "", machineFlags{memory: "1GiB"}},
+		{"below none", "--cpus -1", machineFlags{memory: "1GiB", cpus: -1}},
 		{"one file", "expected CODE:VARS", machineFlags{memory: "1GiB", cpus: 1, firmware: "a"}},
 		{"no variables", "expected CODE:VARS", machineFlags{memory: "1GiB", cpus: 1, firmware: "a:"}},
 	} {
