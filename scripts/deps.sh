@@ -16,6 +16,7 @@ packages=(
 	file man-db
 	qemu-system-x86 qemu-utils ovmf # boots of what was built
 	mtools dosfstools gdisk     # other people's readers of FAT32 and GPT
+	systemd-boot-efi            # the boot loader of made systems
 	cpio kmod binutils          # of the initramfs, of modules, of a UKI
 	dracut-core initramfs-tools-core # lsinitrd, lsinitramfs, unmkinitramfs
 )

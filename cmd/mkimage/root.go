@@ -44,23 +44,41 @@ mounted, its own and those of others.`,
 	return root
 }
 
-// withBuild puts "build" before the arguments when the first that is no flag
-// names a profile and not a subcommand: mkimage PROFILE is the program's main
-// job. What names neither is left for subcommandOnly to refuse.
+// withBuild puts "build" before the arguments when the first that is neither a
+// flag nor the value of one names a profile: mkimage PROFILE is the program's
+// main job. What names neither profile nor subcommand is left for
+// subcommandOnly to refuse.
 func withBuild(root *cobra.Command, args []string) []string {
-	cmd, rest, err := root.Find(args)
-	if err != nil || cmd != root {
-		return args
+	build, _, err := root.Find([]string{"build"})
+	if err != nil {
+		panic("mkimage: " + err.Error())
 	}
-	for _, arg := range rest {
-		if arg == "--" {
-			break
-		}
-		if !strings.HasPrefix(arg, "-") && isProfile(arg, args) {
-			return append([]string{"build"}, args...)
+	for i := 0; i < len(args); i++ {
+		switch arg := args[i]; {
+		case !strings.HasPrefix(arg, "-"):
+			if isProfile(arg, args) {
+				return append([]string{"build"}, args...)
+			}
+			return args
+		case takesNext(build, arg):
+			i++
 		}
 	}
 	return args
+}
+
+// takesNext reports whether an argument is a flag of a command, or a global
+// one, whose value is the next argument.
+func takesNext(cmd *cobra.Command, arg string) bool {
+	name := strings.TrimLeft(arg, "-")
+	flag := cmd.Flag(name)
+	if flag == nil {
+		flag = cmd.InheritedFlags().Lookup(name)
+	}
+	if flag == nil && len(name) == 1 {
+		flag = cmd.Flags().ShorthandLookup(name)
+	}
+	return flag != nil && flag.NoOptDefVal == ""
 }
 
 // isProfile reports whether a word names a profile, also one of a directory

@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 
 	u := &ui{stdio: std}
 	root := newRoot(u)
-	root.SetArgs(args)
+	root.SetArgs(withBuild(root, args))
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	cmd := root
