@@ -16,8 +16,13 @@ const (
 
 // maxCmdline is the number of bytes of a kernel command line on x86 without the
 // NUL: COMMAND_LINE_SIZE of arch/x86/include/asm/setup.h is 2048, and the
-// kernel cuts the rest off without a word.
-const maxCmdline = 2047
+// kernel cuts the rest off without a word. Of that systemd-boot takes some for
+// an initrd= with the path of the initramfs, which it puts in front.
+const maxCmdline = 2047 - initrdWord
+
+// initrdWord is more than `initrd=\mkimage\VERSION-DIGEST\initramfs ` takes:
+// 7 + 9 + 64 for a kernel's version (the limit of uname) + 13 + 11.
+const initrdWord = 128
 
 func makeCmdline(p *Plan) []string {
 	root := rootOf(&p.Layout)

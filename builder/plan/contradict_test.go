@@ -53,9 +53,6 @@ func TestContradictions(t *testing.T) {
 		{"swap pages", func(_ *profiles.Profile, l *layouts.Layout) { l.Swapfile.Image++ }, "expected a multiple of 4096"},
 		{"swap that nobody makes", func(_ *profiles.Profile, l *layouts.Layout) { l.Swapfile.Image = 0 }, "nothing makes the swapfile"},
 		{"hibernate without size", func(_ *profiles.Profile, l *layouts.Layout) { l.Swapfile.Size = "none" }, `layout.swapfile.size is "none"`},
-		{"step without swap", func(p *profiles.Profile, _ *layouts.Layout) {
-			p.Swap.Policy, p.FirstBoot.Steps = SwapNone, []string{"swapfile"}
-		}, `first_boot.steps: has "swapfile"`},
 		{"rescue without shell", func(p *profiles.Profile, _ *layouts.Layout) { p.Initramfs.Shell = false }, "boot.rescue: needs initramfs.shell"},
 		{"parameter root", func(p *profiles.Profile, _ *layouts.Layout) { p.Kernel.Parameters = []string{"root=/dev/sda"} }, `"root=/dev/sda": is decided by the plan`},
 		{"parameter resume", func(p *profiles.Profile, _ *layouts.Layout) { p.Kernel.Parameters = []string{"resume_offset=1"} }, "finds the swapfile itself"},

@@ -19,11 +19,7 @@ func (c *checker) swap() {
 		c.Add("swap.policy", "%q: expected %s, %s or %s", policy, SwapNone, SwapSwapfile, SwapHibernate)
 		return
 	}
-	made := slices.Contains(c.profile.FirstBoot.Steps, "swapfile")
 	if policy == SwapNone {
-		if made {
-			c.Add("first_boot.steps", `has "swapfile", but swap.policy is %q`, policy)
-		}
 		return
 	}
 	holder := subvolumeOf(c.layout, s.Subvolume)
@@ -42,8 +38,8 @@ func (c *checker) swap() {
 	if n := int64(s.Image); n != 0 && (n < minSwapfile || n > maxSwapfile || n%pageSize != 0) {
 		c.Add("layout.swapfile.image", "%d bytes, expected a multiple of %d from %d to %d, or 0", n, pageSize, minSwapfile, int64(maxSwapfile))
 	}
-	if s.Image == 0 && !made {
-		c.Add("swap.policy", `%q: nothing makes the swapfile: layout.swapfile.image is 0 and first_boot.steps lacks "swapfile"`, policy)
+	if s.Image == 0 {
+		c.Add("swap.policy", "%q: nothing makes the swapfile: layout.swapfile.image is 0", policy)
 	}
 	if policy == SwapHibernate && s.Size == "none" {
 		c.Add("swap.policy", `%q: layout.swapfile.size is "none"`, policy)

@@ -2,6 +2,9 @@ package plan
 
 import (
 	"crypto/sha256"
+	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -50,7 +53,7 @@ func Make(profile profiles.Profile, layout layouts.Layout, o Options) (*Plan, er
 		return nil, err
 	}
 	p := &Plan{Version: Version, Epoch: epoch}
-	if p.Profile, err = canonical(profile); err != nil {
+	if p.Profile, err = canonical(withoutFolders(profile)); err != nil {
 		return nil, err
 	}
 	if p.Layout, err = canonical(layout); err != nil {
@@ -68,6 +71,22 @@ func Make(profile profiles.Profile, layout layouts.Layout, o Options) (*Plan, er
 	p.Cmdline = makeCmdline(p)
 	p.Entries = makeEntries(p)
 	return p, checkCmdlines(p)
+}
+
+// withoutFolders leaves of the host's paths in a profile their last elements:
+// where the files of a build lie is for who opens them, and an image does not
+// depend on it.
+func withoutFolders(p profiles.Profile) profiles.Profile {
+	if kind, name, ok := strings.Cut(p.Source, ":"); ok && (kind == "tar" || kind == "dir") {
+		p.Source = kind + ":" + path.Base(name)
+	}
+	p.Users = slices.Clone(p.Users)
+	for i := range p.Users {
+		if u := &p.Users[i]; u.PasswordFile != "" {
+			u.PasswordFile = path.Base(u.PasswordFile)
+		}
+	}
+	return p
 }
 
 // checkEpoch returns the epoch in UTC, without a fraction of a second.

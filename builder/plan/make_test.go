@@ -219,3 +219,25 @@ func TestCmdlineLength(t *testing.T) {
 		}
 	}
 }
+
+// TestNoFolders plans from files in two folders: where they lie is nothing to
+// the image.
+func TestNoFolders(t *testing.T) {
+	var plans []string
+	for _, dir := range []string{"/a/b/", "", "../"} {
+		p := laptop()
+		p.Source = "tar:" + dir + "rootfs.tar"
+		p.Users[0].PasswordFile = dir + "hash"
+		data, err := mustMake(t, p, laptopLayout(), Options{}).JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		plans = append(plans, string(data))
+		if !strings.Contains(string(data), `"tar:rootfs.tar"`) || p.Source != "tar:"+dir+"rootfs.tar" {
+			t.Errorf("source %s: not in the plan without its folder, or the profile was changed", p.Source)
+		}
+	}
+	if plans[0] != plans[1] || plans[0] != plans[2] {
+		t.Errorf("plans differ:\n%s", cmp.Diff(plans[0], plans[1]))
+	}
+}

@@ -103,10 +103,6 @@ func TestLeftOut(t *testing.T) {
 	if len(plan.Entries) != 1 || plan.Swapfile != nil || len(plan.Snapshots) != 0 || InitConfig(plan).Factory != nil {
 		t.Errorf("%d entries, swapfile %v, snapshots %v; want one entry alone", len(plan.Entries), plan.Swapfile, plan.Snapshots)
 	}
-	p.Swap.Policy, p.FirstBoot.Steps, l.Swapfile.Image = SwapSwapfile, []string{"swapfile"}, 0
-	if plan := mustMake(t, p, l, Options{}); plan.Swapfile != nil {
-		t.Errorf("swapfile %v; want none, for the first boot makes it", plan.Swapfile)
-	}
 }
 
 // TestSizeText writes sizes around the change of units.

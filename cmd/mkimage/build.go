@@ -71,14 +71,14 @@ read back and checked, and renamed when it is complete.`,
 }
 
 func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
-	p, err := f.makePlan(profile)
+	p, asked, err := f.makePlan(profile)
 	if err != nil {
 		return err
 	}
 	if f.dryRun {
 		return printPlan(u, p, plan.Look{Width: terminalWidth(u.out)})
 	}
-	passwords, err := readPasswords(p)
+	passwords, err := readPasswords(asked)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	}
 	defer outputs.discard()
 	clock := newStopwatch(u)
-	src, err := f.open(ctx, u, clock, p, profile)
+	src, err := f.open(ctx, u, clock, asked, p.Epoch)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ what the build keeps in the image's manifest.`,
 		Annotations:       exits(fault.Config, fault.Input),
 		ValidArgsFunction: completeProfiles(&f.profileFlags),
 		RunE: func(_ *cobra.Command, args []string) error {
-			p, err := f.makePlan(args[0])
+			p, _, err := f.makePlan(args[0])
 			if err != nil {
 				return err
 			}

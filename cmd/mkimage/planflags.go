@@ -7,6 +7,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/profiles"
 )
 
 // planFlags are the flags that a plan depends on, besides the profile's name.
@@ -25,24 +26,25 @@ func (f *planFlags) define(cmd *cobra.Command) {
 		plan.DefaultEpoch.Format("2006-01-02")+")")
 }
 
-// makePlan plans the image of the profile that a name asks for.
-func (f *planFlags) makePlan(name string) (*plan.Plan, error) {
+// makePlan plans the image of the profile that a name asks for. The profile
+// comes with it because a plan knows no folders of the host.
+func (f *planFlags) makePlan(name string) (*plan.Plan, *profiles.Profile, error) {
 	var o plan.Options
 	var err error
 	if f.seed != "" {
 		seed, err := ids.Parse(f.seed)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		o.Seed = &seed
 	}
 	if f.size != "auto" {
 		if o.Size, err = parseSize(f.size); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if o.Epoch, err = parseTimestamp(f.timestamp, os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	settings := f.profileFlags
 	if f.source != "" {
@@ -50,7 +52,8 @@ func (f *planFlags) makePlan(name string) (*plan.Plan, error) {
 	}
 	profile, layout, err := resolveProfile(&settings, name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return plan.Make(profile, layout, o)
+	p, err := plan.Make(profile, layout, o)
+	return p, &profile, err
 }

@@ -8,13 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/fault"
-	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/source"
 	"github.com/6FaNcY9/mkimage/profiles"
 )
@@ -46,18 +46,19 @@ func (f *sourceFlags) lockName(profile string) string {
 	return profile + ".lock.json"
 }
 
-// open opens the source of a plan.
-func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress, p *plan.Plan, profile string) (*source.Source, error) {
-	spec, err := source.Parse(p.Profile.Source)
+// open opens the source of a profile. No file of a Debian source is younger
+// than epoch.
+func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress, p *profiles.Profile, epoch time.Time) (*source.Source, error) {
+	spec, err := source.Parse(p.Source)
 	if err != nil {
 		return nil, err
 	}
 	o := source.Options{
-		Epoch: p.Epoch, Refresh: f.refresh, Progress: progress, Mirrors: source.Mirrors{Main: f.mirror},
+		Epoch: epoch, Refresh: f.refresh, Progress: progress, Mirrors: source.Mirrors{Main: f.mirror},
 	}
 	if spec.Kind == source.Debian {
-		o.Packages, o.Locales = p.Profile.Packages, []string{p.Profile.Locale.Lang}
-	} else if n := len(p.Profile.Packages); n > 0 {
+		o.Packages, o.Locales = p.Packages, []string{p.Locale.Lang}
+	} else if n := len(p.Packages); n > 0 {
 		u.warn("source %s is taken as it is: the %d packages of the profile are not installed into it", spec, n)
 	}
 	if o.Owner, err = parseOwner(f.owner); err != nil {
@@ -67,7 +68,7 @@ func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress
 		return nil, err
 	}
 	if f.locked {
-		if o.Lock, err = readLock(f.lockName(profile)); err != nil {
+		if o.Lock, err = readLock(f.lockName(p.Name)); err != nil {
 			return nil, err
 		}
 	}
@@ -98,10 +99,10 @@ func readLock(name string) (*source.Lock, error) {
 	return source.DecodeLock(name, data)
 }
 
-// readPasswords reads the password files that the plan's users name.
-func readPasswords(p *plan.Plan) (map[string]string, error) {
+// readPasswords reads the password files that a profile's users name.
+func readPasswords(p *profiles.Profile) (map[string]string, error) {
 	hashes := map[string]string{}
-	for _, user := range p.Profile.Users {
+	for _, user := range p.Users {
 		if user.PasswordFile == "" {
 			continue
 		}
