@@ -48,24 +48,25 @@ $(PROGRAMS)/busybox.cpio.zst: $(wildcard initramfs/busybox/*.go initramfs/busybo
 FORCE:
 
 .PHONY: image
-image: build ## bin/reference.btrfs, a Debian userland in five subvolumes
-	tar=$$($(GO) run ./builder/imgtest/cmd/reference | awk '$$1 == "tar" {print $$2}') && \
-	bin/mkimage mkfs --from "tar:$$tar" \
-		--root-subvolume @ --subvolume @home:home --subvolume @nix:nix --subvolume @var:var --subvolume @swap:swap \
-		--nodatacow @swap --swapfile @swap/swapfile=64MiB --default-subvolume @ \
-		--label reference -o bin/reference.btrfs
+image: deps build man ## bin/bandit-full.img, a bootable disk of Debian; installs what it needs as root, downloads packages
+	bin/mkimage build bandit-full --source debian:trixie --cache-dir .cache/mkimage --lock bin/bandit-full.lock.json -o bin/bandit-full.img
 	@echo
-	@echo "Look into it:     bin/mkimage ls -l bin/reference.btrfs:@"
-	@echo "Check it:         bin/mkimage check bin/reference.btrfs"
-	@echo "Resume offset:    bin/mkimage map-swapfile bin/reference.btrfs @swap/swapfile"
-	@echo "Mount it (root):  mount -o loop bin/reference.btrfs /mnt"
+	@echo "Boot it here, without writing to it:  bin/mkimage run bin/bandit-full.img   (Ctrl-A X ends it)"
+	@echo "Boot it and check what it promises:   bin/mkimage test bin/bandit-full.img"
+	@echo "Look into it:                         bin/mkimage inspect bin/bandit-full.img"
+
+.PHONY: man
+man: build ## bin/man and bin/completions, manual pages and completions of shells
+	@mkdir -p bin/man bin/completions
+	bin/mkimage man bin/man
+	for shell in bash zsh fish; do bin/mkimage completion $$shell > bin/completions/mkimage.$$shell; done
 
 .PHONY: reference
 reference: ## the Debian userland of tests and benchmarks, below .cache (as root)
 	$(GO) run ./builder/imgtest/cmd/reference
 
 .PHONY: test
-test: programs suites ## every test; needs what `make deps` installs
+test: deps programs suites ## every test; installs what it needs (make deps)
 	$(GO) test -timeout $(TIMEOUT) $(TESTFLAGS) ./...
 	cd initramfs/busybox && $(GO) test -timeout $(TIMEOUT) $(TESTFLAGS) ./...
 

@@ -77,6 +77,7 @@ main() {
 		return
 	fi
 	[ "$(id -u)" = 0 ] || die "needs root to install: $(missing | tr '\n' ' ')btrfs-progs >= $btrfs_at_least"
+	echo "deps: installing $(missing | tr '\n' ' ')and btrfs-progs $btrfs_at_least or newer"
 	local codename new
 	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
 	[ "$codename" != bookworm ] || add_backports "$codename"
