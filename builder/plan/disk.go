@@ -24,7 +24,7 @@ var (
 	TypeRootX86_64 = ids.UUID{0x4f, 0x68, 0xbc, 0xe3, 0xe8, 0xcd, 0x4d, 0xb1, 0x96, 0xe7, 0xfb, 0xca, 0xf9, 0x84, 0xb7, 0x09}
 )
 
-// Alignment, in bytes, is of the start and end of every partition; the first
+// Alignment is that of the start and end of every partition, in bytes; the first
 // Alignment bytes hold the protective MBR and the primary table, the last ones
 // the backup table. 1 MiB is a multiple of the erase blocks of usual media and
 // what other tools choose.
