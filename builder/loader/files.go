@@ -29,7 +29,7 @@ func (b *builder) efiProgram(name string) ([]byte, error) {
 		if e == nil {
 			continue
 		}
-		data, err := read(e)
+		data, err := read(e.Path(), e)
 		if err != nil {
 			return nil, err
 		}
@@ -45,19 +45,20 @@ func (b *builder) efiProgram(name string) ([]byte, error) {
 func (b *builder) osRelease() ([]byte, error) {
 	for _, path := range []string{"etc/os-release", "usr/lib/os-release"} {
 		if e, err := b.source.Follow(path); err == nil && e != nil && e.IsRegular() {
-			return read(e)
+			return read(path, e)
 		}
 	}
 	return nil, fault.New(fault.Input, "", "boot loader: the source has no /etc/os-release")
 }
 
-// read returns the content of a file of the source.
-func read(e *fstree.Entry) (data []byte, err error) {
+// read returns the content of a file of the source. Errors call it name: where
+// it was is forgotten when the source's tree has let go of it.
+func read(name string, e *fstree.Entry) (data []byte, err error) {
 	switch {
 	case e == nil || !e.IsRegular():
-		return nil, fault.New(fault.Input, "", "boot loader: expected a regular file for the kernel and for each EFI program")
+		return nil, fault.New(fault.Input, "", "%s: expected a regular file", name)
 	case e.Size > maxFile:
-		return nil, fault.New(fault.Input, "", "%s: %d bytes, expected at most %d", e.Path(), e.Size, int64(maxFile))
+		return nil, fault.New(fault.Input, "", "%s: %d bytes, expected at most %d", name, e.Size, int64(maxFile))
 	case e.Content == nil:
 		return make([]byte, e.Size), nil
 	}
@@ -68,7 +69,7 @@ func read(e *fstree.Entry) (data []byte, err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	data = make([]byte, e.Size)
 	if _, err := io.ReadFull(io.NewSectionReader(f, 0, e.Size), data); err != nil {
-		return nil, fault.New(fault.Input, "", "%s: %w", e.Path(), err)
+		return nil, fault.New(fault.Input, "", "%s: %w", name, err)
 	}
 	return data, nil
 }
@@ -80,7 +81,7 @@ func Files(t *fstree.Tree) ([]manifest.File, error) {
 		if !e.IsRegular() {
 			continue
 		}
-		data, err := read(e)
+		data, err := read(e.Path(), e)
 		if err != nil {
 			return nil, err
 		}

@@ -284,7 +284,7 @@ func TestTreeRefuses(t *testing.T) {
 		{"no stub", loader.UKI, func(in *input) { delete(in.files, efiDir+"linuxx64.efi.stub") }, "the source has no /usr/lib/systemd/boot/efi/linuxx64.efi.stub", fault.Input},
 		{"systemd-boot is text", loader.SystemdBoot, func(in *input) { in.files[efiDir+"systemd-bootx64.efi"] = []byte("x") }, "systemd-bootx64.efi: not an EFI program", fault.Input},
 		{"no os-release", loader.UKI, func(in *input) { delete(in.files, "usr/lib/os-release") }, "no /etc/os-release", fault.Input},
-		{"kernel without a stub", loader.SystemdBoot, func(in *input) { in.files["boot/vmlinuz-old"] = []byte("x") }, "kernel boot/vmlinuz-old: not an EFI program", fault.Input},
+		{"kernel without a stub", loader.SystemdBoot, func(in *input) { in.files["boot/vmlinuz-old"] = []byte("x") }, "kernel 6.12.1+deb13-amd64: not an EFI program", fault.Input},
 		{"no image", loader.SystemdBoot, func(in *input) {
 			in.kernels = func(k []loader.Kernel) []loader.Kernel { k[1].Image = nil; return k }
 		}, "expected a regular file", fault.Input},

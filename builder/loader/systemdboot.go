@@ -60,12 +60,12 @@ func (b *builder) kernel(k Kernel) (kernelFiles, error) {
 	if !validVersion(k.Version) {
 		return kernelFiles{}, fault.New(fault.Input, "", "kernel version %q: expected letters, digits, dots and any of + - _", k.Version)
 	}
-	linux, err := read(k.Image)
+	linux, err := read("kernel "+k.Version, k.Image)
 	if err != nil {
 		return kernelFiles{}, err
 	}
 	if _, err := uki.ImageSize(linux); err != nil {
-		return kernelFiles{}, fault.New(fault.Input, "use a kernel with CONFIG_EFI_STUB", "kernel %s: %w", k.Image.Path(), err)
+		return kernelFiles{}, fault.New(fault.Input, "use a kernel with CONFIG_EFI_STUB", "kernel %s: %w", k.Version, err)
 	}
 	dir := Dir + "/" + k.Version + "-" + contentName(linux, k.Initramfs)
 	files := kernelFiles{"/" + dir + "/linux", "/" + dir + "/initramfs"}

@@ -17,7 +17,7 @@ func (b *builder) uki(k Kernel) error {
 	if err != nil {
 		return err
 	}
-	linux, err := read(k.Image)
+	linux, err := read("kernel "+k.Version, k.Image)
 	if err != nil {
 		return err
 	}
