@@ -85,6 +85,9 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if err := f.settleOutput(profile); err != nil {
 		return err
 	}
+	if err := checkNotSource(asked.Source, f.output); err != nil {
+		return err
+	}
 	outputs, err := openOutputs(f.output, f.lockName(profile))
 	if err != nil {
 		return err
@@ -167,6 +170,15 @@ func verifyBuilt(ctx context.Context, clock *stopwatch, raw *os.File, result *im
 		return err
 	}
 	return fault.New(fault.Internal, "report it; --no-verify writes the image nevertheless", "what was written does not verify:\n%s", text.String())
+}
+
+// checkNotSource refuses an output that is the source, or lies in it.
+func checkNotSource(from, output string) error {
+	spec, err := source.Parse(from)
+	if err != nil || spec.Kind == source.Debian {
+		return err
+	}
+	return fromFlag{scheme: string(spec.Kind), path: spec.Value}.checkNot(output)
 }
 
 // settleOutput fills in the output's name and format from each other.
