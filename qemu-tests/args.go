@@ -64,7 +64,9 @@ func (m *machine) args(channels []string, own bool) []string {
 	args = append(args, m.displayArgs()...)
 	args = append(args, m.bootArgs(own)...)
 	for i, d := range m.Disks {
-		args = append(args, "-drive", m.drive(i, own), "-device", d.device(diskID(i))+fmt.Sprintf(",bootindex=%d", i))
+		// From 1 on: index 0 is that of the option ROM which starts a kernel
+		// directly.
+		args = append(args, "-drive", m.drive(i, own), "-device", d.device(diskID(i))+fmt.Sprintf(",bootindex=%d", i+1))
 	}
 	if m.Network {
 		args = append(args, "-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0")
