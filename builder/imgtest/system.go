@@ -10,17 +10,22 @@ import (
 
 // systemdBoot is the boot loader of this host's own package, which takes the
 // place of that of the made system, and of its kernel: both are EFI programs.
-const systemdBoot = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi"
+// systemdStub, of the same package, is what a unified kernel image begins with.
+const (
+	systemdBoot = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi"
+	systemdStub = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+)
 
 // systemKernel is the version of the kernel of a made system.
 const systemKernel = "6.1.0"
 
 // systemFiles are the small files of a made system, by name.
 var systemFiles = map[string]string{
-	"etc/passwd":  "root:x:0:0:root:/root:/bin/bash\n",
-	"etc/shadow":  "root:*:19000:0:99999:7:::\n",
-	"etc/group":   "root:x:0:\nsudo:x:27:\naudio:x:29:\nvideo:x:44:\nplugdev:x:46:\n",
-	"etc/gshadow": "root:*::\nsudo:*::\naudio:*::\nvideo:*::\nplugdev:*::\n",
+	"etc/os-release": "ID=small\nNAME=Small\nPRETTY_NAME=\"Small system\"\nVERSION_ID=1\n",
+	"etc/passwd":     "root:x:0:0:root:/root:/bin/bash\n",
+	"etc/shadow":     "root:*:19000:0:99999:7:::\n",
+	"etc/group":      "root:x:0:\nsudo:x:27:\naudio:x:29:\nvideo:x:44:\nplugdev:x:46:\n",
+	"etc/gshadow":    "root:*::\nsudo:*::\naudio:*::\nvideo:*::\nplugdev:*::\n",
 
 	"usr/lib/systemd/system/multi-user.target":     "[Unit]\n",
 	"usr/lib/systemd/system/graphical.target":      "[Unit]\n",
@@ -70,8 +75,12 @@ func System(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{systemdBoot, "/boot/vmlinuz-" + systemKernel} {
-		if err := writeFile(filepath.Join(dir, name), efi, 0o644); err != nil {
+	stub, err := os.ReadFile(systemdStub)
+	if err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{systemdBoot: efi, systemdStub: stub, "/boot/vmlinuz-" + systemKernel: efi} {
+		if err := writeFile(filepath.Join(dir, name), data, 0o644); err != nil {
 			return err
 		}
 	}

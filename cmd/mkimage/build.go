@@ -206,7 +206,7 @@ func (f *buildFlags) settleOutput(profile string) error {
 // billOf says what the bill of materials of an image is about.
 func billOf(p *plan.Plan, src *source.Source, digest string) sbom.Params {
 	b := sbom.Params{Name: p.Profile.Name, Identity: p.Disk.GUID.String(), Created: p.Epoch, Tool: "mkimage-" + readVersion().Version,
-		Source: src.Spec.String(), Packages: src.Packages}
+		Source: p.Profile.Source, Packages: src.Packages}
 	b.SHA256, _ = strings.CutPrefix(digest, "sha256:")
 	if b.SHA256 == digest { // of a tree, which is no archive
 		b.SHA256 = ""
