@@ -25,6 +25,7 @@ var bootCases = []bootCase{
 	{"minimal", "bandit-minimal", nil, []Bus{VirtioBlk}, false},
 	{"minimal-buses", "bandit-minimal", nil, []Bus{NVMe, USB, VirtioSCSI, AHCI}, true},
 	{"impermanence", "bandit-minimal", []string{"--set", "layout=impermanence"}, []Bus{VirtioBlk}, true},
+	{"uki", "bandit-minimal", []string{"--set", "boot.loader=uki"}, []Bus{VirtioBlk}, true},
 	{"server", "server-home", nil, []Bus{VirtioBlk}, true},
 }
 

@@ -48,14 +48,15 @@ var checks = []Check{
 const impermanence = "impermanence"
 
 // promised returns the checks of what a plan promises, and the names in it
-// that no check has.
+// that no check has. Checks of an entry that the plan does not have are left
+// out where it has but one: see Menuless.
 func promised(p *plan.Plan) (list []Check, unknown []string) {
 	names := slices.Clone(p.Profile.Tests.Promises)
 	if p.Layout.Tmpfs.Size != "" && !slices.Contains(names, impermanence) {
 		names = append(names, impermanence)
 	}
 	for _, c := range checks {
-		if slices.Contains(names, c.Name) {
+		if slices.Contains(names, c.Name) && !(c.Boot != NormalBoot && len(p.Entries) == 1) {
 			list = append(list, c)
 		}
 	}
@@ -65,6 +66,17 @@ func promised(p *plan.Plan) (list []Check, unknown []string) {
 		}
 	}
 	return list, unknown
+}
+
+// Menuless returns the promises of a plan that mean nothing because the image
+// has one entry and no menu, as a unified kernel image has.
+func Menuless(p *plan.Plan) (names []string) {
+	for _, c := range checks {
+		if c.Boot != NormalBoot && len(p.Entries) == 1 && slices.Contains(p.Profile.Tests.Promises, c.Name) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // entryOf returns the entry of the boot menu that a boot takes, or nil.

@@ -126,6 +126,23 @@ func TestPromised(t *testing.T) {
 	}
 }
 
+// TestMenuless plans an image with one entry: what other entries promise is
+// left out, and named.
+func TestMenuless(t *testing.T) {
+	p := laptop()
+	if got := Menuless(p); got != nil {
+		t.Errorf("Menuless = %q of a plan with a menu", got)
+	}
+	p.Entries = p.Entries[:1]
+	list, _ := promised(p)
+	if got := names(list); !slices.Equal(got, []string{"boot", "mounts"}) {
+		t.Errorf("promised = %q; want no check of another entry", got)
+	}
+	if got := Menuless(p); !slices.Equal(got, []string{"rescue"}) {
+		t.Errorf("Menuless = %q; want rescue", got)
+	}
+}
+
 // TestEveryPromiseHasACheck holds the list of package profiles and the table
 // of checks together.
 func TestEveryPromiseHasACheck(t *testing.T) {

@@ -14,6 +14,9 @@ const (
 	ShellWord   = "mkimage.shell"   // end in a shell of the initramfs
 )
 
+// loaderUKI is the boot loader that is none: a unified kernel image.
+const loaderUKI = "uki"
+
 // maxCmdline is the number of bytes of a kernel command line on x86 without the
 // NUL: COMMAND_LINE_SIZE of arch/x86/include/asm/setup.h is 2048, and the
 // kernel cuts the rest off without a word. Of that systemd-boot takes some for
@@ -43,6 +46,9 @@ func makeEntries(p *Plan) []Entry {
 		}
 	}
 	entries := []Entry{entry("", name, "1")}
+	if p.Profile.Boot.Loader == loaderUKI {
+		return entries // the firmware starts the one image: there is no menu
+	}
 	if len(p.Layout.Factory.Subvolumes) > 0 {
 		entries = append(entries, entry("-factory", name+" (as built, changes are not kept)", "2-factory", FactoryWord))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -85,6 +86,9 @@ func (f *testFlags) run(ctx context.Context, u *ui, name string) error {
 	}
 	if s.Plan, err = planOf(name); err != nil {
 		return err
+	}
+	if left := qemutests.Menuless(s.Plan); len(left) > 0 {
+		u.warn("%s has one entry and no menu: not checked: %s", name, strings.Join(left, ", "))
 	}
 	return runSuite(ctx, u, s)
 }
