@@ -28,14 +28,27 @@ func TestScreens(t *testing.T) {
 	check(t, vm.Screenshot(step(t), menu))
 	notBlank(t, menu)
 	check(t, vm.Keys(step(t), "ret"))
-	_, err := vm.Output(step(t), "systemctl is-system-running --wait")
+	shown(t, vm, "bandit@bandit")
+	_, err := vm.Output(step(t), "dmesg -n 1") // no more messages between the lines
 	check(t, err)
+	check(t, vm.Keys(step(t), "ctrl", "l"))
+	for _, key := range []string{"f", "i", "n", "d", "m", "n", "t", "ret"} {
+		check(t, vm.Keys(step(t), key))
+	}
+	shown(t, vm, "/swap")
 	check(t, vm.Screenshot(step(t), login))
 	notBlank(t, login)
 	if *update {
 		publish(t, menu)
 		publish(t, login)
 	}
+}
+
+// shown waits until the guest's first console shows a text.
+func shown(t *testing.T, vm *VM, text string) {
+	t.Helper()
+	_, err := vm.Output(step(t), "until grep -aqF '"+text+"' /dev/vcs1; do sleep 0.1; done")
+	check(t, err)
 }
 
 // publish puts a picture into the documentation.

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
 
 // TestMain lets the scripts run this test binary as mkimage.
@@ -49,6 +51,7 @@ func TestScript(t *testing.T) {
 			"noise":     cmdNoise,
 			"flip":      cmdFlip,
 			"touch":     cmdTouch,
+			"system":    cmdSystem,
 			"disk":      cmdDisk,
 		},
 	})
@@ -165,4 +168,12 @@ func cmdTouch(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("usage: touch UNIX DIR")
 	}
 	ts.Check(ts.Exec("find", ts.MkAbs(args[1]), "-exec", "touch", "-h", "-d", "@"+args[0], "{}", "+"))
+}
+
+// cmdSystem makes a small system to build from: system DIR.
+func cmdSystem(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: system DIR")
+	}
+	ts.Check(imgtest.System(ts.MkAbs(args[0])))
 }
