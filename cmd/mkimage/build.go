@@ -75,14 +75,14 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if err != nil {
 		return err
 	}
+	if err := f.settleOutput(profile); err != nil {
+		return err
+	}
 	if f.dryRun {
 		return printPlan(u, p, plan.Look{Width: terminalWidth(u.out)})
 	}
 	passwords, err := readPasswords(asked)
 	if err != nil {
-		return err
-	}
-	if err := f.settleOutput(profile); err != nil {
 		return err
 	}
 	if err := checkNotSource(asked.Source, f.output); err != nil {
@@ -181,8 +181,12 @@ func checkNotSource(from, output string) error {
 	return fromFlag{scheme: string(spec.Kind), path: spec.Value}.checkNot(output)
 }
 
-// settleOutput fills in the output's name and format from each other.
+// settleOutput checks the flags of the output and fills in its name and format
+// from each other.
 func (f *buildFlags) settleOutput(profile string) error {
+	if f.workers < 0 {
+		return fault.New(fault.Usage, "", "--workers %d: expected 0 or more", f.workers)
+	}
 	if f.format != "" && !slices.Contains(formats, f.format) {
 		return fault.New(fault.Usage, "", "--format %q: expected raw, raw.zst or qcow2", f.format)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/6FaNcY9/mkimage/builder/image"
@@ -82,6 +83,36 @@ func (s *buildSummary) print(w io.Writer) {
 		fmt.Fprintf(t, " %s %.1f", st.Stage, st.Seconds)
 	}
 	t.Flush()
-	fmt.Fprintf(w, "\n\nBoot it:      mkimage run %s\nLook into it: mkimage inspect %s\nCheck it:     mkimage verify %s\n",
-		s.Path, s.Path, s.Path)
+	fmt.Fprint(w, "\n\n")
+	s.printNext(w)
+}
+
+// printNext prints what can be done with the image: other formats than raw are
+// not read by all commands.
+func (s *buildSummary) printNext(w io.Writer) {
+	name := shellWord(s.Path)
+	switch s.Format {
+	case formatZstd:
+		fmt.Fprintf(w, "Unpack it: zstd -d %s\n", name)
+	case formatQcow2:
+		fmt.Fprintf(w, "Boot it:     mkimage run %s\nMake it raw: qemu-img convert -O raw %s disk.img\n", name, name)
+	default:
+		fmt.Fprintf(w, "Boot it:      mkimage run %s\nLook into it: mkimage inspect %s\nCheck it:     mkimage verify %s\n", name, name, name)
+	}
+}
+
+// shellWord returns a text as one word of a command that can be copied to a
+// shell. What a terminal might act upon is written as bash reads it.
+func shellWord(text string) string {
+	plain := func(r rune) bool {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-+:,=@%", r)
+	}
+	quoted := printable(text)
+	switch {
+	case quoted != text:
+		return "$'" + strings.ReplaceAll(quoted[1:len(quoted)-1], "'", `\'`) + "'"
+	case text == "" || strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }):
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	}
+	return text
 }

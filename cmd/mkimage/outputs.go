@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -95,10 +97,15 @@ func (w spaceHinter) Write(p []byte) (int, error) {
 }
 
 // qemuConvert writes a raw image as qcow2, by the program that defines the
-// format.
+// format. It ends with this one, even by SIGKILL: it would go on to write a file
+// that the next run believes to be its own.
 func qemuConvert(ctx context.Context, raw *os.File, name string) error {
+	// The kernel sends the signal when the thread that forked ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, "qemu-img", "convert", "-f", "raw", "-O", "qcow2", "/proc/self/fd/3", name)
 	cmd.ExtraFiles = []*os.File{raw}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
 		return fault.New(fault.Input, "apt-get install qemu-utils, or use --format raw", "qemu-img: not found, and only it writes qcow2")
