@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"time"
 )
 
 // Execute runs a command of QMP. Arguments and result are JSON structures; nil
@@ -81,13 +82,25 @@ func (vm *VM) Expect(ctx context.Context, pattern string) ([]string, error) {
 	return match, vm.fail(err)
 }
 
-// PowerDown presses the power button and waits until the machine is off. A guest
-// whose system has not started what listens to the button ignores it.
+// pressAgain is after how long PowerDown presses the button once more.
+const pressAgain = 20 * time.Second
+
+// PowerDown presses the power button and waits until the machine is off. It
+// presses again as a person would: a guest ignores the button until its driver
+// and what listens to it have found each other.
 func (vm *VM) PowerDown(ctx context.Context) error {
-	if err := vm.Execute(ctx, "system_powerdown", nil, nil); err != nil {
-		return err
+	for {
+		pressed := vm.Execute(ctx, "system_powerdown", nil, nil)
+		patience, cancel := context.WithTimeout(ctx, pressAgain)
+		err := vm.Wait(patience)
+		cancel()
+		if err == nil {
+			return nil // also when it went off just before it was pressed again
+		}
+		if pressed != nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return errors.Join(pressed, err)
+		}
 	}
-	return vm.Wait(ctx)
 }
 
 // Reset presses the reset button: the guest is not asked, its disks keep what

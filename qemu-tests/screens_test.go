@@ -31,7 +31,6 @@ func TestScreens(t *testing.T) {
 	shown(t, vm, "bandit@bandit")
 	_, err := vm.Output(step(t), "dmesg -n 1") // no more messages between the lines
 	check(t, err)
-	check(t, vm.Keys(step(t), "ctrl", "l"))
 	for _, key := range []string{"f", "i", "n", "d", "m", "n", "t", "ret"} {
 		check(t, vm.Keys(step(t), key))
 	}

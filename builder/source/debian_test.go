@@ -52,6 +52,7 @@ func digestOf(t *testing.T, s *source.Source) string {
 // TestDebian builds the smallest system once and takes it from the cache in all
 // the ways there are.
 func TestDebian(t *testing.T) {
+	imgtest.NeedRoot(t) // an ordinary user needs ids in /etc/subuid, which TestDebianReproducible makes
 	imgtest.Need(t, "mmdebstrap", "apt-get")
 	cache := t.TempDir()
 	o := source.Options{CacheDir: cache, Packages: []string{"openssh-server"}, Locales: []string{"de_AT.UTF-8"}}
