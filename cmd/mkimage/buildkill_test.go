@@ -112,11 +112,11 @@ func TestBuildKilled(t *testing.T) {
 			began := time.Now()
 			b.build(output)
 			whole := time.Since(began)
-			good := b.digest(output)
+			good, described := b.digest(output), b.digest(output+manifest.Suffix)
 			caught := 0
 			for i := range killPoints {
 				name, before := filepath.Join(b.dir, output), ""
-				if err := os.RemoveAll(name); err != nil {
+				if err := errors.Join(os.RemoveAll(name), os.RemoveAll(name+manifest.Suffix)); err != nil {
 					t.Fatal(err)
 				}
 				if i%2 == 1 {
@@ -128,10 +128,15 @@ func TestBuildKilled(t *testing.T) {
 				if b.killed(whole*time.Duration(i)/killPoints, output) {
 					caught++
 				}
-				if got := b.digest(output); got != before && got != good {
+				got := b.digest(output)
+				if got != before && got != good {
 					t.Errorf("killed at %d/%d: neither what was there nor the complete image", i, killPoints)
 				}
+				if got == good && b.digest(output+manifest.Suffix) != described {
+					t.Errorf("killed at %d/%d: the image has its name before its manifest has", i, killPoints)
+				}
 			}
+			t.Logf("a build takes %v; %d of %d were still running when they were killed", whole, caught, killPoints)
 			if caught < killPoints/2 {
 				t.Errorf("%d of %d builds were still running when they were killed", caught, killPoints)
 			}
