@@ -120,8 +120,8 @@ func (b *build) adjustTree(context.Context) error {
 // makeInitramfs makes the archive of every kernel.
 func (b *build) makeInitramfs(ctx context.Context) error {
 	want := b.plan.Profile.Initramfs
-	for i, k := range b.kernels {
-		b.report(builder.StageInitramfs, int64(i), int64(len(b.kernels)))
+	b.report(builder.StageInitramfs, 0, 0)
+	for _, k := range b.kernels {
 		archive, err := initramfs.Build(ctx, initramfs.Params{
 			Root: b.in.Tree, Kernel: k.Version, Modules: want.Modules, Firmware: want.Firmware,
 			Microcode: want.Microcode, Shell: want.Shell, Config: plan.InitConfig(b.plan),
@@ -132,7 +132,6 @@ func (b *build) makeInitramfs(ctx context.Context) error {
 		b.boot = append(b.boot, loader.Kernel{Version: k.Version, Image: k.Image, Initramfs: archive.Data})
 		b.result.Kernels = append(b.result.Kernels, Kernel{Version: k.Version, Size: k.Image.Size, Archive: archive})
 	}
-	b.report(builder.StageInitramfs, int64(len(b.kernels)), int64(len(b.kernels)))
 	return nil
 }
 
