@@ -14,7 +14,8 @@ import (
 )
 
 // systemdStarts is what systemd prints first (and the kernel in front of it).
-var systemdStarts = regexp.MustCompile(`systemd\[1\]: systemd (\d+)`)
+// Something must follow the number: lines arrive in pieces.
+var systemdStarts = regexp.MustCompile(`systemd\[1\]: systemd (\d+)[^\d]`)
 
 // panics is the last that a kernel prints.
 var panics = regexp.MustCompile(`Kernel panic - not syncing: .*`)

@@ -14,6 +14,7 @@ func TestHopeless(t *testing.T) {
 	}{
 		{"nothing yet", "Linux version 6.12\n", "", 0},
 		{"new enough", "[    4.1] systemd[1]: systemd 256.1-1 running in system mode (+PAM)\n", "", 0},
+		{"half a line", "[    4.1] systemd[1]: systemd 2", "", 0},
 		{"too old", "[    4.1] systemd[1]: systemd 255.4 running in system mode (+PAM)\n", "the image has systemd 255, expected at least 256", fault.Input},
 		{"panic", "x\n[    4.1] Kernel panic - not syncing: VFS: no root\nmore\n", "test agent: Kernel panic - not syncing: VFS: no root", fault.Internal},
 		{"no version", "systemd[1]: systemd 99999999999999999999999 running\n", "", 0},
