@@ -48,15 +48,16 @@ var checks = []Check{
 const impermanence = "impermanence"
 
 // promised returns the checks of what a plan promises, and the names in it
-// that no check has. Checks of an entry that the plan does not have are left
-// out where it has but one: see Menuless.
+// that no check has. What Menuless names is left out; where there is a menu, a
+// promise of an entry that is not in it fails.
 func promised(p *plan.Plan) (list []Check, unknown []string) {
 	names := slices.Clone(p.Profile.Tests.Promises)
 	if p.Layout.Tmpfs.Size != "" && !slices.Contains(names, impermanence) {
 		names = append(names, impermanence)
 	}
+	left := Menuless(p)
 	for _, c := range checks {
-		if slices.Contains(names, c.Name) && !(c.Boot != NormalBoot && len(p.Entries) == 1) {
+		if slices.Contains(names, c.Name) && !slices.Contains(left, c.Name) {
 			list = append(list, c)
 		}
 	}
@@ -68,11 +69,14 @@ func promised(p *plan.Plan) (list []Check, unknown []string) {
 	return list, unknown
 }
 
-// Menuless returns the promises of a plan that mean nothing because the image
-// has one entry and no menu, as a unified kernel image has.
+// Menuless returns the promises of a plan that cannot be looked at because
+// nothing lets one choose between entries, as with a unified kernel image.
 func Menuless(p *plan.Plan) (names []string) {
+	if p.HasMenu() {
+		return nil
+	}
 	for _, c := range checks {
-		if c.Boot != NormalBoot && len(p.Entries) == 1 && slices.Contains(p.Profile.Tests.Promises, c.Name) {
+		if c.Boot != NormalBoot && slices.Contains(p.Profile.Tests.Promises, c.Name) {
 			names = append(names, c.Name)
 		}
 	}

@@ -126,20 +126,28 @@ func TestPromised(t *testing.T) {
 	}
 }
 
-// TestMenuless plans an image with one entry: what other entries promise is
-// left out, and named.
+// TestMenuless leaves out, and names, what a unified kernel image cannot be
+// asked. A menu that lacks a promised entry is no excuse.
 func TestMenuless(t *testing.T) {
-	p := laptop()
-	if got := Menuless(p); got != nil {
-		t.Errorf("Menuless = %q of a plan with a menu", got)
-	}
-	p.Entries = p.Entries[:1]
-	list, _ := promised(p)
-	if got := names(list); !slices.Equal(got, []string{"boot", "mounts"}) {
-		t.Errorf("promised = %q; want no check of another entry", got)
-	}
-	if got := Menuless(p); !slices.Equal(got, []string{"rescue"}) {
-		t.Errorf("Menuless = %q; want rescue", got)
+	for _, tt := range []struct {
+		name, loader string
+		promised     []string
+		menuless     []string
+	}{
+		{"a menu of one entry", "systemd-boot", []string{"boot", "mounts", "rescue"}, nil},
+		{"no menu", "uki", []string{"boot", "mounts"}, []string{"rescue"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := laptop()
+			p.Profile.Boot.Loader, p.Entries = tt.loader, p.Entries[:1]
+			list, unknown := promised(p)
+			if got := names(list); !slices.Equal(got, tt.promised) || unknown != nil {
+				t.Errorf("promised = %q, %q; want %q", got, unknown, tt.promised)
+			}
+			if got := Menuless(p); !slices.Equal(got, tt.menuless) {
+				t.Errorf("Menuless = %q; want %q", got, tt.menuless)
+			}
+		})
 	}
 }
 

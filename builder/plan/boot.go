@@ -46,8 +46,8 @@ func makeEntries(p *Plan) []Entry {
 		}
 	}
 	entries := []Entry{entry("", name, "1")}
-	if p.Profile.Boot.Loader == loaderUKI {
-		return entries // the firmware starts the one image: there is no menu
+	if !p.HasMenu() {
+		return entries
 	}
 	if len(p.Layout.Factory.Subvolumes) > 0 {
 		entries = append(entries, entry("-factory", name+" (as built, changes are not kept)", "2-factory", FactoryWord))
@@ -57,6 +57,10 @@ func makeEntries(p *Plan) []Entry {
 	}
 	return entries
 }
+
+// HasMenu reports whether a boot loader lets one choose between entries. The
+// firmware starts a unified kernel image without one.
+func (p *Plan) HasMenu() bool { return p.Profile.Boot.Loader != loaderUKI }
 
 // checkCmdlines refuses command lines that the kernel would cut off.
 func checkCmdlines(p *Plan) error {

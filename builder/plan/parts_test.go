@@ -68,6 +68,21 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// TestUnifiedKernel plans one file for the firmware: it has the normal entry of
+// the same profile with a menu, and no other.
+func TestUnifiedKernel(t *testing.T) {
+	menu := mustMake(t, laptop(), laptopLayout(), Options{Seed: &ids.Seed{}})
+	profile := laptop()
+	profile.Boot.Loader = "uki"
+	p := mustMake(t, profile, laptopLayout(), Options{Seed: &ids.Seed{}})
+	if diff := cmp.Diff(menu.Entries[:1], p.Entries); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+	if p.HasMenu() || !menu.HasMenu() {
+		t.Errorf("HasMenu = %v of a unified kernel image, %v of systemd-boot", p.HasMenu(), menu.HasMenu())
+	}
+}
+
 // TestMemoryRoot plans a root in memory: nothing mounts its subvolume in the
 // running system, and what persists is bound last.
 func TestMemoryRoot(t *testing.T) {

@@ -88,7 +88,7 @@ func (f *testFlags) run(ctx context.Context, u *ui, name string) error {
 		return err
 	}
 	if left := qemutests.Menuless(s.Plan); len(left) > 0 {
-		u.warn("%s has one entry and no menu: not checked: %s", name, strings.Join(left, ", "))
+		u.warn("%s is a unified kernel image, without a menu to choose other entries in: not checked: %s", name, strings.Join(left, ", "))
 	}
 	return runSuite(ctx, u, s)
 }
