@@ -23,8 +23,12 @@ func TestScreens(t *testing.T) {
 		Disks: []Disk{{File: buildImage(t, bootCases[0])}}})
 
 	expect(t, vm, `Boot in \d+ s`)
-	check(t, vm.Keys(step(t), "down")) // a key stops the countdown
+	// A key stops the countdown. Each draws the entry that it leaves and then the
+	// one that it comes to.
+	check(t, vm.Keys(step(t), "down"))
+	expect(t, vm, `as built, changes are not kept\) *\n`)
 	check(t, vm.Keys(step(t), "up"))
+	expect(t, vm, `as built, changes are not kept\) *\n *bandit-minimal *\n`)
 	check(t, vm.Screenshot(step(t), menu))
 	notBlank(t, menu)
 	check(t, vm.Keys(step(t), "ret"))
