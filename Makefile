@@ -104,6 +104,10 @@ bench-btrfs: ## the writer against mkfs.btrfs on the reference userland
 bench-initramfs: programs ## our initramfs against initramfs-tools' and dracut's
 	$(GO) run ./builder/imgtest/cmd/benchinitramfs
 
+.PHONY: bench-boot
+bench-boot: programs ## the stages of a build, and boots with our initramfs against initramfs-tools' and dracut's
+	$(GO) run ./builder/imgtest/cmd/benchboot
+
 .PHONY: clean
 clean: ## remove what make made
 	rm -rf bin .cache

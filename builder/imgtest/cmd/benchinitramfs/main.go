@@ -35,6 +35,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	rounds := flags.Int("rounds", 3, "rounds in which all cases take turns")
 	profile := flags.String("profile", "bandit-minimal", "profile that says what goes into ours")
 	ours := flags.String("ours", "", "build ours of the system in this directory, as the measured process does, and end")
+	dracut := flags.String("dracut", "", "make dracut's initramfs that boots anywhere in this file, and end")
 	output := flags.String("o", "initramfs.img", "file that -ours writes")
 	if err := flags.Parse(args); err != nil || *rounds < 1 {
 		return 2
@@ -43,10 +44,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	var err error
 	met := true
-	if *ours != "" {
+	switch {
+	case *ours != "":
 		err = buildOurs(ctx, *ours, *profile, *output)
-	} else {
-		met, err = measure(ctx, *rounds, *profile, stdout, stderr)
+	case *dracut != "":
+		err = withContenders(ctx, *profile, stderr, func(cs []*contender) error { return makeDracut(ctx, cs, *dracut) })
+	default:
+		err = withContenders(ctx, *profile, stderr, func(cs []*contender) error {
+			err := race(ctx, cs, *rounds, stderr)
+			met = err == nil && report(stdout, cs)
+			return err
+		})
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "benchinitramfs: error: %v\n", err)
@@ -57,20 +65,21 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// measure prints the results and reports whether all targets were met.
-func measure(ctx context.Context, rounds int, profile string, out, log io.Writer) (met bool, err error) {
+// withContenders calls do with all that can be run, while their system is
+// there.
+func withContenders(ctx context.Context, profile string, log io.Writer, do func([]*contender) error) (err error) {
 	p, _, err := profiles.Load().Resolve(profile, nil)
 	if err != nil {
-		return false, err
+		return err
 	}
 	userland, err := imgtest.BuildReference(ctx, log)
 	if err != nil {
-		return false, err
+		return err
 	}
 	// .cache/reference/KEY/root: the cache is three steps up.
 	scratch, err := os.MkdirTemp(filepath.Join(userland.Dir, "../../.."), "bench-")
 	if err != nil {
-		return false, err
+		return err
 	}
 	s, err := openSystem(userland.Dir, scratch)
 	defer func() {
@@ -82,14 +91,29 @@ func measure(ctx context.Context, rounds int, profile string, out, log io.Writer
 		err = errors.Join(err, cerr)
 	}()
 	if err != nil {
-		return false, err
+		return err
 	}
 	contenders, err := s.contenders(userland.Dir, scratch, profile, p.Initramfs.Modules)
 	if err != nil {
-		return false, err
+		return err
 	}
-	if err := race(ctx, contenders, rounds, log); err != nil {
-		return false, err
+	return do(contenders)
+}
+
+// makeDracut keeps what dracut makes for any machine.
+func makeDracut(ctx context.Context, cs []*contender, output string) error {
+	for _, c := range cs {
+		if c.name != dracutAnywhere {
+			continue
+		}
+		if _, _, err := c.run(ctx); err != nil {
+			return err
+		}
+		data, err := os.ReadFile(c.output)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(output, data, 0o644)
 	}
-	return report(out, contenders), nil
+	return fmt.Errorf("%s: not among what can be run", dracutAnywhere)
 }

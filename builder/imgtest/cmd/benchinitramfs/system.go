@@ -13,6 +13,9 @@ import (
 // dracut is what is lent to the system, which has no dracut of its own.
 var dracut = []string{"/usr/lib/dracut", "/usr/bin/dracut"}
 
+// dracutAnywhere is the run of dracut for an image that boots anywhere.
+const dracutAnywhere = "dracut, no hostonly"
+
 // system is the reference userland with a layer over it that takes what the
 // programs write.
 type system struct {
@@ -125,7 +128,7 @@ func (s *system) contenders(reference, scratch, profile string, modules []string
 		{name: "mkimage", argv: []string{self, "-ours", reference, "-profile", profile, "-o", own}, output: own},
 		chroot("initramfs-tools, MODULES=most", "tmp/most.img", "mkinitramfs", "-o", "/tmp/most.img", kernel),
 		chroot("initramfs-tools, our modules", "tmp/few.img", "mkinitramfs", "-d", "/tmp/few", "-o", "/tmp/few.img", kernel),
-		chroot("dracut, no hostonly", "tmp/any.img", "dracut", "--kver", kernel, "--no-hostonly", "--zstd", "--force", "--tmpdir", "/tmp", "/tmp/any.img"),
+		chroot(dracutAnywhere, "tmp/any.img", "dracut", "--kver", kernel, "--no-hostonly", "--zstd", "--force", "--tmpdir", "/tmp", "/tmp/any.img"),
 		chroot("dracut, our modules", "tmp/own.img", "dracut", "--kver", kernel, "--no-hostonly", "--zstd", "--force", "--tmpdir", "/tmp",
 			"--drivers", strings.Join(modules, " "), "/tmp/own.img"),
 	}, nil

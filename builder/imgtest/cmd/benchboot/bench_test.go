@@ -1,0 +1,90 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+func TestParseSummary(t *testing.T) {
+	tests := []struct {
+		name, in string
+		want     float64
+		wantErr  bool
+	}{
+		{"last line", `{"message_type":"status","stage":"fetch"}` + "\n" + `{"message_type":"summary","seconds":5.5}` + "\n", 5.5, false},
+		{"none", `{"message_type":"warning"}` + "\n", 0, true},
+		{"no JSON", "Built.\n", 0, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := parseSummary([]byte(tt.in))
+			if got.Seconds != tt.want || (err != nil) != tt.wantErr {
+				t.Errorf("parseSummary = %v, %v; want %v, error %v", got.Seconds, err, tt.want, tt.wantErr)
+			}
+		})
+	}
+}
+
+func TestParseTimes(t *testing.T) {
+	tests := []struct {
+		name, in string
+		want     boot
+		wantErr  bool
+	}{
+		{"three", "1.5\n4.75\n4250000", boot{1.5, 4.75, 4.25}, false},
+		{"a greeting missing", "1.5\n\n4250000", boot{}, true},
+		{"the greeting of another systemd", "1.5\n2.5\n4250000", boot{}, true},
+		{"nothing", "", boot{}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := parseTimes(tt.in)
+			if (err != nil) != tt.wantErr || err == nil && got != tt.want {
+				t.Errorf("parseTimes(%q) = %v, %v; want %v, error %v", tt.in, got, err, tt.want, tt.wantErr)
+			}
+		})
+	}
+}
+
+func TestDefaultEntry(t *testing.T) {
+	esp := fstest.MapFS{
+		"loader/entries/a.conf": {Data: []byte("sort-key x-2\noptions mkimage.factory\n")},
+		"loader/entries/b.conf": {Data: []byte("sort-key x-1\noptions root=PARTUUID=1 rw\n")},
+	}
+	got, err := defaultEntry(esp)
+	if want := "root=PARTUUID=1 rw"; err != nil || got["options"] != want {
+		t.Errorf("options = %q, %v; want %q", got["options"], err, want)
+	}
+	if _, err := defaultEntry(fstest.MapFS{}); err == nil {
+		t.Error("no entries: no error")
+	}
+}
+
+func TestReportBoots(t *testing.T) {
+	one := func(size int64, seconds ...float64) *contender {
+		c := &contender{name: "one", size: size}
+		for _, s := range seconds {
+			c.boots = append(c.boots, boot{system: s})
+		}
+		return c
+	}
+	tests := []struct {
+		name string
+		in   []*contender
+		want bool
+	}{
+		{"both at the limit", []*contender{one(30, 7, 9, 1), one(100, 10, 10, 10)}, true},
+		{"too large", []*contender{one(31, 1), one(100, 10)}, false},
+		{"too slow", []*contender{one(30, 7.1), one(100, 10)}, false},
+		{"too slow for the first of two", []*contender{one(30, 7), one(100, 9), one(100, 10)}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out strings.Builder
+			if got := reportBoots(&out, tt.in); got != tt.want || strings.Contains(out.String(), "FAIL") == tt.want {
+				t.Errorf("reportBoots = %v; want %v; printed\n%s", got, tt.want, out.String())
+			}
+		})
+	}
+}
