@@ -16,6 +16,11 @@ var dracut = []string{"/usr/lib/dracut", "/usr/bin/dracut"}
 // dracutAnywhere is the run of dracut for an image that boots anywhere.
 const dracutAnywhere = "dracut, no hostonly"
 
+// newer is what a dracut of before systemd 255 and 257 leaves out, since no
+// program is linked to it: without the first systemd ends, without the second
+// neither it nor udev loads a module. Added so that its initramfs boots.
+const newer = "/usr/lib/systemd/systemd-executor /usr/lib/x86_64-linux-gnu/libkmod.so.2"
+
 // system is the reference userland with a layer over it that takes what the
 // programs write.
 type system struct {
@@ -128,8 +133,9 @@ func (s *system) contenders(reference, scratch, profile string, modules []string
 		{name: "mkimage", argv: []string{self, "-ours", reference, "-profile", profile, "-o", own}, output: own},
 		chroot("initramfs-tools, MODULES=most", "tmp/most.img", "mkinitramfs", "-o", "/tmp/most.img", kernel),
 		chroot("initramfs-tools, our modules", "tmp/few.img", "mkinitramfs", "-d", "/tmp/few", "-o", "/tmp/few.img", kernel),
-		chroot(dracutAnywhere, "tmp/any.img", "dracut", "--kver", kernel, "--no-hostonly", "--zstd", "--force", "--tmpdir", "/tmp", "/tmp/any.img"),
+		chroot(dracutAnywhere, "tmp/any.img", "dracut", "--kver", kernel, "--no-hostonly", "--zstd", "--force", "--tmpdir", "/tmp",
+			"--install", newer, "/tmp/any.img"),
 		chroot("dracut, our modules", "tmp/own.img", "dracut", "--kver", kernel, "--no-hostonly", "--zstd", "--force", "--tmpdir", "/tmp",
-			"--drivers", strings.Join(modules, " "), "/tmp/own.img"),
+			"--install", newer, "--drivers", strings.Join(modules, " "), "/tmp/own.img"),
 	}, nil
 }
