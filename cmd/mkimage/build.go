@@ -93,6 +93,11 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 		return err
 	}
 	defer outputs.discard()
+	if len(passwords) > 0 {
+		if err := outputs.image.file.Chmod(0o600); err != nil { // as its password file must be
+			return err
+		}
+	}
 	clock := newStopwatch(u)
 	src, err := f.open(ctx, u, clock, asked, p.Epoch)
 	if err != nil {
