@@ -105,7 +105,7 @@ bench-initramfs: programs ## our initramfs against initramfs-tools' and dracut's
 	$(GO) run ./builder/imgtest/cmd/benchinitramfs
 
 .PHONY: bench-boot
-bench-boot: programs ## the stages of a build, and boots with our initramfs against initramfs-tools' and dracut's
+bench-boot: programs ## the stages of a build, bench-initramfs, and boots with each initramfs
 	$(GO) run ./builder/imgtest/cmd/benchboot
 
 .PHONY: clean

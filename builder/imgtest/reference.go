@@ -95,6 +95,13 @@ func BuildReference(ctx context.Context, log io.Writer) (Userland, error) {
 	}, nil
 }
 
+// Scratch makes a folder for a benchmark, which the caller removes, on the file
+// system of the cache: unlike /tmp it has room for images, and is a disk.
+func (u Userland) Scratch() (string, error) {
+	cache := filepath.Join(u.Dir, "../../..") // above reference/KEY/root
+	return os.MkdirTemp(cache, "bench-")
+}
+
 func referenceKey() string {
 	in := strings.Join(append([]string{referenceVersion, referenceSuite, runtime.GOARCH}, referencePackages...), "\n")
 	sum := sha256.Sum256([]byte(in))

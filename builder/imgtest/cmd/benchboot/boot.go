@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -21,7 +20,6 @@ const bootLimit = 3 * time.Minute
 type contender struct {
 	name  string
 	file  string
-	size  int64 // bytes
 	boots []boot
 }
 
@@ -34,24 +32,16 @@ type boot struct {
 
 // contenders are ours, out of the image, that of the reference's own package,
 // which its installation made with MODULES=most, and dracut's without hostonly.
-func contenders(ctx context.Context, reference, scratch string, e entry) ([]*contender, error) {
-	dracut := filepath.Join(scratch, "dracut.img")
-	if _, err := command(ctx, filepath.Join(scratch, "benchinitramfs"), "-dracut", dracut); err != nil {
+func (b *bench) contenders(ctx context.Context, e entry) ([]*contender, error) {
+	dracut := filepath.Join(b.scratch, "dracut.img")
+	if _, err := command(ctx, b.program("benchinitramfs"), "-dracut", dracut); err != nil {
 		return nil, err
 	}
-	cases := []*contender{
+	return []*contender{
 		{name: "mkimage", file: e.initrd},
-		{name: "initramfs-tools, MODULES=most", file: filepath.Join(reference, "boot/initrd.img-"+e.version)},
+		{name: "initramfs-tools, MODULES=most", file: filepath.Join(b.userland.Dir, "boot/initrd.img-"+e.version)},
 		{name: "dracut, no hostonly", file: dracut},
-	}
-	for _, c := range cases {
-		info, err := os.Stat(c.file)
-		if err != nil {
-			return nil, err
-		}
-		c.size = info.Size()
-	}
-	return cases, nil
+	}, nil
 }
 
 // race boots the contenders in turns.

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
+	"github.com/6FaNcY9/mkimage/builder/loader/bls"
 )
 
 // entry is what the default entry of the image's boot menu starts.
@@ -39,12 +42,12 @@ func unpackESP(image, dir string) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	keys, err := defaultEntry(esp)
+	first, err := defaultEntry(esp)
 	if err != nil {
 		return entry{}, err
 	}
-	e := entry{kernel: filepath.Join(dir, "linux"), initrd: filepath.Join(dir, "mkimage.img"), cmdline: keys["options"], version: keys["version"]}
-	for from, to := range map[string]string{keys["linux"]: e.kernel, keys["initrd"]: e.initrd} {
+	e := entry{kernel: filepath.Join(dir, "linux"), initrd: filepath.Join(dir, "mkimage.img"), cmdline: first.Options, version: first.Version}
+	for from, to := range map[string]string{first.Linux: e.kernel, first.Initrd[0]: e.initrd} {
 		data, err := esp.ReadFile(strings.TrimPrefix(from, "/"))
 		if err != nil {
 			return entry{}, err
@@ -56,30 +59,31 @@ func unpackESP(image, dir string) (entry, error) {
 	return e, nil
 }
 
-// defaultEntry returns the keys of the boot entry that sorts first.
+// defaultEntry returns the boot entry that sorts first. It has an initrd.
 // (Boot Loader Specification, type #1: sort-key.)
-func defaultEntry(esp fs.FS) (map[string]string, error) {
-	names, err := fs.Glob(esp, "loader/entries/*.conf")
+func defaultEntry(esp fs.FS) (bls.Entry, error) {
+	names, err := fs.Glob(esp, bls.EntriesDir+"/*.conf")
 	if err != nil {
-		return nil, err
+		return bls.Entry{}, err
 	}
-	var first map[string]string
+	var entries []bls.Entry
 	for _, name := range names {
 		text, err := fs.ReadFile(esp, name)
 		if err != nil {
-			return nil, err
+			return bls.Entry{}, err
 		}
-		keys := make(map[string]string)
-		for line := range strings.Lines(string(text)) {
-			key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-			keys[key] = value
+		e, err := bls.ParseEntry(text)
+		if err != nil {
+			return bls.Entry{}, fmt.Errorf("%s: %w", name, err)
 		}
-		if first == nil || keys["sort-key"] < first["sort-key"] {
-			first = keys
-		}
+		entries = append(entries, e)
 	}
-	if first == nil {
-		return nil, fmt.Errorf("loader/entries: no entry")
+	if len(entries) == 0 {
+		return bls.Entry{}, fmt.Errorf("%s: no entry", bls.EntriesDir)
+	}
+	first := slices.MinFunc(entries, func(a, b bls.Entry) int { return cmp.Compare(a.SortKey, b.SortKey) })
+	if len(first.Initrd) == 0 {
+		return bls.Entry{}, fmt.Errorf("%s: the first entry has no initrd", bls.EntriesDir)
 	}
 	return first, nil
 }

@@ -118,8 +118,7 @@ func (b *bench) measureAll(ctx context.Context, out io.Writer) (met bool, err er
 // be removed.
 func (b *bench) prepare(ctx context.Context) (made string, err error) {
 	if b.dir == "" {
-		// .cache/reference/KEY/root: the cache is three steps up.
-		made, err = os.MkdirTemp(filepath.Join(b.userland.Dir, "../../.."), "bench-")
+		made, err = b.userland.Scratch()
 		if err != nil {
 			return "", err
 		}

@@ -19,7 +19,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/profiles"
@@ -76,8 +75,7 @@ func withContenders(ctx context.Context, profile string, log io.Writer, do func(
 	if err != nil {
 		return err
 	}
-	// .cache/reference/KEY/root: the cache is three steps up.
-	scratch, err := os.MkdirTemp(filepath.Join(userland.Dir, "../../.."), "bench-")
+	scratch, err := userland.Scratch()
 	if err != nil {
 		return err
 	}
