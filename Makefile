@@ -67,7 +67,7 @@ reference: ## the Debian userland of tests and benchmarks, below .cache (as root
 
 .PHONY: test
 test: deps programs suites ## every test; installs what it needs (make deps)
-	$(GO) test -timeout $(TIMEOUT) $(TESTFLAGS) ./...
+	$(GO) test -timeout $(TIMEOUT) $(TESTFLAGS) ./... ./.ci/summary
 	cd initramfs/busybox && $(GO) test -timeout $(TIMEOUT) $(TESTFLAGS) ./...
 
 .PHONY: test-full

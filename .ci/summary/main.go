@@ -3,7 +3,8 @@
 //
 // A skip counts as a failure, because a test that did not run proves nothing;
 // -allow-skip names a reason that is accepted. Lines that are not JSON are
-// printed as they are.
+// printed as they are. A package whose end is not in the output died in the
+// middle, and counts as a failure.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -26,7 +28,10 @@ type event struct {
 	FailedBuild                   string
 }
 
-type counts struct{ passed, failed, skipped, allowed int }
+type counts struct {
+	passed, failed, skipped, allowed int
+	ended                            bool
+}
 
 func (c *counts) add(o counts) {
 	c.passed += o.passed
@@ -46,21 +51,31 @@ type summary struct {
 func main() {
 	allow := flag.String("allow-skip", "", "accept skips whose reason holds `text`")
 	flag.Parse()
-	s := &summary{allowSkip: *allow, out: os.Stdout, suites: map[string]*counts{}, output: map[[2]string][]string{}}
+	s := newSummary(*allow, os.Stdout)
 	if err := s.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "summary:", err)
 		os.Exit(1)
 	}
 	fmt.Printf("total: %d passed, %d failed, %d skipped", s.total.passed, s.total.failed, s.total.skipped)
 	if s.total.allowed > 0 {
-		fmt.Printf(", %d not for this user", s.total.allowed)
+		fmt.Printf(", %d left out (%s)", s.total.allowed, s.allowSkip)
 	}
 	fmt.Println()
-	if s.total.failed+s.total.skipped > 0 || s.total.passed == 0 {
+	if !s.good() {
 		os.Exit(1)
 	}
 }
 
+// good reports whether tests ran, and all that ran passed.
+func (s *summary) good() bool {
+	return s.total.passed > 0 && s.total.failed+s.total.skipped == 0
+}
+
+func newSummary(allowSkip string, out io.Writer) *summary {
+	return &summary{allowSkip: allowSkip, out: out, suites: map[string]*counts{}, output: map[[2]string][]string{}}
+}
+
+// read counts all that is in r, to its end.
 func (s *summary) read(r io.Reader) error {
 	in := bufio.NewReader(r)
 	for {
@@ -74,6 +89,7 @@ func (s *summary) read(r io.Reader) error {
 			}
 		}
 		if err == io.EOF {
+			s.endDead()
 			return nil
 		}
 		if err != nil {
@@ -84,22 +100,35 @@ func (s *summary) read(r io.Reader) error {
 
 func (s *summary) handle(e event) {
 	key := [2]string{cmp.Or(e.Package, e.ImportPath), e.Test}
+	if e.Package == "" { // build output
+		s.build(e, key)
+		return
+	}
 	suite := s.suites[e.Package]
 	if suite == nil {
 		suite = &counts{}
 		s.suites[e.Package] = suite
 	}
 	switch e.Action {
-	case "output", "build-output":
+	case "output":
 		s.output[key] = append(s.output[key], e.Output)
-	case "build-fail":
-		s.dump(key)
 	case "pass", "fail", "skip":
 		if e.Test == "" {
 			s.endSuite(e, suite, key)
 			return
 		}
 		s.endTest(e, suite, key)
+	}
+}
+
+// build keeps what a build prints and shows it when it fails; the suite that
+// needed it fails then by itself.
+func (s *summary) build(e event, key [2]string) {
+	switch e.Action {
+	case "build-output":
+		s.output[key] = append(s.output[key], e.Output)
+	case "build-fail":
+		s.dump(key)
 	}
 }
 
@@ -128,6 +157,7 @@ func (s *summary) endTest(e event, suite *counts, key [2]string) {
 // endSuite prints the line of a package. A package that failed although none
 // of its tests did (a panic, a time-out, a failed build) counts as a failure.
 func (s *summary) endSuite(e event, suite *counts, key [2]string) {
+	suite.ended = true
 	verdict := "ok  "
 	switch {
 	case e.Action == "fail":
@@ -144,6 +174,18 @@ func (s *summary) endSuite(e event, suite *counts, key [2]string) {
 	fmt.Fprintf(s.out, "%s %-60s %4d passed %3d failed %3d skipped %8.1f s\n", verdict, e.Package, suite.passed, suite.failed, suite.skipped+suite.allowed, e.Elapsed)
 	s.total.add(*suite)
 	delete(s.output, key)
+}
+
+// endDead ends the packages whose program died (a signal, os.Exit): nothing
+// printed their end.
+func (s *summary) endDead() {
+	for _, pkg := range slices.Sorted(maps.Keys(s.suites)) {
+		if suite := s.suites[pkg]; !suite.ended {
+			suite.failed++
+			s.dumpAll(pkg)
+			s.endSuite(event{Action: "fail", Package: pkg}, suite, [2]string{pkg, ""})
+		}
+	}
 }
 
 func (s *summary) dump(key [2]string) {
