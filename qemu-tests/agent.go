@@ -48,15 +48,24 @@ func newAgent() *agent {
 	return a
 }
 
-// serve reads conn until it ends. A later call goes on with another.
+// serve reads conn until it ends. A later call goes on with another. An answer
+// that is too long fails its script alone: what is left of its line is none.
 func (a *agent) serve(conn io.ReadWriter) {
 	a.mu.Lock()
 	a.conn = conn
 	a.mu.Unlock()
-	lines := bufio.NewScanner(conn)
-	lines.Buffer(nil, maxAnswer)
-	for lines.Scan() {
-		a.line(lines.Text())
+	for {
+		lines := bufio.NewScanner(conn)
+		lines.Buffer(nil, maxAnswer)
+		for lines.Scan() {
+			a.line(lines.Text())
+		}
+		if !errors.Is(lines.Err(), bufio.ErrTooLong) {
+			break
+		}
+		a.mu.Lock()
+		a.answer(agentReply{err: fmt.Errorf("test agent: its answer is longer than %d bytes of base64", maxAnswer)})
+		a.mu.Unlock()
 	}
 	a.reset()
 }

@@ -98,6 +98,24 @@ func TestAgentStale(t *testing.T) {
 	}
 }
 
+func TestAgentTooLong(t *testing.T) {
+	a, in, guest := fakeAgent(t)
+	print(t, guest, "hello boot-1\n")
+	<-a.available()
+	done := start(soon(t), a, "cat /dev/zero")
+	number, _ := asked(t, in)
+	print(t, guest, number+" 0 o"+strings.Repeat("A", maxAnswer)+" e\n")
+	if r := <-done; r.err == nil || !strings.Contains(r.err.Error(), "longer than") {
+		t.Errorf("run: %v; want an error about the length", r.err)
+	}
+	done = start(soon(t), a, "true")
+	number, _ = asked(t, in)
+	print(t, guest, number+" 0 o e\n")
+	if r := <-done; r.err != nil {
+		t.Errorf("the next script: %v", r.err)
+	}
+}
+
 func TestAgentRestart(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

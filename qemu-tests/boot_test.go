@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
@@ -18,15 +21,23 @@ type bootCase struct {
 	profile string
 	args    []string // of mkimage build
 	buses   []Bus
-	full    bool // only under MKIMAGE_FULL
+	checks  []string // that must be made on each bus
+	full    bool     // only under MKIMAGE_FULL
 }
 
+// What a system is asked once it has booted, and what its menu is.
+var (
+	systemChecks = []string{"boot", "running", "mounts", "hostname", "cmdline", "esp", "empty-mountpoints", "machine-id"}
+	menuChecks   = []string{"factory", "rescue"}
+	allChecks    = slices.Concat(systemChecks, menuChecks)
+)
+
 var bootCases = []bootCase{
-	{"minimal", "bandit-minimal", nil, []Bus{VirtioBlk}, false},
-	{"minimal-buses", "bandit-minimal", nil, []Bus{NVMe, USB, VirtioSCSI, AHCI}, true},
-	{"impermanence", "bandit-minimal", []string{"--set", "layout=impermanence"}, []Bus{VirtioBlk}, true},
-	{"uki", "bandit-minimal", []string{"--set", "boot.loader=uki"}, []Bus{VirtioBlk}, true},
-	{"server", "server-home", nil, []Bus{VirtioBlk}, true},
+	{"minimal", "bandit-minimal", nil, []Bus{VirtioBlk}, allChecks, false},
+	{"minimal-buses", "bandit-minimal", nil, []Bus{NVMe, USB, VirtioSCSI, AHCI}, allChecks, true},
+	{"impermanence", "bandit-minimal", []string{"--set", "layout=impermanence"}, []Bus{VirtioBlk}, append(slices.Clone(allChecks), "impermanence"), true},
+	{"uki", "bandit-minimal", []string{"--set", "boot.loader=uki"}, []Bus{VirtioBlk}, systemChecks, true},
+	{"server", "server-home", nil, []Bus{VirtioBlk}, allChecks, true},
 }
 
 // TestBoot builds each image from the reference userland and puts it to the
@@ -40,7 +51,13 @@ func TestBoot(t *testing.T) {
 		}
 		t.Run(tt.name, func(t *testing.T) {
 			image := buildImage(t, tt)
-			for _, c := range bootImage(t, image, tt.buses) {
+			checks := bootImage(t, image, tt.buses)
+			for _, bus := range tt.buses {
+				if diff := cmp.Diff(slices.Sorted(slices.Values(tt.checks)), madeOn(checks, bus)); diff != "" {
+					t.Errorf("checks on %s (-want +got):\n%s", bus, diff)
+				}
+			}
+			for _, c := range checks {
 				t.Run(c.Bus+"/"+c.Check, func(t *testing.T) {
 					t.Logf("%.1f s", c.Seconds)
 					if !c.OK {
@@ -72,6 +89,18 @@ type checked struct {
 	Command    string
 }
 
+// madeOn returns the sorted names of the checks that were made on a bus.
+func madeOn(checks []checked, bus Bus) (names []string) {
+	for _, c := range checks {
+		if c.Bus == string(bus) {
+			names = append(names, c.Check)
+		}
+	}
+	return slices.Sorted(slices.Values(names))
+}
+
+// bootImage lets mkimage test an image; its exit status must say what its
+// report does.
 func bootImage(t *testing.T, image string, buses []Bus) []checked {
 	t.Helper()
 	args := []string{"test", image, "--json", "--keep", keepDir(t)}
@@ -86,6 +115,10 @@ func bootImage(t *testing.T, image string, buses []Bus) []checked {
 	var report struct{ Checks []checked }
 	if err := json.Unmarshal(stdout.Bytes(), &report); err != nil || len(report.Checks) == 0 {
 		t.Fatalf("mkimage test: %v, %v\n%s%s", runErr, err, stdout.String(), stderr.String())
+	}
+	failed := slices.ContainsFunc(report.Checks, func(c checked) bool { return !c.OK })
+	if (runErr != nil) != failed {
+		t.Errorf("mkimage test: %v, and a check failed: %v", runErr, failed)
 	}
 	return report.Checks
 }

@@ -89,16 +89,19 @@ const pressAgain = 20 * time.Second
 // presses again as a person would: a guest ignores the button until its driver
 // and what listens to it have found each other.
 func (vm *VM) PowerDown(ctx context.Context) error {
+	again := time.NewTicker(pressAgain)
+	defer again.Stop()
 	for {
 		pressed := vm.Execute(ctx, "system_powerdown", nil, nil)
-		patience, cancel := context.WithTimeout(ctx, pressAgain)
-		err := vm.Wait(patience)
-		cancel()
-		if err == nil {
-			return nil // also when it went off just before it was pressed again
+		select {
+		case <-vm.exited: // also just before it was pressed again
+			return vm.Wait(ctx)
+		case <-ctx.Done():
+			return errors.Join(pressed, vm.Wait(ctx))
+		case <-again.C:
 		}
-		if pressed != nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return errors.Join(pressed, err)
+		if pressed != nil {
+			return pressed
 		}
 	}
 }
