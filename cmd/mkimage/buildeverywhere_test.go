@@ -13,8 +13,7 @@ import (
 
 // TestSameImageEverywhere builds one image in other folders, with other time
 // zones, file masks, locales, users and numbers of processors: image, manifest
-// and bill of materials must be equal. That no day reaches them is what
-// TestNoHost of package builder is for.
+// and bill of materials must be equal. Days are TestSameImageOnAnotherDay's.
 func TestSameImageEverywhere(t *testing.T) {
 	b := newSmallBuild(t)
 	for dir := b.dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
