@@ -18,7 +18,7 @@ type accounts struct {
 // Fields of the records.
 const (
 	fieldName    = 0
-	fieldSecret  = 1 // of shadow and gshadow
+	fieldSecret  = 1 // of all but subuid and subgid
 	fieldID      = 2 // uid of passwd, gid of group
 	fieldMembers = 3 // of group and gshadow
 )
@@ -66,6 +66,12 @@ func (a *accounts) first(field int, value string) []string {
 }
 
 func (a *accounts) append(fields ...string) { a.records = append(a.records, fields) }
+
+// replace adds a record in place of those of its name: the first of them counts.
+func (a *accounts) replace(fields ...string) {
+	a.records = slices.DeleteFunc(a.records, func(r []string) bool { return r[fieldName] == fields[fieldName] })
+	a.append(fields...)
+}
 
 // names returns the names of all records.
 func (a *accounts) names() []string {

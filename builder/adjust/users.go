@@ -17,14 +17,13 @@ const locked = "!"
 // userFiles are the files that know of users.
 type userFiles struct{ passwd, group, shadow, gshadow *accounts }
 
-// users adds the profile's users and locks the password of root, unless the
-// profile has a user of that name.
+// users adds the profile's users and locks the password of root.
 func (e *editor) users() error {
 	f, err := e.openUserFiles()
 	if err != nil {
 		return err
 	}
-	f.shadow.set("root", fieldSecret, locked)
+	e.lockRoot(f)
 	for i := range e.plan.Profile.Users {
 		if err := e.user(f, &e.plan.Profile.Users[i], strict.Index("users", i)); err != nil {
 			return err
@@ -55,18 +54,29 @@ func (e *editor) openUserFiles() (*userFiles, error) {
 	return &f, nil
 }
 
+// lockRoot leaves root no password, wherever the source keeps it: a hash in
+// passwd(5), or none there, counts unless the field is "x".
+func (e *editor) lockRoot(f *userFiles) {
+	f.passwd.set("root", fieldSecret, "x")
+	if r := f.shadow.find("root"); len(r) > fieldSecret {
+		r[fieldSecret] = locked
+		return
+	}
+	f.shadow.replace(e.shadowRecord("root", locked)...)
+}
+
+// shadowRecord returns a record of shadow(5) whose password was set on the day
+// of the plan's epoch, with the limits that Debian gives a new user.
+func (e *editor) shadowRecord(name, hash string) []string {
+	day := strconv.FormatInt(e.plan.Epoch.Unix()/(24*60*60), 10)
+	return []string{name, hash, day, "0", "99999", "7", "", "", ""}
+}
+
 // user adds one user with a group of the same name and id, a home made of
 // /etc/skel, and keys.
 func (e *editor) user(f *userFiles, u *profiles.User, key string) error {
 	hash := e.hash(u, key)
 	home := path.Join("/home", u.Name)
-	if u.Name == "root" {
-		f.shadow.set(u.Name, fieldSecret, hash)
-		if r := f.passwd.find(u.Name); len(r) > 5 && path.IsAbs(r[5]) {
-			home = r[5]
-		}
-		return e.sshKeys(u, home, 0)
-	}
 	if !e.admissible(f, u, key) {
 		return nil
 	}
@@ -74,14 +84,13 @@ func (e *editor) user(f *userFiles, u *profiles.User, key string) error {
 	f.passwd.append(u.Name, "x", id, id, u.Gecos, home, u.Shell)
 	if f.group.find(u.Name) == nil {
 		f.group.append(u.Name, "x", id, "")
-		f.gshadow.append(u.Name, locked, "", "")
+		f.gshadow.replace(u.Name, locked, "", "")
 	}
 	for _, g := range u.Groups {
 		f.group.join(g, u.Name)
 		f.gshadow.join(g, u.Name)
 	}
-	day := strconv.FormatInt(e.plan.Epoch.Unix()/(24*60*60), 10)
-	f.shadow.append(u.Name, hash, day, "0", "99999", "7", "", "", "")
+	f.shadow.replace(e.shadowRecord(u.Name, hash)...)
 	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
 		if err := e.subordinate(file, u.Name); err != nil {
 			return err

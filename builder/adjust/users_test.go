@@ -60,21 +60,45 @@ func TestUsersLeast(t *testing.T) {
 	apply(t, tree, p)
 	check(t, tree, map[string]string{
 		"etc/passwd": "644 0:0 root:x:0:0::/root:/bin/sh;bob:x:7:7::/home/bob:/bin/sh;", "etc/group": "644 0:0 bob:x:7:;",
-		"etc/shadow": "600 0:0 bob:!:19675:0:99999:7:::;", "etc/gshadow": "none", "etc/subuid": "none", "home/bob": "dir 700 7:7 0",
+		"etc/shadow": "600 0:0 root:!:19675:0:99999:7:::;bob:!:19675:0:99999:7:::;", "etc/gshadow": "none", "etc/subuid": "none", "home/bob": "dir 700 7:7 0",
 	})
 }
 
-// TestRoot gives root a password and keys where the profile has such a user.
-func TestRoot(t *testing.T) {
-	p := withUsers(profiles.User{Name: "root", PasswordFile: "x", SSHKeys: []string{"k"}, Shell: "/bin/sh"})
-	tree := makeTree(t, small("d0700 /root")...)
-	if err := Apply(tree, makePlan(t, p, layout()), Inputs{Passwords: map[string]string{"root": "$6$x"}}); err != nil {
-		t.Fatal(err)
+// TestRootLocked takes root's password from wherever a source keeps it.
+func TestRootLocked(t *testing.T) {
+	const locked = "root:!:19675:0:99999:7:::;"
+	tests := []struct {
+		name, passwd, shadow string
+		want                 map[string]string
+	}{
+		{"none in passwd", "root::0:0::/root:/bin/sh;", "", map[string]string{"etc/passwd": "644 0:0 root:x:0:0::/root:/bin/sh;", "etc/shadow": "600 0:0 " + locked}},
+		{"hash in passwd", "root:$6$x:0:0::/root:/bin/sh;", "root:$6$y:1::::::;", map[string]string{"etc/passwd": "644 0:0 root:x:0:0::/root:/bin/sh;", "etc/shadow": "644 0:0 root:!:1::::::;"}},
+		{"no record in shadow", "root:x:0:0::/root:/bin/sh;", "bin:*:1::::::;", map[string]string{"etc/shadow": "644 0:0 bin:*:1::::::;" + locked}},
+		{"no password in shadow", "root:x:0:0::/root:/bin/sh;", "root::1::::::;", map[string]string{"etc/shadow": "644 0:0 root:!:1::::::;"}},
+		{"damaged record", "root:x:0:0::/root:/bin/sh;", "root;", map[string]string{"etc/shadow": "644 0:0 " + locked}},
 	}
-	check(t, tree, map[string]string{
-		"root/.ssh/authorized_keys": "600 0:0 k;", "home/root": "none",
-		"etc/shadow": "640 0:0 root:$6$x:19000:0:99999:7:::;bin:*:19000:0:99999:7:::;",
-	})
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			source := []string{"f /bin/sh x", "f /etc/passwd " + test.passwd}
+			if test.shadow != "" {
+				source = append(source, "f /etc/shadow "+test.shadow)
+			}
+			tree := makeTree(t, source...)
+			apply(t, tree, noTarget())
+			check(t, tree, test.want)
+		})
+	}
+}
+
+// TestOrphans gives a new user nothing of one that the source forgot to take
+// out of its shadow files.
+func TestOrphans(t *testing.T) {
+	tree := makeTree(t, "f /bin/sh x", "f /etc/passwd root:x:0:0::/root:/bin/sh;",
+		"f /etc/shadow root:*:1::::::;bob:$6$old:1::::::;bob::1::::::;", "f /etc/gshadow bob:$6$old:eve:eve;")
+	p := noTarget()
+	p.Users = []profiles.User{{Name: "bob", UID: 7, Shell: "/bin/sh"}}
+	apply(t, tree, p)
+	check(t, tree, map[string]string{"etc/shadow": "644 0:0 root:!:1::::::;bob:!:19675:0:99999:7:::;", "etc/gshadow": "644 0:0 bob:!::;"})
 }
 
 // TestUsersRefused has one thing wrong at a time.
