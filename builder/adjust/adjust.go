@@ -12,7 +12,7 @@
 //     identities of the machine that it was made on go; fstab, names, locale
 //     and users come.
 //   - A source with systemd: units are enabled, disabled and masked by the
-//     symlinks that systemctl would make, see enable.go; log-in on the console,
+//     symlinks that systemctl would make, see units.go; log-in on the console,
 //     zram, and SSH host keys at the first boot.
 //   - A NixOS source, which has /nix/store and no systemd below /usr, makes its
 //     own /etc when it is activated: of it only the first point is done.

@@ -54,7 +54,9 @@ func TestNames(t *testing.T) {
 			"etc/timezone": "none", "etc/default/locale": "none", "etc/default/keyboard": "none", "etc/localtime": "none", "etc/vconsole.conf": "644 0:0 KEYMAP=us;",
 		}},
 		{"derivative", []string{`f /etc/os-release ID=x;ID_LIKE="ubuntu debian";`}, noTarget(), map[string]string{"etc/timezone": "644 0:0 UTC;"}},
-		{"hosts known", small("f /etc/hosts 127.0.1.1 old"), profile(), map[string]string{"etc/hosts": "644 0:0 127.0.1.1 old"}},
+		{"hosts of another machine", small("f /etc/hosts 127.0.0.1 localhost;127.0.1.1 old;\t127.0.1.1\told.lan old;127.0.1.10 ten;;# 127.0.1.1 x;"), profile(), map[string]string{
+			"etc/hosts": "644 0:0 127.0.0.1 localhost;127.0.1.10 ten;;# 127.0.1.1 x;127.0.1.1 demo;"}},
+		{"hosts empty", small("f /etc/hosts "), profile(), map[string]string{"etc/hosts": "644 0:0 127.0.1.1 demo;"}},
 		{"hosts without an end", small("f /etc/hosts 127.0.0.1 localhost"), profile(), map[string]string{"etc/hosts": "644 0:0 127.0.0.1 localhost;127.0.1.1 demo;"}},
 		{"no zones, UTC", small("l /etc/localtime /usr/share/zoneinfo/Europe/Vienna"), profile(), map[string]string{"etc/localtime": "none"}},
 		{"resolver of the host", small("f /etc/resolv.conf nameserver 10.0.0.1;"), profile(), map[string]string{"etc/resolv.conf": "none"}},

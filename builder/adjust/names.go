@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// ownAddress is what a host's own name resolves to: Debian Reference, 5.1.1.
+const ownAddress = "127.0.1.1"
+
 // hostname writes /etc/hostname, and into /etc/hosts a line that resolves it
 // without a network.
 func (e *editor) hostname() error {
@@ -19,13 +22,12 @@ func (e *editor) hostname() error {
 	if !ok {
 		hosts = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 	}
-	if slices.ContainsFunc(lines(hosts), func(line string) bool { return strings.HasPrefix(line, "127.0.1.1") }) {
-		return nil
-	}
-	if hosts != "" && !strings.HasSuffix(hosts, "\n") {
-		hosts += "\n"
-	}
-	return e.write("/etc/hosts", hosts+"127.0.1.1 "+name+"\n", 0o644)
+	// The machine that the source was made on had another name.
+	kept := slices.DeleteFunc(lines(hosts), func(line string) bool {
+		fields := strings.Fields(line)
+		return len(fields) > 0 && fields[0] == ownAddress
+	})
+	return e.write("/etc/hosts", strings.Join(append(kept, ownAddress+" "+name), "\n")+"\n", 0o644)
 }
 
 const zoneinfo = "/usr/share/zoneinfo"
