@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,7 +76,8 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.settleOutput(profile); err != nil {
+	name := p.Profile.Name // that of builtin:NAME is NAME
+	if err := f.settleOutput(name); err != nil {
 		return err
 	}
 	if f.dryRun {
@@ -88,16 +90,11 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if err := checkNotSource(asked.Source, f.output); err != nil {
 		return err
 	}
-	outputs, err := openOutputs(f.output, f.lockName(profile))
+	outputs, err := f.openOutputs(name, imageMode(asked.Source, passwords))
 	if err != nil {
 		return err
 	}
 	defer outputs.discard()
-	if len(passwords) > 0 {
-		if err := outputs.image.file.Chmod(0o600); err != nil { // as its password file must be
-			return err
-		}
-	}
 	clock := newStopwatch(u)
 	src, err := f.open(ctx, u, clock, asked, p.Epoch)
 	if err != nil {
@@ -121,7 +118,7 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 
 // write makes the image and what lies beside it, all under other names.
 func (f *buildFlags) write(ctx context.Context, clock *stopwatch, p *plan.Plan, src *source.Source, passwords map[string]string, outputs *outputs) (*image.Result, error) {
-	raw, err := outputs.raw(f.format)
+	raw, err := outputs.raw()
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +141,7 @@ func (f *buildFlags) write(ctx context.Context, clock *stopwatch, p *plan.Plan, 
 			return nil, err
 		}
 	}
-	if err := outputs.convert(ctx, clock, f.format, raw, result.Size, f.workers); err != nil {
+	if err := outputs.convert(ctx, clock, raw, result.Size, f.workers); err != nil {
 		return nil, err
 	}
 	bill, err := sbom.SPDX(billOf(p, src, digest))
@@ -186,6 +183,16 @@ func checkNotSource(from, output string) error {
 	return fromFlag{scheme: string(spec.Kind), path: spec.Value}.checkNot(output)
 }
 
+// imageMode is the mode of an image: of packages nothing is secret but the
+// passwords, of any other source nobody knows.
+func imageMode(from string, passwords map[string]string) fs.FileMode {
+	spec, err := source.Parse(from)
+	if err == nil && spec.Kind == source.Debian && len(passwords) == 0 {
+		return modePlain
+	}
+	return modeSecret
+}
+
 // settleOutput checks the flags of the output and fills in its name and format
 // from each other.
 func (f *buildFlags) settleOutput(profile string) error {
@@ -197,7 +204,7 @@ func (f *buildFlags) settleOutput(profile string) error {
 	}
 	if f.output == "" {
 		f.format = cmp.Or(f.format, formatRaw)
-		f.output = profile + map[string]string{formatRaw: ".img", formatZstd: ".img.zst", formatQcow2: ".qcow2"}[f.format]
+		f.output = profile + formatSuffix[f.format]
 	}
 	if f.format == "" {
 		switch filepath.Ext(f.output) {

@@ -116,7 +116,7 @@ func (f *mkfsFlags) run(ctx context.Context, u *ui) error {
 	spoolDir := os.TempDir()
 	if !f.dryRun {
 		// Refused now, not after minutes of reading.
-		if err := cmp.Or(checkOutput(f.output), src.checkNot(f.output)); err != nil {
+		if err := cmp.Or(checkOutput(f.output, "name a file in it: -o "+shellWord(filepath.Join(f.output, "fs.img"))), src.checkNot(f.output)); err != nil {
 			return err
 		}
 		spoolDir = filepath.Dir(f.output)
@@ -155,7 +155,7 @@ func (f *mkfsFlags) write(ctx context.Context, u *ui, p btrfs.Params, tree *fstr
 		result, err := btrfs.Write(ctx, nowhere{}, tree, p)
 		return result, cmp.Or(err, closeSource())
 	}
-	out, err := createOutput(f.output, p.Size)
+	out, err := createOutput(f.output, p.Size, modeSecret)
 	if err != nil {
 		return nil, err
 	}

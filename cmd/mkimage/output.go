@@ -28,36 +28,75 @@ type output struct {
 	early
 }
 
-// createOutput checks that name can become a regular file and creates its
-// partial file of size bytes, all zeros.
-func createOutput(name string, size int64) (*output, error) {
-	if err := checkOutput(name); err != nil {
-		return nil, err
-	}
-	partial := name + partialSuffix
-	if err := removeLeftover(partial); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+// Modes of outputs, before the umask. A file system may hold password hashes and
+// keys: of a directory or an archive nobody knows.
+const (
+	modeSecret = 0o600
+	modePlain  = 0o666
+)
+
+// createOutput creates the partial file of a name that checkOutput has passed:
+// of size bytes, all zeros.
+func createOutput(name string, size int64, mode fs.FileMode) (*output, error) {
+	f, err := openPartial(name+partialSuffix, mode)
 	if err != nil {
-		return nil, fault.New(fault.Target, "", "%w", err)
+		return nil, err
 	}
 	o := &output{name: name, file: f, early: early{file: f}}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
-		return nil, errors.Join(fmt.Errorf("%s: lock: %w", partial, err), o.discard())
-	}
 	if err := f.Truncate(size); err != nil {
 		return nil, errors.Join(spaceHint(err), o.discard())
 	}
 	return o, nil
 }
 
+// openPartial creates a partial file and locks it. Another run that begins may
+// take it for a leftover until it is locked: then both try again.
+func openPartial(partial string, mode fs.FileMode) (*os.File, error) {
+	for {
+		if err := removeLeftover(partial); err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fault.New(fault.Target, "", "%w", err)
+		}
+		err = lockFile(f)
+		if errors.Is(err, unix.EOPNOTSUPP) {
+			err = nil // then nothing keeps two runs apart
+		}
+		switch {
+		case err == nil && hasName(f, partial):
+			return f, nil
+		case err != nil && !errors.Is(err, unix.EWOULDBLOCK):
+			return nil, errors.Join(fmt.Errorf("%s: lock: %w", partial, err), f.Close())
+		}
+		f.Close()
+	}
+}
+
+// lockFile takes the lock of a file that is being written, which ends with the
+// process.
+func lockFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
+
+// hasName reports whether a file is still what its name leads to.
+func hasName(f *os.File, name string) bool {
+	here, err := os.Lstat(name)
+	if err != nil {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && os.SameFile(info, here)
+}
+
 // checkOutput refuses everything but a regular file and a name that is free in
-// a directory that exists.
-func checkOutput(name string) error {
+// a directory that exists. The hint is for a name that is a directory's.
+func checkOutput(name, hint string) error {
 	dir := filepath.Dir(name)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.Target, "mkdir -p "+dir, "%s: no such directory", dir)
+		return fault.New(fault.Target, "mkdir -p "+shellWord(dir), "%s: no such directory", dir)
 	}
 	info, err := os.Lstat(name)
 	switch {
@@ -66,7 +105,7 @@ func checkOutput(name string) error {
 	case err != nil:
 		return fault.New(fault.Target, "", "%w", err)
 	case info.IsDir():
-		return fault.New(fault.Target, "name a file in it: -o "+filepath.Join(name, "fs.img"), "%s: is a directory", name)
+		return fault.New(fault.Target, hint, "%s: is a directory", name)
 	case info.Mode()&fs.ModeDevice != 0:
 		return fault.New(fault.Target, "write a file first, then copy it to the device", "%s: is a device", name)
 	case info.Mode()&fs.ModeSymlink != 0:
@@ -79,7 +118,7 @@ func checkOutput(name string) error {
 
 // removeLeftover removes the partial file of a run that was killed.
 func removeLeftover(partial string) error {
-	f, err := os.OpenFile(partial, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(partial, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -90,8 +129,13 @@ func removeLeftover(partial string) error {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return fault.New(fault.Target, "remove it", "%s: is not a regular file", partial)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+	switch err := lockFile(f); {
+	case errors.Is(err, unix.EWOULDBLOCK):
 		return fault.New(fault.Target, "wait for it, or name another output", "%s: another run is writing it", partial)
+	case err != nil:
+		return fault.New(fault.Target, "remove it if no other run is writing it", "%s: lock: %w", partial, err)
+	case !hasName(f, partial): // it was finished, or removed, meanwhile
+		return nil
 	}
 	if err := os.Remove(partial); err != nil {
 		return fault.New(fault.Target, "", "%w", err)
@@ -116,11 +160,17 @@ func (o *output) publish(size int64) error {
 	if err == nil {
 		err = o.file.Sync()
 	}
-	if err == nil {
-		err = os.Rename(o.file.Name(), o.name)
-	}
 	if err != nil {
 		return errors.Join(spaceHint(err), o.discard())
+	}
+	return o.rename()
+}
+
+// rename gives a file that is complete and on the disk its name. When that
+// fails, the partial file is gone afterwards.
+func (o *output) rename() error {
+	if err := os.Rename(o.file.Name(), o.name); err != nil {
+		return errors.Join(err, o.discard())
 	}
 	o.done = true
 	return errors.Join(o.file.Close(), syncDir(filepath.Dir(o.name)))

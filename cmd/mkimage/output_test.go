@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -35,9 +37,12 @@ func TestOutputPublish(t *testing.T) {
 	if err := os.WriteFile(name+partialSuffix, []byte("left by a killed run, longer than what follows"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o, err := createOutput(name, 100)
+	o, err := createOutput(name, 100, modeSecret)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if info, err := os.Stat(name + partialSuffix); err != nil || info.Mode() != modeSecret {
+		t.Errorf("the partial file: %v, %v; want mode %v", info, err, fs.FileMode(modeSecret))
 	}
 	if _, err := o.WriteAt([]byte("new"), 10); err != nil {
 		t.Fatal(err)
@@ -59,7 +64,7 @@ func TestOutputPublish(t *testing.T) {
 
 func TestOutputDiscard(t *testing.T) {
 	dir := t.TempDir()
-	o, err := createOutput(filepath.Join(dir, "fs.img"), 100)
+	o, err := createOutput(filepath.Join(dir, "fs.img"), 100, modePlain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +81,7 @@ func TestOutputDiscard(t *testing.T) {
 func TestOutputPublishFails(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "fs.img")
-	o, err := createOutput(name, 100)
+	o, err := createOutput(name, 100, modePlain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,15 +123,18 @@ func TestOutputRefused(t *testing.T) {
 		{"fifo", path("fifo"), "is not a regular file"},
 		{"no such folder", path("absent/fs.img"), "no such directory"},
 		{"file for a folder", path("file/fs.img"), "not a directory"},
-		{"directory for the partial file", path("blocked"), "is not a regular file"},
+		{"directory for the partial file", path("blocked"), "is a directory"},
 		{"symlink for the partial file", path("trap"), "symbolic links"},
 		{"fifo for the partial file", path("pipe"), "is not a regular file"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := createOutput(tt.in, 100)
+			err := checkOutput(tt.in, "")
+			if err == nil {
+				_, err = createOutput(tt.in, 100, modePlain)
+			}
 			if fault.ClassOf(err) != fault.Target || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("createOutput(%q) = %v; want an error of class Target with %q", tt.in, err, tt.want)
+				t.Errorf("output %q: %v; want an error of class Target with %q", tt.in, err, tt.want)
 			}
 		})
 	}
@@ -138,15 +146,77 @@ func TestOutputRefused(t *testing.T) {
 // TestOutputTwoRuns starts a second run while the first one writes.
 func TestOutputTwoRuns(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "fs.img")
-	first, err := createOutput(name, 100)
+	first, err := createOutput(name, 100, modePlain)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := createOutput(name, 100); fault.ClassOf(err) != fault.Target || !strings.Contains(err.Error(), "another run is writing it") {
+	if _, err := createOutput(name, 100, modePlain); fault.ClassOf(err) != fault.Target || !strings.Contains(err.Error(), "another run is writing it") {
 		t.Errorf("second createOutput = %v; want it refused", err)
 	}
 	if err := first.publish(100); err != nil {
 		t.Errorf("publish = %v after a second run was refused", err)
+	}
+}
+
+// TestOutputRace has many runs begin at once, with the file of a killed run
+// there. Each time one of them or none gets the name, and its file keeps it.
+func TestOutputRace(t *testing.T) {
+	const runs, rounds = 8, 50
+	for range rounds {
+		name := filepath.Join(t.TempDir(), "fs.img")
+		if err := os.WriteFile(name+partialSuffix, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		outputs := make([]*output, runs)
+		var wait sync.WaitGroup
+		for i := range runs {
+			wait.Go(func() {
+				o, err := createOutput(name, 100, modePlain)
+				if err != nil && !strings.Contains(err.Error(), "another run is writing it") {
+					t.Errorf("createOutput = %v", err)
+				}
+				outputs[i] = o
+			})
+		}
+		wait.Wait()
+		writing := 0
+		for _, o := range outputs {
+			if o == nil {
+				continue
+			}
+			writing++
+			if err := o.publish(100); err != nil {
+				t.Errorf("publish = %v", err)
+			}
+		}
+		if writing > 1 {
+			t.Fatalf("%d runs write one file", writing)
+		}
+	}
+}
+
+// TestHasName looks at a file whose name another has taken.
+func TestHasName(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "fs.img")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if !hasName(f, name) {
+		t.Error("a file that was just made has not its name")
+	}
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if hasName(f, name) {
+		t.Error("a file that was removed has its name")
+	}
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if hasName(f, name) {
+		t.Error("a file that was replaced has its name")
 	}
 }
 
@@ -168,7 +238,7 @@ func TestEarlyWriteback(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			name := filepath.Join(t.TempDir(), "fs.img")
-			o, err := createOutput(name, 10*mib)
+			o, err := createOutput(name, 10*mib, modePlain)
 			if err != nil {
 				t.Fatal(err)
 			}

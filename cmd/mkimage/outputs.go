@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -31,38 +32,77 @@ const (
 
 var formats = []string{formatRaw, formatZstd, formatQcow2}
 
+// formatSuffix is what the name of an image ends in when none is given.
+var formatSuffix = map[string]string{formatRaw: ".img", formatZstd: ".img.zst", formatQcow2: ".qcow2"}
+
 // billSuffix is what the name of the bill of materials ends in.
 const billSuffix = ".spdx.json"
 
 // outputs are the files of one build. None has its name before publish gives
 // it to all of them, the image last: where there is an image, all is there.
 type outputs struct {
-	image *output
-	lock  string    // name of the lock file
-	files []*output // beside the image, in the order in which they are published
-	temp  *os.File  // the raw image while another format is made, without a name
+	image  *output
+	format string
+	lock   string    // name of the lock file
+	files  []*output // beside the image, in the order in which they are published
+	temp   *os.File  // the raw image while another format is made, without a name
 
 	allocated int64 // bytes that the image takes on the host's disk, once it is published
 }
 
-// openOutputs checks that all names can be written and begins the image.
-func openOutputs(name, lock string) (*outputs, error) {
-	for _, n := range []string{name + manifest.Suffix, name + billSuffix, lock} {
-		if err := checkOutput(n); err != nil {
+// openOutputs checks that everything can be written that a build of a profile
+// makes, and begins the image.
+func (f *buildFlags) openOutputs(profile string, mode fs.FileMode) (*outputs, error) {
+	lock := f.lockName(profile)
+	const besides = "remove it, or name another output"
+	for _, file := range []struct{ name, hint string }{
+		{f.output, "name a file in it: -o " + shellWord(filepath.Join(f.output, profile+formatSuffix[f.format]))},
+		{f.output + manifest.Suffix, besides},
+		{f.output + billSuffix, besides},
+		{lock, "name a file in it: --lock " + shellWord(filepath.Join(lock, profile+lockSuffix))},
+	} {
+		if err := checkOutput(file.name, file.hint); err != nil {
 			return nil, err
 		}
 	}
-	img, err := createOutput(name, 0)
+	if err := checkApart(f.output, lock); err != nil {
+		return nil, err
+	}
+	if _, err := exec.LookPath("qemu-img"); f.format == formatQcow2 && err != nil {
+		return nil, fault.New(fault.Input, "apt-get install qemu-utils, or use --format raw", "qemu-img: not found, and only it writes qcow2")
+	}
+	img, err := createOutput(f.output, 0, mode)
 	if err != nil {
 		return nil, err
 	}
-	return &outputs{image: img, lock: lock}, nil
+	return &outputs{image: img, format: f.format, lock: lock}, nil
+}
+
+// checkApart refuses a lock file that would take the place of a file of the
+// image, complete or not.
+func checkApart(image, lock string) error {
+	taken := map[string]bool{}
+	for _, name := range []string{image, image + manifest.Suffix, image + billSuffix} {
+		abs, err := filepath.Abs(name)
+		if err != nil {
+			return err
+		}
+		taken[abs], taken[abs+partialSuffix] = true, true
+	}
+	abs, err := filepath.Abs(lock)
+	if err != nil {
+		return err
+	}
+	if taken[abs] || taken[abs+partialSuffix] {
+		return fault.New(fault.Usage, "", "--lock %s: is also a file of the image; name another", lock)
+	}
+	return nil
 }
 
 // raw returns what the raw image is written to: the image itself, or a file
 // without a name beside it, which the end of the run removes, whatever ends it.
-func (o *outputs) raw(format string) (*output, error) {
-	if format == formatRaw {
+func (o *outputs) raw() (*output, error) {
+	if o.format == formatRaw {
 		return o.image, nil
 	}
 	fd, err := unix.Open(filepath.Dir(o.image.name), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
@@ -75,8 +115,8 @@ func (o *outputs) raw(format string) (*output, error) {
 }
 
 // convert makes the image of the raw one.
-func (o *outputs) convert(ctx context.Context, progress builder.Progress, format string, raw *output, size int64, workers int) error {
-	switch format {
+func (o *outputs) convert(ctx context.Context, progress builder.Progress, raw *output, size int64, workers int) error {
+	switch o.format {
 	case formatZstd:
 		report := func(done, total int64) { progress.Report(builder.StageConvert, done, total) }
 		return image.Compress(ctx, spaceHinter{o.image.file}, raw.file, size, workers, report)
@@ -103,13 +143,14 @@ func qemuConvert(ctx context.Context, raw *os.File, name string) error {
 	// The kernel sends the signal when the thread that forked ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	name, err := filepath.Abs(name) // "lap:1" would be of the protocol lap, "-x" an option
+	if err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, "qemu-img", "convert", "-f", "raw", "-O", "qcow2", "/proc/self/fd/3", name)
 	cmd.ExtraFiles = []*os.File{raw}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
-	if errors.Is(err, exec.ErrNotFound) {
-		return fault.New(fault.Input, "apt-get install qemu-utils, or use --format raw", "qemu-img: not found, and only it writes qcow2")
-	}
 	if err != nil {
 		return fmt.Errorf("qemu-img: %w: %s", err, strings.TrimSpace(string(out)))
 	}
@@ -118,7 +159,7 @@ func qemuConvert(ctx context.Context, raw *os.File, name string) error {
 
 // writeFile writes a file beside the image.
 func (o *outputs) writeFile(name string, data []byte) error {
-	f, err := createOutput(name, int64(len(data)))
+	f, err := createOutput(name, int64(len(data)), modePlain)
 	if err != nil {
 		return err
 	}
@@ -139,17 +180,24 @@ func (o *outputs) writeLock(lock *source.Lock) (digest string, err error) {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256(data)), o.writeFile(o.lock, data)
 }
 
-// publish brings all files to the disk and gives them their names.
+// publish brings all files to the disk, then gives them their names: what can
+// fail has failed before the first is there.
 func (o *outputs) publish() error {
-	for _, f := range append(o.files, o.image) {
-		var st unix.Stat_t
-		if err := unix.Fstat(int(f.file.Fd()), &st); err != nil {
-			return fmt.Errorf("%s: %w", f.name, err)
+	all := slices.Concat(o.files, []*output{o.image})
+	for _, f := range all {
+		if err := f.file.Sync(); err != nil {
+			return spaceHint(err)
 		}
-		if err := f.publish(st.Size); err != nil {
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(o.image.file.Fd()), &st); err != nil {
+		return fmt.Errorf("%s: %w", o.image.name, err)
+	}
+	o.allocated = 512 * st.Blocks // stat(2) counts in these
+	for _, f := range all {
+		if err := f.rename(); err != nil {
 			return err
 		}
-		o.allocated = 512 * st.Blocks // stat(2) counts in these; the image comes last
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ mounted, its own and those of others.`,
 	mustComplete(root, "progress", progressModes...)
 
 	root.AddCommand(newBuild(u), newMkfs(u), newVerify(u), newInspect(u), newCheck(u), newLs(u), newCat(u), newStat(u), newMapSwapfile(u), newPlan(u), newRun(u), newTest(u), newProfiles(u), newLayouts(u), newVersion(u), newMan())
+	root.InitDefaultCompletionCmd() // here, for withBuild to know of it
 	root.SetHelpFunc(printHelp)
 	refuseUnknownHelp(root)
 	return root
@@ -56,6 +57,9 @@ func withBuild(root *cobra.Command, args []string) []string {
 	for i := 0; i < len(args); i++ {
 		switch arg := args[i]; {
 		case !strings.HasPrefix(arg, "-"):
+			if cmd, _, err := root.Find([]string{arg}); err == nil && cmd != root {
+				return args // a profile of a command's name is for build NAME
+			}
 			if isProfile(arg, args) {
 				return append([]string{"build"}, args...)
 			}

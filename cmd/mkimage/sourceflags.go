@@ -38,12 +38,15 @@ func (f *sourceFlags) define(cmd *cobra.Command) {
 	}
 }
 
+// lockSuffix is what the name of a lock file ends in.
+const lockSuffix = ".lock.json"
+
 // lockName is where the lock file of a profile is.
 func (f *sourceFlags) lockName(profile string) string {
 	if f.lock != "" {
 		return f.lock
 	}
-	return profile + ".lock.json"
+	return profile + lockSuffix
 }
 
 // open opens the source of a profile. No file of a Debian source is younger
@@ -54,7 +57,7 @@ func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress
 		return nil, err
 	}
 	o := source.Options{
-		Epoch: epoch, Refresh: f.refresh, Progress: progress, Mirrors: source.Mirrors{Main: f.mirror},
+		Epoch: epoch, Arch: "amd64", Refresh: f.refresh, Progress: progress, Mirrors: source.Mirrors{Main: f.mirror},
 	}
 	if spec.Kind == source.Debian {
 		o.Packages, o.Locales = p.Packages, []string{p.Locale.Lang}
@@ -134,7 +137,7 @@ func readPassword(user profiles.User) (string, error) {
 	case !info.Mode().IsRegular() || info.Size() > maxPasswordFile:
 		return "", fault.New(fault.Input, "", "%s: expected a regular file of one line, with the password hash of user %s", user.PasswordFile, user.Name)
 	case info.Mode().Perm()&0o077 != 0:
-		return "", fault.New(fault.Input, "chmod 600 "+user.PasswordFile,
+		return "", fault.New(fault.Input, "chmod 600 "+shellWord(user.PasswordFile),
 			"%s: mode %#o, expected 0600: others can read the password hash of user %s", user.PasswordFile, info.Mode().Perm(), user.Name)
 	}
 	data, err := io.ReadAll(f)

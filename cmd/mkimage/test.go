@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/strict"
 	qemutests "github.com/6FaNcY9/mkimage/qemu-tests"
 )
 
@@ -101,8 +101,10 @@ func isRegular(name string) bool {
 // buildImage builds the image of a profile into dir.
 func (f *testFlags) buildImage(ctx context.Context, u *ui, profile, dir string) (string, error) {
 	b := f.build
-	b.output = filepath.Join(dir, profile+".img")
-	b.lock = cmp.Or(b.lock, filepath.Join(dir, "lock.json"))
+	b.output = filepath.Join(dir, strict.PlainName(profile)+".img")
+	if b.lock == "" && !b.locked {
+		b.lock = filepath.Join(dir, "lock.json")
+	}
 	quiet := *u // its summary is not what was asked for
 	quiet.quiet, quiet.json = true, false
 	return b.output, b.run(ctx, &quiet, profile)
