@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -14,13 +15,13 @@ import (
 
 // Params says what the document is about.
 type Params struct {
-	Name     string    // of the image, such as "bandit-minimal"
+	Name     string    // of the image, such as "bandit-minimal": letters, digits and "._+:-", the first a letter, a digit or "_"
 	Identity string    // unique to the image: a digest or an identity from its seed; letters, digits, ".", "-" and ":"
 	Created  time.Time // the image's epoch
 	Tool     string    // name and version of the program, such as "mkimage-1.0"
 	Source   string    // where the files come from, such as "debian:trixie"
 	SHA256   string    // of the archive of Source in hexadecimal, or ""
-	Vendor   string    // of the packages, in the words of package URLs; "" is "debian"
+	Vendor   string    // of the packages: ID of os-release(5), which is what package URLs call it; "" is "debian"
 	Packages []source.Package
 }
 
@@ -83,7 +84,9 @@ const (
 )
 
 var (
+	validName     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+:-]{0,255}$`)
 	validIdentity = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.:-]{0,255}$`)
+	validVendor   = regexp.MustCompile(`^[a-z0-9._-]{0,255}$`) // as os-release(5) has it
 	validTool     = regexp.MustCompile(`^[!-~]{1,255}$`)
 	validHomepage = regexp.MustCompile(`^(https?|ftp)://[!-~]{1,1000}$`)
 )
@@ -91,11 +94,14 @@ var (
 // SPDX returns the document, ending in a newline. Errors are of class
 // fault.Config: the arguments cannot stand in a document.
 func SPDX(p Params) ([]byte, error) {
+	vendor := strings.ToLower(p.Vendor) // package URLs of type deb have it so
 	switch {
-	case !validIdentity.MatchString(p.Name):
-		return nil, fault.New(fault.Config, "", "sbom: name %.80q: expected letters, digits, dots, colons and dashes", p.Name)
+	case !validName.MatchString(p.Name):
+		return nil, fault.New(fault.Config, "", "sbom: name %.80q: expected letters, digits and . _ + : -", p.Name)
 	case !validIdentity.MatchString(p.Identity):
 		return nil, fault.New(fault.Config, "", "sbom: identity %.80q: expected letters, digits, dots, colons and dashes", p.Identity)
+	case !validVendor.MatchString(vendor):
+		return nil, fault.New(fault.Config, "", "sbom: vendor %.80q: expected an ID of os-release(5), of letters, digits and . _ -", p.Vendor)
 	case !validTool.MatchString(p.Tool):
 		return nil, fault.New(fault.Config, "", "sbom: tool %.80q: expected a name without blanks", p.Tool)
 	case p.Created.Unix() < 0 || p.Created.UTC().Year() > 9999:
@@ -108,14 +114,10 @@ func SPDX(p Params) ([]byte, error) {
 		Packages:          []spdxPackage{imagePackage(p)},
 		Relationships:     []relationship{{documentID, "DESCRIBES", imageID}},
 	}
-	vendor := p.Vendor
-	if vendor == "" {
-		vendor = "debian"
-	}
 	ids := map[string]bool{documentID: true, imageID: true}
 	for _, pkg := range sorted(p.Packages) {
 		id := packageID(pkg, ids)
-		doc.Packages = append(doc.Packages, describe(pkg, id, vendor))
+		doc.Packages = append(doc.Packages, describe(pkg, id, cmp.Or(vendor, "debian")))
 		doc.Relationships = append(doc.Relationships, relationship{imageID, "CONTAINS", id})
 	}
 	data, err := json.MarshalIndent(doc, "", "  ")

@@ -139,12 +139,43 @@ func checkRules(t *testing.T, data []byte) {
 	}
 }
 
+// TestNames writes documents of images whose names an SPDXID could not hold.
+func TestNames(t *testing.T) {
+	longest := strings.Repeat("x", 256)
+	for _, name := range []string{"my_x", "_x", "a+b:c.d-e", longest} {
+		p := sample()
+		p.Name = name
+		data := encode(t, p)
+		checkRules(t, data)
+		if want := `"documentNamespace": "https://github.com/6FaNcY9/mkimage/spdx/` + name + "-"; !strings.Contains(string(data), want) {
+			t.Errorf("name %.10s: the document lacks %q", name, want)
+		}
+	}
+	for _, name := range []string{longest + "x", "-x", "a/b", "a#b"} {
+		if _, err := SPDX(Params{Name: name, Identity: "y", Tool: "mkimage"}); fault.ClassOf(err) != fault.Config {
+			t.Errorf("name %.10s: %v; want a config error", name, err)
+		}
+	}
+}
+
+func TestVendor(t *testing.T) {
+	for vendor, want := range map[string]string{"": "pkg:deb/debian/", "ubuntu": "pkg:deb/ubuntu/", "Deepin": "pkg:deb/deepin/", "a.b_c-1": "pkg:deb/a.b_c-1/"} {
+		p := sample()
+		p.Vendor = vendor
+		if data := encode(t, p); strings.Count(string(data), want) != len(p.Packages) {
+			t.Errorf("vendor %q: want %s in each package", vendor, want)
+		}
+	}
+}
+
 func TestSPDXRefuses(t *testing.T) {
 	tests := []struct {
 		name, want string
 		change     func(*Params)
 	}{
-		{"name", `sbom: name "a b": expected letters, digits, dots, colons and dashes`, func(p *Params) { p.Name = "a b" }},
+		{"name", `sbom: name "a b": expected letters, digits and . _ + : -`, func(p *Params) { p.Name = "a b" }},
+		{"no name", `sbom: name "": expected letters, digits and . _ + : -`, func(p *Params) { p.Name = "" }},
+		{"vendor", `sbom: vendor "a/b": expected an ID of os-release(5), of letters, digits and . _ -`, func(p *Params) { p.Vendor = "a/b" }},
 		{"identity", `sbom: identity "#": expected letters, digits, dots, colons and dashes`, func(p *Params) { p.Identity = "#" }},
 		{"tool", `sbom: tool "": expected a name without blanks`, func(p *Params) { p.Tool = "" }},
 		{"time", `sbom: time 1969-12-31 23:59:59 +0000 UTC: expected one from 1970 to 9999`, func(p *Params) { p.Created = time.Unix(-1, 0).UTC() }},
