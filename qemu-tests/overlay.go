@@ -3,9 +3,11 @@ package qemutests
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
@@ -20,12 +22,20 @@ func overlay(d Disk, i int, dir string) (string, error) {
 	if d.Write {
 		return "", nil
 	}
-	file := filepath.Join(dir, diskID(i)+".qcow2")
-	if isFile(file) {
-		return file, nil
-	}
 	backing, err := filepath.Abs(d.File)
 	if err != nil {
+		return "", err
+	}
+	described, err := describeBacking(backing)
+	if err != nil {
+		return "", err
+	}
+	file, record := filepath.Join(dir, diskID(i)+".qcow2"), filepath.Join(dir, diskID(i)+".backing")
+	if isFile(file) {
+		return file, checkBacking(dir, record, described)
+	}
+	// First: where there is an overlay, it is known of what.
+	if err := os.WriteFile(record, []byte(described), 0o644); err != nil {
 		return "", err
 	}
 	out, err := exec.Command("qemu-img", "create", "-q", "-f", "qcow2", "-F", d.Format, "-b", backing, file).CombinedOutput()
@@ -36,4 +46,32 @@ func overlay(d Disk, i int, dir string) (string, error) {
 		return "", fmt.Errorf("overlay of %s: qemu-img: %w: %s", d.File, err, strings.TrimSpace(string(out)))
 	}
 	return file, nil
+}
+
+// describeBacking returns a text that no other image has, nor the same once it
+// was written again.
+func describeBacking(image string) (string, error) {
+	info, err := os.Stat(image)
+	if err != nil {
+		return "", fault.New(fault.Input, "", "disk image: %w", err)
+	}
+	return fmt.Sprintf("%s\n%d bytes, written %s\n", image, info.Size(), info.ModTime().UTC().Format(time.RFC3339Nano)), nil
+}
+
+// checkBacking refuses an overlay of another image than the one described: the
+// blocks that a guest wrote would lie over a file system that they are not of.
+func checkBacking(dir, record, described string) error {
+	got, err := os.ReadFile(record)
+	if err == nil && string(got) == described {
+		return nil
+	}
+	was, _, _ := strings.Cut(string(got), "\n")
+	is, _, _ := strings.Cut(described, "\n")
+	switch {
+	case err != nil:
+		was = "an unknown image"
+	case was == is:
+		was = "what it was before it was written again"
+	}
+	return fault.New(fault.Input, "remove "+dir+", or name another", "%s: has what a machine wrote over %s, expected over %s", dir, was, is)
 }

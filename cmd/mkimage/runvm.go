@@ -30,8 +30,8 @@ serial console. Keys on a terminal:
   Ctrl-A A   send Ctrl-A
 
 What the machine writes is forgotten when it ends: --keep DIR puts it into a
-folder instead, and goes on with it the next time; --write changes the image
-itself. The machine has no network unless --network gives it one.`,
+folder instead, and goes on with it the next time, unless the image has changed;
+--write changes the image itself. The machine has no network unless --network gives it one.`,
 		Example: `  mkimage run bandit-minimal.img
   mkimage run --gui --memory 4GiB bandit-full.qcow2
   mkimage run --disk-bus usb --keep state usb-rescue.img`,

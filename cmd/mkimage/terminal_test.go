@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"strings"
 	"testing"
 )
@@ -13,12 +12,10 @@ type typed struct {
 	room   int
 }
 
-func (k *typed) send(b byte) error {
-	if len(k.text) == k.room {
-		return errors.New("gone")
+func (k *typed) send(b byte) {
+	if len(k.text) < k.room {
+		k.text += string([]byte{b})
 	}
-	k.text += string([]byte{b})
-	return nil
 }
 
 func (k *typed) powerButton() { k.button++ }
@@ -37,6 +34,7 @@ func TestTypeInto(t *testing.T) {
 		{"unknown", "\x01zx", "zx", 0, false},
 		{"left open", "a\x01", "a", 0, false},
 		{"machine gone", strings.Repeat("x", 20), strings.Repeat("x", 10), 0, false},
+		{"end of a machine that takes no keys", strings.Repeat("x", 20) + "\x01p\x01x", strings.Repeat("x", 10), 1, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			k := &typed{room: 10}

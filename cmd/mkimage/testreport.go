@@ -67,10 +67,19 @@ func runSuite(ctx context.Context, u *ui, s qemutests.Suite) error {
 	if err := show(report, func(w io.Writer) { printResults(w, results) }); err != nil {
 		return err
 	}
-	if failed > 0 {
-		return fault.New(fault.Mismatch, "--keep DIR keeps the console's log and a screenshot", "%s: %d of %d checks failed", s.Image, failed, len(results))
+	return verdict(s, failed, len(results))
+}
+
+// verdict is the error of a suite of which checks failed.
+func verdict(s qemutests.Suite, failed, all int) error {
+	if failed == 0 {
+		return nil
 	}
-	return nil
+	hint := "--keep DIR keeps the console's log and a screenshot"
+	if s.Base.Keep != "" {
+		hint = ""
+	}
+	return fault.New(fault.Mismatch, hint, "%s: %d of %d checks failed", s.Image, failed, all)
 }
 
 // printResults prints a table, then each failure, and below the last one of a

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/6FaNcY9/mkimage/builder/fault"
 	qemutests "github.com/6FaNcY9/mkimage/qemu-tests"
 )
 
@@ -48,5 +49,20 @@ esp on usb: plain
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	s := qemutests.Suite{Image: "fox.img"}
+	if err := verdict(s, 0, 3); err != nil {
+		t.Errorf("nothing failed: %v", err)
+	}
+	err := verdict(s, 1, 3)
+	if fault.ClassOf(err) != fault.Mismatch || err.Error() != "fox.img: 1 of 3 checks failed" || !strings.Contains(fault.HintOf(err), "--keep DIR") {
+		t.Errorf("one failed: %v (hint %q)", err, fault.HintOf(err))
+	}
+	s.Base.Keep = "logs"
+	if hint := fault.HintOf(verdict(s, 1, 3)); hint != "" {
+		t.Errorf("one failed, with --keep: hint %q; want none", hint)
 	}
 }
