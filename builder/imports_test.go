@@ -21,6 +21,7 @@ const module = "github.com/6FaNcY9/mkimage/"
 var mayImport = map[string][]string{
 	"builder/fault":        {},
 	"builder/btrfs/ondisk": {},
+	"builder/sparse":       {},
 	"builder/ids":          {"builder/fault"},
 	"builder/fstree":       {"builder/fault"},
 	"builder/btrfs":        {"builder/fault", "builder/ids", "builder/fstree", "builder/btrfs/ondisk", "builder/btrfs/internal/"},
@@ -34,14 +35,14 @@ var mayImport = map[string][]string{
 	"profiles":             {"builder/fault", "builder/strict"},
 	"builder/plan":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config"},
 	"builder/adjust":       {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan", "builder/fstree"},
-	"builder/loader":       {"builder/fault", "builder/ids", "builder/fstree", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/uki", "builder/loader/bls", "builder/manifest"},
-	"builder/manifest":     {"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict"},
+	"builder/loader":       {"builder/fault", "builder/ids", "builder/fstree", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/uki", "builder/loader/bls", "builder/manifest"},
+	"builder/manifest":     {"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse"},
 	"builder/inspect": {
-		"builder/fault", "builder/fstree", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/manifest", "builder/gpt",
+		"builder/fault", "builder/fstree", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt",
 		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/btrfs/ondisk", "builder/btrfs/reader",
 	},
 	"builder/verify": {
-		"builder", "builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/manifest", "builder/gpt",
+		"builder", "builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt",
 		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check",
 	},
 	"builder/loader/bls": {},

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/6FaNcY9/mkimage/builder/sparse"
 )
 
 // Options says what part of an image is read, and how.
@@ -61,7 +63,7 @@ func scan(ctx context.Context, r io.ReaderAt, size int64, o Options, yield func(
 	for i := range buffers {
 		buffers[i] = make([]byte, ChunkSize)
 	}
-	holes := newHoles(r, size)
+	holes := sparse.Of(r, size)
 	sums := make([]sum, 0, batch)
 	for at := int64(0); at < size; {
 		sums = sums[:0]
@@ -70,7 +72,7 @@ func scan(ctx context.Context, r io.ReaderAt, size int64, o Options, yield func(
 			if o.Only != nil && !o.Only.touches(c) || o.Skip != nil && o.Skip.touches(c) {
 				continue
 			}
-			hole, err := holes.covers(c)
+			hole, err := holes.Covers(c.Offset, c.Length)
 			if err != nil {
 				return fmt.Errorf("offset %d: %w", at, err)
 			}
