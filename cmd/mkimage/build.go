@@ -17,7 +17,6 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
-	"github.com/6FaNcY9/mkimage/builder/sbom"
 	"github.com/6FaNcY9/mkimage/builder/source"
 	"github.com/6FaNcY9/mkimage/builder/verify"
 )
@@ -126,6 +125,10 @@ func (f *buildFlags) write(ctx context.Context, clock *stopwatch, p *plan.Plan, 
 	if err != nil {
 		return nil, err
 	}
+	bill, err := makeBill(p, src, digest)
+	if err != nil {
+		return nil, err
+	}
 	in := image.Inputs{Tree: src.Tree, Digest: digest, Passwords: passwords, Version: readVersion().Version, Workers: f.workers, Progress: clock}
 	lock, err := outputs.writeLock(src.Lock())
 	if err != nil {
@@ -142,10 +145,6 @@ func (f *buildFlags) write(ctx context.Context, clock *stopwatch, p *plan.Plan, 
 		}
 	}
 	if err := outputs.convert(ctx, clock, raw, result.Size, f.workers); err != nil {
-		return nil, err
-	}
-	bill, err := sbom.SPDX(billOf(p, src, digest))
-	if err != nil {
 		return nil, err
 	}
 	encoded, err := result.Manifest.Encode()
@@ -217,15 +216,4 @@ func (f *buildFlags) settleOutput(profile string) error {
 		}
 	}
 	return nil
-}
-
-// billOf says what the bill of materials of an image is about.
-func billOf(p *plan.Plan, src *source.Source, digest string) sbom.Params {
-	b := sbom.Params{Name: p.Profile.Name, Identity: p.Disk.GUID.String(), Created: p.Epoch, Tool: "mkimage-" + readVersion().Version,
-		Source: p.Profile.Source, Packages: src.Packages}
-	b.SHA256, _ = strings.CutPrefix(digest, "sha256:")
-	if b.SHA256 == digest { // of a tree, which is no archive
-		b.SHA256 = ""
-	}
-	return b
 }

@@ -56,6 +56,9 @@ func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress
 	if err != nil {
 		return nil, err
 	}
+	if err := f.checkKind(spec); err != nil {
+		return nil, err
+	}
 	o := source.Options{
 		Epoch: epoch, Arch: "amd64", Refresh: f.refresh, Progress: progress, Mirrors: source.Mirrors{Main: f.mirror},
 	}
@@ -77,6 +80,27 @@ func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress
 	}
 	progress.Report(builder.StageFetch, 0, 0)
 	return source.Open(ctx, spec, o)
+}
+
+// checkKind refuses flags that mean nothing for a kind of source: whoever gives
+// them expects something of them.
+func (f *sourceFlags) checkKind(spec source.Spec) error {
+	debian := spec.Kind == source.Debian
+	for _, flag := range []struct {
+		name     string
+		given    bool
+		ofDebian bool
+	}{
+		{"--locked", f.locked, true}, {"--refresh", f.refresh, true}, {"--mirror", f.mirror != "", true}, {"--owner", f.owner != "", false},
+	} {
+		switch {
+		case flag.given && flag.ofDebian && !debian:
+			return fault.New(fault.Usage, "", "%s: is for a source debian:SUITE, not for %s", flag.name, spec)
+		case flag.given && !flag.ofDebian && debian:
+			return fault.New(fault.Usage, "", "%s: is for a source dir:PATH or tar:FILE, not for %s", flag.name, spec)
+		}
+	}
+	return nil
 }
 
 // cache is the directory for what can be made again.

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/source"
+)
+
+func TestSourceFlagsOfKind(t *testing.T) {
+	tests := []struct {
+		source string
+		in     sourceFlags
+		want   string // flag of the error
+	}{
+		{"debian:trixie", sourceFlags{locked: true, refresh: true, mirror: "http://m", lock: "l", cacheDir: "c"}, ""},
+		{"debian:trixie", sourceFlags{owner: "0:0"}, "--owner"},
+		{"tar:root.tar", sourceFlags{owner: "0:0", lock: "l", cacheDir: "c"}, ""},
+		{"tar:root.tar", sourceFlags{locked: true}, "--locked"},
+		{"dir:root", sourceFlags{owner: "0:0"}, ""},
+		{"dir:root", sourceFlags{locked: true}, "--locked"},
+		{"dir:root", sourceFlags{refresh: true}, "--refresh"},
+		{"dir:root", sourceFlags{mirror: "http://m"}, "--mirror"},
+	}
+	for _, tt := range tests {
+		spec, err := source.Parse(tt.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = tt.in.checkKind(spec)
+		if tt.want == "" && err != nil {
+			t.Errorf("%s, %+v: %v", tt.source, tt.in, err)
+		}
+		if tt.want != "" && (fault.ClassOf(err) != fault.Usage || !strings.HasPrefix(err.Error(), tt.want+": ")) {
+			t.Errorf("%s, %+v: %v; want an error of class Usage about %s", tt.source, tt.in, err, tt.want)
+		}
+	}
+}
