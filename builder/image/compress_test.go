@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
@@ -20,6 +22,59 @@ func halfRandom(n int) []byte {
 		r.Read(b[at:min(at+64<<10, n)])
 	}
 	return b
+}
+
+// sparseFile makes a file of holes with one byte of data at each place.
+func sparseFile(t testing.TB, size int64, places ...int64) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if err := f.Truncate(size); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range places {
+		if _, err := f.WriteAt([]byte{1}, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f
+}
+
+// TestCompressHoles gives a file with holes the bytes that its content has from
+// memory.
+func TestCompressHoles(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		size   int64
+		places []int64
+	}{
+		{"all hole", 3 * frameSize, nil},
+		{"hole of a part of a frame", frameSize + 5, nil},
+		{"hole at the end", 3 * frameSize, []int64{frameSize - 1}},
+		{"hole between", 4*frameSize + 1, []int64{0, 3 * frameSize, 4 * frameSize}},
+		{"no whole frame", 2 * frameSize, []int64{frameSize - 1, frameSize}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := sparseFile(t, test.size, test.places...)
+			content, err := os.ReadFile(f.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var fromFile, fromMemory bytes.Buffer
+			if err := Compress(t.Context(), &fromFile, f, test.size, 2, nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := Compress(t.Context(), &fromMemory, bytes.NewReader(content), test.size, 2, nil); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(fromFile.Bytes(), fromMemory.Bytes()) {
+				t.Errorf("%d bytes of the file, %d of memory: want the same", fromFile.Len(), fromMemory.Len())
+			}
+		})
+	}
 }
 
 // TestCompress unpacks with the reference implementation, at the limits of a
@@ -61,6 +116,19 @@ func TestCompress(t *testing.T) {
 	}
 }
 
+// BenchmarkCompressHoles compresses an image of 2 GiB that is empty but for its
+// ends.
+func BenchmarkCompressHoles(b *testing.B) {
+	const size = 2 << 30
+	f := sparseFile(b, size, 0, size-1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := Compress(b.Context(), io.Discard, f, size, 0, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // failing fails at its n-th use.
 type failing struct{ n int }
 
@@ -83,12 +151,20 @@ func TestCompressFails(t *testing.T) {
 			t.Errorf("writer that fails at write %d: %v", n, err)
 		}
 	}
-	if err := Compress(t.Context(), io.Discard, zeros, size+1, 2, nil); !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		t.Errorf("reader that ends early: %v", err)
+	err := Compress(t.Context(), io.Discard, zeros, size+3, 2, nil)
+	if want := "image: offset 134217728: read 0 bytes of 3: EOF"; !errors.Is(err, io.EOF) || err.Error() != want {
+		t.Errorf("reader that ends early: %v; want %s", err, want)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Compress(ctx, io.Discard, zeros, size, 2, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
+	for _, n := range []int64{1, size} {
+		if err := Compress(ctx, io.Discard, zeros, n, 2, nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled, %d bytes: %v", n, err)
+		}
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	err = Compress(ctx, io.Discard, sparseFile(t, size), size, 1, func(int64, int64) { cancel() })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled after the first frame of a file of holes: %v", err)
 	}
 }
