@@ -193,7 +193,7 @@ func (m *machine) findRoot() error {
 	}
 	before := sinceStart()
 	if m.root, err = m.finder.wait(context.Background(), root, m.cmd.Timeout); err != nil {
-		m.loader.finish()
+		m.loader.finish(patience)
 		return err
 	}
 	// What else was to be loaded would only keep the processors from btrfs.
@@ -208,7 +208,9 @@ func (m *machine) mountAll() error {
 			return fault.New(fault.Input, "the module must fit the kernel that runs: was one updated without the other?", "module %s: %w", name, err)
 		}
 	}
-	m.loader.finish()
+	// Handing over ends our threads, and a driver that one of them still starts
+	// would fail. Only one that is stuck is given up.
+	m.loader.finish(max(m.cmd.Timeout, DefaultTimeout))
 	loaded, left := m.loader.counts()
 	m.log.printf(levelInfo, "modules %d loaded, %d left to the system", loaded, left)
 	for _, f := range m.loader.failures() {

@@ -122,7 +122,22 @@ func stayOrReboot(seconds int) {
 	reboot()
 }
 
+// reboot writes out what can be written: a disk that does not answer must not
+// keep the machine from it.
 func reboot() {
-	unix.Sync()
+	within(patience, unix.Sync)
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+}
+
+// within returns when f has ended or limit is over; then f goes on by itself.
+func within(limit time.Duration, f func()) {
+	ended := make(chan struct{})
+	go func() {
+		f()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(limit):
+	}
 }

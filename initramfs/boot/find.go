@@ -43,22 +43,18 @@ func newFinder(ctx context.Context, h host) (*finder, error) {
 		return nil, err
 	}
 	context.AfterFunc(ctx, u.close)
-	f := &finder{host: h, names: make(chan string, 256), results: make(chan found), gone: make(chan string),
-		devices: map[string]Device{}, pending: map[string]int{}, grace: grace}
-	if err := f.list(ctx); err != nil {
+	names, err := h.names()
+	if err != nil {
 		return nil, err
+	}
+	// Nobody takes names before wait, which must find all of these.
+	f := &finder{host: h, names: make(chan string, len(names)), results: make(chan found), gone: make(chan string),
+		devices: map[string]Device{}, pending: map[string]int{}, grace: grace}
+	for _, name := range names {
+		f.names <- name
 	}
 	go f.listen(ctx, u)
 	return f, nil
-}
-
-// list sends the names of all devices to be read.
-func (f *finder) list(ctx context.Context) error {
-	names, err := f.host.names()
-	for _, name := range names {
-		send(ctx, f.names, name)
-	}
-	return err
 }
 
 func send[T any](ctx context.Context, to chan<- T, v T) {
@@ -73,7 +69,10 @@ func (f *finder) listen(ctx context.Context, u *uevents) {
 		ev, err := u.next()
 		switch {
 		case errors.Is(err, errLost):
-			_ = f.list(ctx)
+			names, _ := f.host.names()
+			for _, name := range names {
+				send(ctx, f.names, name)
+			}
 		case err != nil:
 			return
 		case ev.Subsystem != "block" || ev.DevName == "":

@@ -3,6 +3,7 @@ package boot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,6 +103,22 @@ func TestFinderHangingDisk(t *testing.T) {
 	f.pending["sdz"], f.grace = 1, time.Millisecond
 	if d, err := f.wait(ctx, Root{"LABEL", "my root"}, 10*time.Second); err != nil || d.Name != "vda2" {
 		t.Errorf("wait = %v, %v; want /dev/vda2", d, err)
+	}
+}
+
+// A machine may have more devices than any fixed number.
+func TestFinderManyDevices(t *testing.T) {
+	h := host{t.TempDir(), t.TempDir()}
+	for i := range 300 {
+		if err := os.MkdirAll(filepath.Join(h.sys, "class/block", fmt.Sprint("loop", i)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	f, err := newFinder(ctx, h)
+	if err != nil || ctx.Err() != nil || len(f.names) != 300 {
+		t.Errorf("newFinder: %v, %v, %d names; want 300 at once", err, ctx.Err(), len(f.names))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -191,11 +192,20 @@ func (l *loader) keep(names []string) {
 	l.changed.Broadcast()
 }
 
-// finish waits until everything that is not left out is loaded.
-func (l *loader) finish() {
+// finish waits until everything that is not left out is loaded, but not for a
+// driver that takes longer than limit.
+func (l *loader) finish(limit time.Duration) {
+	late := false
+	timer := time.AfterFunc(limit, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		late = true
+		l.changed.Broadcast()
+	})
+	defer timer.Stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.running) > 0 || len(l.queue) > 0 {
+	for !late && (len(l.running) > 0 || len(l.queue) > 0) {
 		l.changed.Wait()
 	}
 }
@@ -212,7 +222,7 @@ func (l *loader) counts() (loaded, left int) {
 	return loaded, len(l.modules) - len(l.done) - len(l.running)
 }
 
-// failures returns a line for each module that failed, sorted.
+// failures returns a line for each module that failed or is not done, sorted.
 func (l *loader) failures() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -221,6 +231,9 @@ func (l *loader) failures() []string {
 		if err != nil {
 			lines = append(lines, name+": "+err.Error())
 		}
+	}
+	for name := range l.running {
+		lines = append(lines, name+": is still being loaded")
 	}
 	slices.Sort(lines)
 	return lines

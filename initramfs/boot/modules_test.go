@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -46,7 +47,7 @@ func FuzzParseModules(f *testing.F) {
 			return
 		}
 		// What is accepted can be loaded to the end.
-		startLoader(modules, 2, func(string) error { return nil }).finish()
+		startLoader(modules, 2, func(string) error { return nil }).finish(time.Minute)
 	})
 }
 
@@ -93,7 +94,7 @@ func TestLoaderOrder(t *testing.T) {
 	for range 50 {
 		r := &recorder{}
 		l := startLoader(modules, 4, r.load)
-		l.finish()
+		l.finish(time.Minute)
 		for _, m := range modules {
 			for _, dep := range m.After {
 				if slices.Index(r.loaded, dep) > slices.Index(r.loaded, m.Name) {
@@ -119,7 +120,7 @@ func TestLoaderFailure(t *testing.T) {
 	if err := l.wait("ext4"); err != nil {
 		t.Errorf("wait(ext4), which is not listed = %v", err)
 	}
-	l.finish()
+	l.finish(time.Minute)
 	want := []string{"btrfs: needs sum, which failed", "sum: exec format error"}
 	if diff := cmp.Diff(want, l.failures()); diff != "" {
 		t.Errorf("failures (-want +got):\n%s", diff)
@@ -149,12 +150,32 @@ func TestLoaderKeep(t *testing.T) {
 	if err := l.wait("btrfs"); err != nil {
 		t.Error(err)
 	}
-	l.finish()
+	l.finish(time.Minute)
 	if err := l.wait("stick"); err != nil {
 		t.Errorf("wait(stick), which was left out = %v", err)
 	}
 	if loaded, left := l.counts(); loaded != 4 || left != 2 {
 		t.Errorf("counts = %d, %d; want 4, 2", loaded, left)
+	}
+}
+
+// A driver that hangs holds up whoever waits for all of them for the limit, and
+// is named.
+func TestLoaderHangingDriver(t *testing.T) {
+	release := make(chan bool)
+	defer close(release)
+	l := startLoader(list(t, someModules), 2, func(path string) error {
+		if path == "/m/usb.ko" {
+			<-release
+		}
+		return nil
+	})
+	if err := l.wait("btrfs"); err != nil {
+		t.Error(err)
+	}
+	within(10*time.Second, func() { l.finish(time.Millisecond) })
+	if diff := cmp.Diff([]string{"usb: is still being loaded"}, l.failures()); diff != "" {
+		t.Errorf("failures (-want +got):\n%s", diff)
 	}
 }
 

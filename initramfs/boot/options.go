@@ -28,6 +28,8 @@ var mountFlags = map[string]struct{ set, clear uintptr }{
 	"diratime":    {clear: unix.MS_NODIRATIME},
 	"lazytime":    {set: unix.MS_LAZYTIME},
 	"nolazytime":  {clear: unix.MS_LAZYTIME},
+	"nosymfollow": {set: unix.MS_NOSYMFOLLOW},
+	"symfollow":   {clear: unix.MS_NOSYMFOLLOW},
 	"silent":      {set: unix.MS_SILENT},
 	"defaults":    {}, "auto": {}, "noauto": {}, "nofail": {}, "_netdev": {}, "user": {}, "nouser": {},
 }

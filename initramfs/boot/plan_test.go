@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
@@ -126,6 +125,8 @@ func TestSplitOptions(t *testing.T) {
 		{"both", "ro,noatime,compress=zstd:3,subvol=@", unix.MS_RDONLY | unix.MS_NOATIME, "compress=zstd:3,subvol=@"},
 		{"last wins", "ro,rw", 0, ""},
 		{"atime", "noatime,relatime", unix.MS_RELATIME, ""},
+		{"no symlinks", "symfollow,nosymfollow", unix.MS_NOSYMFOLLOW, ""},
+		{"symlinks again", "nosymfollow,symfollow", 0, ""},
 		{"of programs", "nofail,x-systemd.device-timeout=1,comment=a,_netdev,discard=async", 0, "discard=async"},
 	}
 	for _, tt := range tests {
@@ -143,12 +144,4 @@ func TestFactoryFstab(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "fstab", factoryFstab(string(in)))
-}
-
-func TestMessage(t *testing.T) {
-	golden(t, "message", message(report{
-		step: "root device", shell: "/bin/sh", cmdline: "root=PARTUUID=1 rw",
-		err:     fault.New(fault.Input, "look", "PARTUUID=1: no such device within 30s"),
-		devices: []string{Device{Name: "vda1", Size: 64 << 20, PartLabel: "ESP", PartUUID: "2"}.String()},
-	}))
 }
