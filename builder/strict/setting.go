@@ -20,13 +20,17 @@ type Setting struct {
 	Key   string // as in Origins, without numbers: "users.bandit.uid"
 	Value string // in TOML; for a key whose value is text, quotes may be left out
 	Below string // what the command line has before the key and a dot, for messages
+	Flag  string // the flag that sets this key and no other, for messages; "" is --set
 }
 
 func (s Setting) position() Position {
-	if s.Below == "" {
-		return Position{File: flag}
+	switch {
+	case s.Flag != "":
+		return Position{File: s.Flag}
+	case s.Below != "":
+		return Position{File: flag + " " + s.Below}
 	}
-	return Position{File: flag + " " + s.Below}
+	return Position{File: flag}
 }
 
 // ParseSetting reads KEY=VALUE. Whether the key exists and the value fits is

@@ -89,6 +89,10 @@ func TestSettingProblems(t *testing.T) {
 	if want := "--set outer.flag: expected true or false, found integer 1"; err == nil || err.Error() != want {
 		t.Errorf("below: %v; want %s", err, want)
 	}
+	_, err = l.Resolve("a", []Setting{{Key: "flag", Value: "1", Flag: "--on"}}, &sample{}, func(*Findings) {})
+	if want := "--on: flag: expected true or false, found integer 1"; err == nil || err.Error() != want {
+		t.Errorf("a flag of its own: %v; want %s", err, want)
+	}
 }
 
 func TestParseSetting(t *testing.T) {

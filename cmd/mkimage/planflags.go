@@ -13,7 +13,7 @@ import (
 // planFlags are the flags that a plan depends on, besides the profile's name.
 type planFlags struct {
 	profileFlags
-	source, size, seed, timestamp string
+	size, seed, timestamp string
 }
 
 func (f *planFlags) define(cmd *cobra.Command) {
@@ -46,11 +46,7 @@ func (f *planFlags) makePlan(name string) (*plan.Plan, *profiles.Profile, error)
 	if o.Epoch, err = parseTimestamp(f.timestamp, os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
 		return nil, nil, err
 	}
-	settings := f.profileFlags
-	if f.source != "" {
-		settings.sets = append(settings.sets[:len(settings.sets):len(settings.sets)], "source="+f.source)
-	}
-	profile, layout, err := resolveProfile(&settings, name)
+	profile, layout, err := resolveProfile(&f.profileFlags, name)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -19,6 +19,7 @@ import (
 type profileFlags struct {
 	profileDirs, layoutDirs []string
 	sets                    []string // KEY=VALUE
+	source                  string   // "" leaves the profile's
 }
 
 func (f *profileFlags) define(cmd *cobra.Command) {
@@ -70,7 +71,8 @@ func (f *profileFlags) load() (*profiles.Set, *layouts.Set, error) {
 // layoutKey is what a key of a layout has before it in --set.
 const layoutKey = "layout"
 
-// settings returns what --set changes in the profile and in the layout.
+// settings returns what the command line changes in the profile and in the
+// layout.
 func (f *profileFlags) settings() (profile, layout []strict.Setting, err error) {
 	for _, text := range f.sets {
 		s, err := strict.ParseSetting(text)
@@ -82,6 +84,9 @@ func (f *profileFlags) settings() (profile, layout []strict.Setting, err error) 
 		} else {
 			profile = append(profile, s)
 		}
+	}
+	if f.source != "" {
+		profile = append(profile, strict.Setting{Key: "source", Value: f.source, Flag: "--source"})
 	}
 	return profile, layout, nil
 }

@@ -30,12 +30,12 @@ func TestSearchDirs(t *testing.T) {
 }
 
 func TestSplitSettings(t *testing.T) {
-	f := profileFlags{sets: []string{"layout=x", "layout.esp.size=1GiB", "hostname=a", "layouts.y=z"}}
+	f := profileFlags{sets: []string{"layout=x", "layout.esp.size=1GiB", "hostname=a", "layouts.y=z"}, source: "tar:a"}
 	profile, layout, err := f.settings()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []strict.Setting{{Key: "layout", Value: "x"}, {Key: "hostname", Value: "a"}, {Key: "layouts.y", Value: "z"}}; !slices.Equal(profile, want) {
+	if want := []strict.Setting{{Key: "layout", Value: "x"}, {Key: "hostname", Value: "a"}, {Key: "layouts.y", Value: "z"}, {Key: "source", Value: "tar:a", Flag: "--source"}}; !slices.Equal(profile, want) {
 		t.Errorf("of the profile: %+v; want %+v", profile, want)
 	}
 	if want := []strict.Setting{{Key: "esp.size", Value: "1GiB", Below: "layout"}}; !slices.Equal(layout, want) {
