@@ -3,6 +3,8 @@ package esp
 import (
 	"strconv"
 	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/fstree"
 )
 
 // aliases gives the names of one directory their short names, no two the same.
@@ -18,8 +20,16 @@ type stem struct {
 	digits          int
 }
 
-func newAliases(names int) *aliases {
-	return &aliases{used: make(map[shortName]bool, names), next: map[stem]int{}}
+// newAliases reserves what the names of a directory are themselves, whatever
+// their case: the number that one of them gets must not make it the name of another.
+func newAliases(children []*fstree.Entry) *aliases {
+	a := &aliases{used: make(map[shortName]bool, len(children)), next: map[stem]int{}}
+	for _, e := range children {
+		if s, ok := exactShort(asciiUpper(e.Name)); ok {
+			a.take(s)
+		}
+	}
+	return a
 }
 
 // take reserves a short name and reports whether it was free.
@@ -31,11 +41,10 @@ func (a *aliases) take(s shortName) bool {
 	return true
 }
 
-// alias returns a short name for a name that is none. A name that is 8.3 but
-// for its case gets that in upper case, where nobody has it; all others get a
-// number. Names that are 8.3 themselves must have been taken before.
+// alias returns a short name for a name of the directory. One that is 8.3 but
+// for its case gets what was reserved for it, all others get a number.
 func (a *aliases) alias(name string) shortName {
-	if s, ok := exactShort(asciiUpper(name)); ok && a.take(s) {
+	if s, ok := exactShort(asciiUpper(name)); ok {
 		return s
 	}
 	base, extension := basis(name)

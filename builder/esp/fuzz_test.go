@@ -18,7 +18,7 @@ func FuzzWrite(f *testing.F) {
 	for name := range bootFiles {
 		seed.WriteString(name + "\n")
 	}
-	for _, s := range []string{"", "a", "a/", "A/b\na/c", "a~1\nA~1 b\nlong name\nLONGNA~1", "x.\n", "ä\nÄ", "\xff", strings.Repeat("n", 256), seed.String()} {
+	for _, s := range []string{"", "a", "a/", "A/b\na/c", "a~1\nA~1 b\nlong name\nLONGNA~1", "long name\nlongna~1", "x.\n", "ä\nÄ", "\xff", strings.Repeat("n", 256), seed.String()} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, paths string) {

@@ -21,6 +21,8 @@ func TestShortNames(t *testing.T) {
 	}{
 		{"8.3", "BOOTX64.EFI/A/ABCDEFGH.ABC/A!#$%&'().-@^/_`{}~.TXT", "BOOTX64 EFI/A          /ABCDEFGHABC/A!#$%&~1-@^/_`{}~   TXT"},
 		{"lower case", "linux.efi/EFI.txt/Efi", "LINUX   EFI/EFI     TXT/EFI        "},
+		{"taken by a later one in lower case", "foo bar.txt/foobar~1.txt", "FOOBAR~2TXT/FOOBAR~1TXT"},
+		{"taken by an earlier one in lower case", "longna~1/long name", "LONGNA~1   /LONGNA~2   "},
 		{"too long", "ABCDEFGHI/A.ABCD/ABCDEFGH.ABCD", "ABCDEF~1   /A~1     ABC/ABCDEF~1ABC"},
 		{"kernels", "6.1.0-56-amd64/6.1.0-57-amd64", "61~1    0-5/61~2    0-5"},
 		{"dots", ".a/..a/a.b.c/a..b", "A~1        /A~2        /AB~1    C  /A~1     B  "},
@@ -32,19 +34,15 @@ func TestShortNames(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			a := newAliases(0)
 			names := strings.Split(test.in, "/")
+			var children []*fstree.Entry
 			for _, n := range names {
-				if s, ok := exactShort(n); ok {
-					a.take(s)
-				}
+				children = append(children, &fstree.Entry{Name: n})
 			}
+			a := newAliases(children)
 			var got []string
 			for _, n := range names {
-				s, ok := exactShort(n)
-				if !ok {
-					s = a.alias(n)
-				}
+				s := a.alias(n)
 				got = append(got, string(s[:]))
 			}
 			if s := strings.Join(got, "/"); s != test.want {
@@ -57,7 +55,7 @@ func TestShortNames(t *testing.T) {
 // TestAliasesCollide gives thousands of names with the same beginning their
 // short names.
 func TestAliasesCollide(t *testing.T) {
-	a := newAliases(0)
+	a := newAliases(nil)
 	seen := map[shortName]bool{}
 	for i := range 120_000 {
 		s := a.alias(fmt.Sprintf("a very long name %d.conf", i))

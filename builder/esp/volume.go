@@ -80,12 +80,7 @@ func (n *node) nameChildren() error {
 	if err := checkCase(n.entry); err != nil {
 		return err
 	}
-	taken := newAliases(len(children))
-	for _, e := range children {
-		if s, ok := exactShort(e.Name); ok {
-			taken.take(s)
-		}
-	}
+	taken := newAliases(children)
 	for _, e := range children {
 		c, err := newNode(e, n, taken)
 		if err != nil {
