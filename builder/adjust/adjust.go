@@ -15,7 +15,8 @@
 //     symlinks that systemctl would make, see units.go; log-in on the console,
 //     zram, and SSH host keys at the first boot.
 //   - A NixOS source, which has /nix/store and no systemd below /usr, makes its
-//     own /etc when it is activated: of it only the first point is done.
+//     own /etc when it is activated: of it only the first point is done, see
+//     Ignored.
 package adjust
 
 import (
@@ -23,6 +24,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/strict"
+	"github.com/6FaNcY9/mkimage/profiles"
 )
 
 // Inputs is what the plan only names.
@@ -92,13 +94,40 @@ func shapeOf(t *fstree.Tree) shape {
 // needSystemd notes what a profile asks for that only systemd does.
 func (e *editor) needSystemd() {
 	p := &e.plan.Profile
-	for key, asked := range map[string]bool{
-		"units.enable": len(p.Units.Enable) > 0,
-		"zram.enable":  p.Zram.Enable,
-		"users":        autologinUser(p) != "",
+	for _, wish := range []struct {
+		key   string
+		asked bool
+	}{
+		{"users", autologinUser(p) != ""},
+		{"units.enable", len(p.Units.Enable) > 0},
+		{"units.disable", len(p.Units.Disable) > 0},
+		{"units.mask", len(p.Units.Mask) > 0},
+		{"first_boot.steps", e.hasSSHServer() && wantsHostKeys(p)},
+		{"zram.enable", p.Zram.Enable},
 	} {
-		if asked {
-			e.Add(key, "the source has no systemd (%s)", systemdPath)
+		if wish.asked {
+			e.Add(wish.key, "the source has no systemd (%s)", systemdPath)
 		}
 	}
+}
+
+// Ignored returns the keys and tables of a profile, in its order, that have no
+// effect on a source: NixOS makes its names, users and units from its own
+// configuration. It is nil for every other source. Ask before Apply.
+func Ignored(t *fstree.Tree, p *profiles.Profile) []string {
+	if shapeOf(t) != nixos {
+		return nil
+	}
+	keys := []string{"hostname", "locale"}
+	if len(p.Users) > 0 {
+		keys = append(keys, "users")
+	}
+	keys = append(keys, "units") // its target is required
+	if len(p.FirstBoot.Steps) > 0 {
+		keys = append(keys, "first_boot")
+	}
+	if p.Zram.Enable {
+		keys = append(keys, "zram")
+	}
+	return keys
 }

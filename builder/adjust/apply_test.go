@@ -157,6 +157,43 @@ func TestShapes(t *testing.T) {
 	check(t, tree, map[string]string{"etc/hostname": "644 0:0 demo;", "etc/systemd": "none", "etc/gshadow": "none"})
 }
 
+// TestNeedSystemd names everything that a source without systemd cannot do, in
+// one order.
+func TestNeedSystemd(t *testing.T) {
+	p := withUsers(profiles.User{Name: "ada", UID: 1000, Shell: "/bin/sh", Autologin: true})
+	p.Units = profiles.Units{Enable: []string{"a.service"}, Disable: []string{"b.service"}, Mask: []string{"c.service"}}
+	p.Zram, p.FirstBoot.Steps = profiles.Zram{Enable: true, Percent: 50}, []string{"host-keys"}
+	source := []string{"f /bin/sh x", "f /sbin/openrc x", "f /etc/passwd root:x:0:0::/root:/bin/sh;"}
+	const no = ": the source has no systemd (usr/lib/systemd/systemd)"
+	want := []string{"users", "units.enable", "units.disable", "units.mask", "first_boot.steps", "zram.enable"}
+	refused(t, makeTree(t, append(source, "f /usr/sbin/sshd x")...), p, "6 problems\n"+strings.Join(want, no+"\n")+no)
+	refused(t, makeTree(t, source...), p, "5 problems\n")
+}
+
+// TestIgnored is empty for what is no NixOS, and for that names what a profile
+// says in vain.
+func TestIgnored(t *testing.T) {
+	full := withUsers(ada())
+	full.FirstBoot.Steps, full.Zram = []string{"machine-id"}, profiles.Zram{Enable: true, Percent: 50}
+	least := noTarget()
+	tests := []struct {
+		name   string
+		source []string
+		in     profiles.Profile
+		want   string
+	}{
+		{"Debian", small("d /nix/store"), full, ""},
+		{"without systemd", []string{"f /sbin/openrc x"}, full, ""},
+		{"NixOS", []string{"d /nix/store/x"}, full, "hostname locale users units first_boot zram"},
+		{"NixOS, least", []string{"d /nix/store/x"}, least, "hostname locale units"},
+	}
+	for _, test := range tests {
+		if got := strings.Join(Ignored(makeTree(t, test.source...), &test.in), " "); got != test.want {
+			t.Errorf("%s: %q; want %q", test.name, got, test.want)
+		}
+	}
+}
+
 // TestPersist moves what survives into the persistent subvolume.
 func TestPersist(t *testing.T) {
 	l := layout()

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/6FaNcY9/mkimage/profiles"
 )
 
 // hostKeysName is the unit that makes SSH host keys.
@@ -31,12 +33,10 @@ WantedBy=multi-user.target
 // so. A source whose SSH server would start without keys, and fail, is
 // refused.
 func (e *editor) hostKeys() error {
-	sshd := e.find("/usr/sbin/sshd") != nil || e.find("/usr/bin/sshd") != nil
-	asked := slices.Contains(e.plan.Profile.FirstBoot.Steps, "host-keys")
 	switch {
-	case !sshd:
+	case !e.hasSSHServer():
 		return nil
-	case !asked:
+	case !wantsHostKeys(&e.plan.Profile):
 		if name := e.enabledServer(); name != "" {
 			e.Add("first_boot.steps", `lacks "host-keys", and %s is enabled: it fails without them; disable it otherwise`, name)
 		}
@@ -49,6 +49,14 @@ func (e *editor) hostKeys() error {
 		return err
 	}
 	return e.onUnit("first_boot.steps", hostKeysName, e.enable)
+}
+
+func (e *editor) hasSSHServer() bool {
+	return e.find("/usr/sbin/sshd") != nil || e.find("/usr/bin/sshd") != nil
+}
+
+func wantsHostKeys(p *profiles.Profile) bool {
+	return slices.Contains(p.FirstBoot.Steps, "host-keys")
 }
 
 // enabledServer returns the unit by which an SSH server is started at boot, or

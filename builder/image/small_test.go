@@ -155,6 +155,22 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestNixOS makes an image of a source that makes its /etc when it boots.
+func TestNixOS(t *testing.T) {
+	store := func(dir string) {
+		if err := os.Remove(filepath.Join(dir, "usr/lib/systemd/systemd")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(dir, "nix/store/x-nixos-system"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := planOf(t, "bandit-minimal", "")
+	if _, _, err := writeSmall(t, p, Inputs{}, store); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCancelled ends at every stage when the run is cancelled there.
 func TestCancelled(t *testing.T) {
 	whole := &canceller{}
