@@ -47,7 +47,7 @@ type Segment struct {
 }
 
 // directories are there for mounting over and for programs that expect them.
-var directories = []string{"dev", "etc", "newroot", "proc", "root", "run", "sys", "tmp", "var"}
+var directories = []string{"dev", "etc", "proc", "root", "run", "sys", "tmp", "var"}
 
 // Build makes an archive. Its bytes depend on p alone.
 func Build(ctx context.Context, p Params) (*Archive, error) {

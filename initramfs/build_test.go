@@ -76,7 +76,7 @@ func TestBuild(t *testing.T) {
 		"lib/modules/6.1-test/kernel/fs/btrfs/btrfs.ko", "lib/modules/6.1-test/kernel/fs/overlayfs",
 		"lib/modules/6.1-test/kernel/fs/overlayfs/overlay.ko", "lib/modules/6.1-test/kernel/lib",
 		"lib/modules/6.1-test/kernel/lib/raid6", "lib/modules/6.1-test/kernel/lib/raid6/raid6_pq.ko",
-		"newroot", "proc", "root", "run", "sys", "tmp", "var",
+		"proc", "root", "run", "sys", "tmp", "var",
 	}, "\n")
 	var got []string
 	for _, m := range segments[1] {

@@ -3,6 +3,7 @@ package initramfs
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -35,6 +36,9 @@ func (a *Archive) addFirmware(c *contents, p Params, modules []loaded) error {
 		}
 	}
 	for _, pattern := range p.Firmware {
+		if err := checkPattern(pattern); err != nil {
+			return input("", "firmware %s: %w", pattern, err)
+		}
 		n, err := s.match(pattern)
 		if err != nil {
 			return fmt.Errorf("firmware %s: %w", pattern, err)
@@ -84,12 +88,24 @@ func (s *firmwareSet) findDirs() error {
 	return nil
 }
 
+// checkPattern returns why a pattern of the user's cannot name firmware. What
+// modules say is not his making: "/*(DEBLOBBED)*/" of linux-libre matches
+// nothing, as firmware that is not there does.
+func checkPattern(pattern string) error {
+	if !isLocal(pattern) || pattern == "." {
+		return errors.New("expected a path below /usr/lib/firmware")
+	}
+	for element := range strings.SplitSeq(pattern, "/") {
+		if _, err := path.Match(element, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // match adds the files that a pattern names, from the first directory that
 // has any, and returns how many they are.
 func (s *firmwareSet) match(pattern string) (int, error) {
-	if !isLocal(pattern) || pattern == "." {
-		return 0, input("", "expected a path below /usr/lib/firmware")
-	}
 	for _, dir := range s.dirs {
 		// Where the kernel looks, in its order.
 		for _, sub := range []string{"updates/" + s.kernel + "/", "updates/", s.kernel + "/", ""} {
@@ -114,11 +130,7 @@ func (s *firmwareSet) expand(dir, at string, elements []string) (int, error) {
 	}
 	found := 0
 	for _, child := range e.Children() {
-		ok, err := matchName(elements[0], child.Name, len(elements) == 1)
-		if err != nil {
-			return 0, input("", "%w", err)
-		}
-		if !ok {
+		if !matchName(elements[0], child.Name, len(elements) == 1) {
 			continue
 		}
 		n, next := 1, at+child.Name
@@ -136,18 +148,18 @@ func (s *firmwareSet) expand(dir, at string, elements []string) (int, error) {
 }
 
 // matchName reports whether a name matches an element of a pattern; a file's
-// may have the suffix of a compression.
-func matchName(pattern, name string, file bool) (bool, error) {
+// may have the suffix of a compression. A malformed element matches nothing.
+func matchName(pattern, name string, file bool) bool {
 	for _, suffix := range firmwareSuffixes {
 		plain, ok := strings.CutSuffix(name, suffix)
 		if !ok || !file && suffix != "" {
 			continue
 		}
-		if ok, err := path.Match(pattern, plain); ok || err != nil {
-			return ok, err
+		if matches, err := path.Match(pattern, plain); matches && err == nil {
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
 // addFile adds one file and returns 1, or 0 if it is no file. A second name of

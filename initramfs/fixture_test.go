@@ -111,7 +111,8 @@ func system(t testing.TB) *fstree.Tree {
 	put(t, tree, dir+"kernel/crypto/xor.ko", moduleELF("license=GPL"))
 	put(t, tree, dir+"kernel/crypto/xxhash_generic.ko", moduleELF("license=GPL"))
 	put(t, tree, dir+"kernel/fs/overlayfs/overlay.ko", moduleELF("license=GPL"))
-	put(t, tree, dir+"kernel/drivers/net/nic-card.ko", moduleELF("firmware=nic/card.bin", "firmware=nic/absent.bin", "firmware=nic/second.bin"))
+	put(t, tree, dir+"kernel/drivers/net/nic-card.ko", moduleELF("firmware=nic/card.bin", "firmware=nic/absent.bin", "firmware=nic/second.bin",
+		"firmware=/*(DEBLOBBED)*/", "firmware=../../etc/shadow", "firmware=nic/[a/b]"))
 	put(t, tree, dir+"kernel/drivers/net/nic-late.ko", moduleELF())
 	put(t, tree, "usr/lib/firmware/nic/card.bin.zst", zst(t, []byte("card")))
 	symlink(t, tree, "usr/lib/firmware/nic/second.bin.zst", "card.bin.zst")
