@@ -22,7 +22,9 @@ func TestOverlay(t *testing.T) {
 		want   string // of the error
 	}{
 		{"the same", func(_ *testing.T, image, _ string) string { return image }, ""},
-		{"by another name", func(_ *testing.T, image, _ string) string { return filepath.Join(filepath.Dir(image), "x", "..", "disk.img") }, ""},
+		{"by another name", func(_ *testing.T, image, _ string) string {
+			return filepath.Dir(image) + "/./disk.img"
+		}, ""},
 		{"another image", func(t *testing.T, image, _ string) string {
 			other := image + ".other"
 			writeImage(t, other, 1<<20, written)

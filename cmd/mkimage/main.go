@@ -1,7 +1,8 @@
-// Command mkimage makes, reads and checks btrfs file systems without root,
-// without mounting anything and without foreign programs.
+// Command mkimage makes images of bootable disks from profiles, and verifies,
+// reads and boots them: without root, without mounting anything and, but for
+// QEMU and the installer of Debian packages, without foreign programs.
 //
-// The exit status says whose turn it is: see exitStatus in run.go, or the end
+// The exit status says whose turn it is: see exitStatus in root.go, or the end
 // of every command's help.
 package main
 

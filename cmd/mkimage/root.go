@@ -15,15 +15,30 @@ import (
 func newRoot(u *ui) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mkimage",
-		Short: "make, read and check btrfs file systems without root",
-		Long: `mkimage writes a btrfs file system with subvolumes, compression and a swapfile
-into a file: without root, without a loop device, without mounting and without
-mkfs. The same input gives the same bytes, whatever the host, clock or number
-of processors. It also lists, reads and checks file systems that are not
-mounted, its own and those of others.`,
-		Example: `  mkimage mkfs --from dir:rootfs --subvolume @home:home -o fs.img
-  mkimage check fs.img
-  mkimage ls -l fs.img:@home`,
+		Short: "make bootable disk images from profiles, and verify, read and boot them",
+		Long: `mkimage makes images of bootable disks: without root, without a loop device,
+without mounting and without mkfs. The same input gives the same bytes, whatever
+the host, clock or number of processors.
+
+What an image is to be stands in a profile, a TOML file of a few lines: packages,
+users, units, and a layout of partitions and subvolumes. Some are built in.
+
+  profiles, layouts    list them, and show where each of their values comes from
+  plan PROFILE         decides everything about the image and shows it
+  build PROFILE        makes the image; PROFILE alone does the same
+  verify, inspect      check every byte of an image; show what is in it
+  test, run            boot an image in QEMU: with checks, or on this terminal
+
+It also lists, reads and checks single files and btrfs file systems that are not
+mounted, its own and those of others (ls, cat, stat, check, map-swapfile), and
+writes a btrfs file system alone (mkfs).`,
+		Example: `  mkimage profiles
+  mkimage plan bandit-minimal --set hostname=fox
+  mkimage build bandit-minimal --set hostname=fox -o fox.img
+  mkimage verify fox.img
+  mkimage test fox.img
+  mkimage run fox.img
+  mkimage ls -l fox.img:@/etc`,
 		Args:              subcommandOnly,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors:     true,
@@ -39,9 +54,9 @@ mounted, its own and those of others.`,
 	mustComplete(root, "progress", progressModes...)
 
 	root.AddCommand(newBuild(u), newMkfs(u), newVerify(u), newInspect(u), newCheck(u), newLs(u), newCat(u), newStat(u), newMapSwapfile(u), newPlan(u), newRun(u), newTest(u), newProfiles(u), newLayouts(u), newVersion(u), newMan())
-	root.InitDefaultCompletionCmd() // here, for withBuild to know of it
 	root.SetHelpFunc(printHelp)
 	refuseUnknownHelp(root)
+	addCompletion(root)
 	return root
 }
 
@@ -152,6 +167,17 @@ func refuseUnknownHelp(root *cobra.Command) {
 		}
 		return cmd.Help()
 	}
+}
+
+// addCompletion adds cobra's completion command, which it would add later:
+// withBuild must know of it.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	completion, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		panic("mkimage: " + err.Error())
+	}
+	completion.Example = "  source <(mkimage completion bash)"
 }
 
 // exitsAnnotation holds the exit codes of a command, separated by spaces.
