@@ -19,6 +19,8 @@ type Kernel struct {
 // directory only where /lib is no symlink to /usr/lib.
 var moduleDirs = []string{"usr/lib/modules", "lib/modules"}
 
+const hintKernel = "add a kernel to the source, such as the package linux-image-amd64"
+
 // Kernels returns the kernels that have both modules and an image, the newest
 // first. The image is looked for at /boot/vmlinuz-VERSION (Debian, Fedora),
 // below the modules (Arch and whoever follows the UAPI group), and, when there
@@ -30,7 +32,7 @@ func Kernels(t *fstree.Tree) ([]Kernel, error) {
 		return nil, err
 	}
 	if len(dirs) == 0 {
-		return nil, fault.New(fault.Input, "add a kernel to the source, such as the package linux-image-amd64",
+		return nil, fault.New(fault.Input, hintKernel,
 			"source: has no kernel modules; looked for directories in /%s", strings.Join(moduleDirs, " and /"))
 	}
 	var found []Kernel
@@ -50,7 +52,7 @@ func Kernels(t *fstree.Tree) ([]Kernel, error) {
 		looked = append(looked, candidates...)
 	}
 	if len(found) == 0 {
-		return nil, fault.New(fault.Input, "", "source: has kernel modules, but no kernel; looked for /%s", strings.Join(looked, ", /"))
+		return nil, fault.New(fault.Input, hintKernel, "source: has kernel modules, but no kernel; looked for /%s", strings.Join(looked, ", /"))
 	}
 	slices.SortFunc(found, func(a, b Kernel) int {
 		if c := CompareVersions(b.Version, a.Version); c != 0 {
@@ -83,14 +85,14 @@ func moduleTrees(t *fstree.Tree) ([]*fstree.Entry, error) {
 }
 
 // firstFile returns the first of the paths that is a regular file with
-// something in it, or nil.
+// something in it, which a hole is not, or nil.
 func firstFile(t *fstree.Tree, paths []string) (*fstree.Entry, error) {
 	for _, path := range paths {
 		e, err := t.Follow(path)
 		if err != nil {
 			return nil, fault.New(fault.Input, "", "source: %w", err)
 		}
-		if e != nil && e.IsRegular() && e.Size > 0 {
+		if e != nil && e.IsRegular() && e.Size > 0 && e.Content != nil {
 			return e, nil
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // treeOf makes a tree of paths: "a/" is a directory, "a -> b" a symlink, "a" a
-// file of one byte and "a 0" an empty one.
+// file of one byte, "a 0" an empty one and "a hole" one of nothing else.
 func treeOf(t *testing.T, paths ...string) *fstree.Tree {
 	t.Helper()
 	tree := fstree.New()
@@ -23,6 +23,8 @@ func treeOf(t *testing.T, paths ...string) *fstree.Tree {
 			inode = &fstree.Inode{Mode: fstree.TypeSymlink | 0o777, Link: link, Size: int64(len(link))}
 		} else if n, ok := strings.CutSuffix(p, " 0"); ok {
 			name, inode = n, &fstree.Inode{Mode: fstree.TypeRegular | 0o644}
+		} else if n, ok := strings.CutSuffix(p, " hole"); ok {
+			name, inode = n, &fstree.Inode{Mode: fstree.TypeRegular | 0o644, Size: 1}
 		}
 		addTo(t, tree, name, inode)
 	}
@@ -64,6 +66,7 @@ func TestKernels(t *testing.T) {
 		{"both layouts", []string{"lib/modules/6.9/", "usr/lib/modules/6.9/", "boot/vmlinuz-6.9"}, []string{"6.9 usr/lib/modules/6.9 boot/vmlinuz-6.9"}, ""},
 		{"one name for one version only", []string{"usr/lib/modules/1/", "usr/lib/modules/2/", "boot/vmlinuz", "boot/vmlinuz-1"}, []string{"1 usr/lib/modules/1 boot/vmlinuz-1"}, ""},
 		{"a file is no version", []string{"usr/lib/modules/readme", "usr/lib/modules/1/vmlinuz"}, []string{"1 usr/lib/modules/1 usr/lib/modules/1/vmlinuz"}, ""},
+		{"a hole is no image", []string{"usr/lib/modules/1/vmlinuz", "boot/vmlinuz-1 hole"}, []string{"1 usr/lib/modules/1 usr/lib/modules/1/vmlinuz"}, ""},
 		{"no modules", []string{"boot/vmlinuz-6.9"}, nil, "source: has no kernel modules; looked for directories in /usr/lib/modules and /lib/modules"},
 		{"no image", []string{"usr/lib/modules/6.9/", "boot/vmlinuz-6.9 0", "vmlinuz -> nowhere"}, nil,
 			"source: has kernel modules, but no kernel; looked for /boot/vmlinuz-6.9, /usr/lib/modules/6.9/vmlinuz, /boot/vmlinuz, /vmlinuz"},

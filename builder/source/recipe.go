@@ -1,12 +1,12 @@
 package source
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -30,21 +30,16 @@ type recipe struct {
 	Pins     []Package `json:"pins"`     // of the lock; nil without one
 }
 
-// debianArch gives Debian's names of Go's architectures.
-var debianArch = map[string]string{
-	"amd64": "amd64", "arm64": "arm64", "386": "i386", "arm": "armhf",
-	"riscv64": "riscv64", "ppc64le": "ppc64el", "s390x": "s390x", "loong64": "loong64",
-}
+// defaultArch is the architecture that plans are made for, in Debian's words,
+// whatever machine makes the image.
+const defaultArch = "amd64"
 
 // validLocale is the form of a locale in the encoding that all of Linux uses:
 // LANGUAGE[_TERRITORY][@MODIFIER] with UTF-8 said (en_US.UTF-8) or not.
 var validLocale = regexp.MustCompile(`^[a-z]{2,3}(_[A-Z]{2})?(\.UTF-8)?(@[a-z]{1,16})?$`)
 
 func newRecipe(suite string, o Options) (recipe, error) {
-	r := recipe{Version: recipeVersion, Suite: suite, Arch: o.Arch, Epoch: o.Epoch.Unix()}
-	if r.Arch == "" {
-		r.Arch = debianArch[runtime.GOARCH]
-	}
+	r := recipe{Version: recipeVersion, Suite: suite, Arch: cmp.Or(o.Arch, defaultArch), Epoch: o.Epoch.Unix()}
 	if !validArch.MatchString(r.Arch) {
 		return r, fault.New(fault.Config, "", "debian source: architecture %.80q: not a name of one", r.Arch)
 	}

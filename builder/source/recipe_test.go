@@ -17,9 +17,6 @@ func recipeOf(t *testing.T, o Options) recipe {
 	if o.Epoch.IsZero() {
 		o.Epoch = time.Unix(0, 0)
 	}
-	if o.Arch == "" {
-		o.Arch = "amd64"
-	}
 	r, err := newRecipe("trixie", o)
 	if err != nil {
 		t.Fatal(err)

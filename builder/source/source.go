@@ -22,7 +22,7 @@ type Options struct {
 
 	Packages []string  // of a Debian source, besides the essential ones
 	Locales  []string  // of a Debian source, such as "en_US.UTF-8"; C.UTF-8 always is there
-	Arch     string    // of a Debian source, in Debian's words; "" is the host's
+	Arch     string    // of a Debian source, in Debian's words; "" is "amd64"
 	Epoch    time.Time // later times of a Debian source become this one; it should not lie in the future
 	Lock     *Lock     // when not nil, a Debian source must be of exactly these packages
 
