@@ -9,6 +9,7 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -30,7 +31,7 @@ type Image struct {
 	Boot       Boot        `json:"boot"`
 	Swapfile   *Swapfile   `json:"swapfile,omitempty"`
 	Origin     *Origin     `json:"origin,omitempty"` // from the manifest on the ESP
-	Unread     []string    `json:"unread"`           // what could not be read, and why
+	Unread     []string    `json:"unread"`           // what could not be read or is damaged, and how
 }
 
 // Partition is a partition and the file system in it.
@@ -65,16 +66,22 @@ type Origin struct {
 	Seed    ids.Seed `json:"seed"`
 }
 
-// Read describes the image of size bytes behind r. It fails, with an error of
-// class fault.Input, only where there is no partition table.
+// Read describes the image of size bytes behind r. It fails where there is no
+// partition table that can be used, with an error of class fault.Input, and
+// where r cannot be read.
 func Read(ctx context.Context, r io.ReaderAt, size int64) (*Image, error) {
-	table, _, err := gpt.Read(r, size)
-	if err != nil {
+	table, problems, err := gpt.Read(r, size)
+	if errors.Is(err, gpt.ErrNone) {
 		return nil, fault.New(fault.Input, "mkimage stat shows a btrfs file system without a partition table", "%w", err)
+	} else if err != nil {
+		return nil, err
 	}
 	i := &inspection{ctx: ctx, r: r, image: &Image{
 		Size: size, GUID: table.GUID, SectorSize: table.SectorSize, Subvolumes: []Subvolume{}, Unread: []string{}, Boot: emptyBoot(),
 	}}
+	for _, p := range problems {
+		i.unread(string(p.Part), errors.New(p.Text))
+	}
 	for _, p := range table.Partitions {
 		i.partition(p)
 	}

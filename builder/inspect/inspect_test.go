@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -170,7 +171,8 @@ func TestDamage(t *testing.T) {
 			at := m.Partition("root").Start
 			return []int64{at + 64<<10, at + 64<<20}
 		}, "partition 2: ", func(i *inspect.Image) bool { return len(i.Boot.Entries) == 3 && i.Swapfile == nil }},
-		{"primary table", nil, func(*manifest.Manifest) []int64 { return []int64{0} }, "", func(i *inspect.Image) bool { return len(i.Partitions) == 2 }},
+		{"primary table", nil, func(*manifest.Manifest) []int64 { return []int64{0} }, "primary table: ", func(i *inspect.Image) bool { return len(i.Partitions) == 2 }},
+		{"backup table", nil, func(m *manifest.Manifest) []int64 { return []int64{m.Image.Size - 4096} }, "backup table: ", func(i *inspect.Image) bool { return len(i.Partitions) == 2 }},
 		{"entry", put("loader/entries/mkimage-demo.conf", "x"), nil, "/loader/entries/mkimage-demo.conf: 0 of the keys", func(i *inspect.Image) bool { return len(i.Boot.Entries) == 2 }},
 		{"loader.conf", put("loader/loader.conf", "timeout x"), nil, "/loader/loader.conf: line 1", func(i *inspect.Image) bool { return len(i.Boot.Entries) == 3 }},
 		{"loader", put("EFI/BOOT/BOOTX64.EFI", strings.Repeat("x", 99)), nil, "/EFI/BOOT/BOOTX64.EFI: ", func(i *inspect.Image) bool { return len(i.Boot.Entries) == 0 }},
@@ -203,7 +205,19 @@ func TestDamage(t *testing.T) {
 func TestReadNoTable(t *testing.T) {
 	f, _ := assemble(t, "systemd-boot", nil)
 	_, err := inspect.Read(t.Context(), io.NewSectionReader(f, 1<<20, 40<<20), 40<<20)
-	if !errors.Is(err, gpt.ErrNone) || fault.ClassOf(err) != fault.Input {
-		t.Errorf("error %v of class %v", err, fault.ClassOf(err))
+	if !errors.Is(err, gpt.ErrNone) || fault.ClassOf(err) != fault.Input || !strings.Contains(fault.HintOf(err), "mkimage stat") {
+		t.Errorf("error %v of class %v, hint %q", err, fault.ClassOf(err), fault.HintOf(err))
+	}
+}
+
+// badSectors is a disk that cannot be read.
+type badSectors struct{}
+
+func (badSectors) ReadAt([]byte, int64) (int, error) { return 0, syscall.EIO }
+
+func TestReadFails(t *testing.T) {
+	_, err := inspect.Read(t.Context(), badSectors{}, 40<<20)
+	if !errors.Is(err, syscall.EIO) || fault.ClassOf(err) != fault.Internal || fault.HintOf(err) != "" {
+		t.Errorf("error %v of class %v, hint %q; want one of the host without a hint", err, fault.ClassOf(err), fault.HintOf(err))
 	}
 }

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
@@ -64,7 +65,7 @@ func (i *inspection) measure(s *Subvolume) error {
 	seen := map[ondisk.Logical]bool{}
 	last := ondisk.Key{ObjectID: math.MaxUint64, Type: math.MaxUint8, Offset: math.MaxUint64}
 	for item, err := range i.root.Items(s.ID, ondisk.Key{}, last) {
-		if err != nil {
+		if err = cmp.Or(err, i.ctx.Err()); err != nil {
 			return err
 		}
 		switch item.Key.Type {
@@ -84,7 +85,7 @@ func (i *inspection) measure(s *Subvolume) error {
 			s.add(&e, seen)
 		}
 	}
-	return i.ctx.Err()
+	return nil
 }
 
 func (s *Subvolume) add(e *ondisk.FileExtent, seen map[ondisk.Logical]bool) {

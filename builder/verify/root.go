@@ -93,8 +93,12 @@ func (v *run) compareSubvolumes(c *Check) {
 // the kernel resumes from.
 func (v *run) checkSwapfile() error {
 	c := v.check("swapfile", "none")
-	if v.manifest == nil || v.manifest.Swapfile == nil {
-		if v.manifest != nil && v.manifest.Plan.Swapfile != nil {
+	if v.manifest == nil {
+		c.Skipped = "there is no manifest"
+		return nil
+	}
+	if v.manifest.Swapfile == nil {
+		if v.manifest.Plan.Swapfile != nil {
 			c.problem("manifest", "has no swapfile, its plan has %s", v.manifest.Plan.Swapfile.Path)
 		}
 		return nil

@@ -43,6 +43,28 @@ func TestClean(t *testing.T) {
 	}
 }
 
+// TestNoManifest wants every check that needs a manifest to say that there is
+// none, and the others to be made.
+func TestNoManifest(t *testing.T) {
+	s := makeParts(t, "systemd-boot")
+	s.ESP = func(e *fstree.Tree) { d := e.Lookup("mkimage"); d.Remove(d.Child("manifest.json")) }
+	r := assemble(t, s).verify(t, verify.Options{})
+	wantProblem(t, r, "manifest", "ESP: /mkimage/manifest.json", "not exist")
+	var skipped []string
+	for _, c := range r.Checks {
+		if c.Skipped != "" {
+			skipped = append(skipped, c.Name+": "+c.Skipped)
+		}
+	}
+	var want []string
+	for _, name := range []string{"digests", "files", "swapfile", "fstab"} {
+		want = append(want, name+": there is no manifest")
+	}
+	if !slices.Equal(skipped, want) || r.Found() != 1 {
+		t.Errorf("skipped %q, %d problems; want %q, 1", skipped, r.Found(), want)
+	}
+}
+
 // wantProblem wants a problem of a check at a place that holds where and says
 // what, or none at all when check is "".
 func wantProblem(t testing.TB, r *verify.Report, check, where, what string) {
