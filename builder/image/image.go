@@ -12,6 +12,7 @@ package image
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 
@@ -141,7 +142,7 @@ func (b *build) digests() ([]manifest.Kernel, error) {
 	for _, k := range b.boot {
 		linux, err := digestFile(k.Image)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("kernel %s: %w", k.Version, err)
 		}
 		list = append(list, manifest.Kernel{Version: k.Version, Linux: linux, Initramfs: sha256.Sum256(k.Initramfs)})
 	}
@@ -154,7 +155,7 @@ func digestFile(e *fstree.Entry) (sum manifest.SHA256, err error) {
 	if err != nil {
 		return sum, err
 	}
-	defer f.Close()
+	defer func() { err = errors.Join(err, f.Close()) }() // which says when the file has changed
 	h := sha256.New()
 	if _, err := io.Copy(h, io.NewSectionReader(f, 0, e.Size)); err != nil {
 		return sum, err

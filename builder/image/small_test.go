@@ -12,6 +12,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/source"
 )
@@ -152,6 +153,34 @@ func TestRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// changed is the content of a file that was seen to change while it was open.
+type changed struct{ fstree.Content }
+
+var errChanged = errors.New("changed while it was read")
+
+// Open implements fstree.Content.
+func (c changed) Open(e *fstree.Entry) (fstree.File, error) {
+	f, err := c.Content.Open(e)
+	return changedFile{f}, err
+}
+
+type changedFile struct{ fstree.File }
+
+// Close implements fstree.File.
+func (f changedFile) Close() error { return errors.Join(f.File.Close(), errChanged) }
+
+// TestKernelChanged does not take the digest of a kernel that changed.
+func TestKernelChanged(t *testing.T) {
+	image, err := fstree.New().Root().Add("vmlinuz", &fstree.Inode{Mode: fstree.TypeRegular | 0o644, Size: 1, Content: changed{fstree.Bytes("x")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &build{boot: []loader.Kernel{{Version: "6.1.0", Image: image}}}
+	if _, err := b.digests(); !errors.Is(err, errChanged) || !strings.HasPrefix(err.Error(), "kernel 6.1.0: ") {
+		t.Errorf("digests: %v; want kernel 6.1.0 to have changed", err)
 	}
 }
 
