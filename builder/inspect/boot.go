@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -16,14 +14,10 @@ import (
 	ukireader "github.com/6FaNcY9/mkimage/builder/uki/reader"
 )
 
-// fallbackPath is what firmware starts from a disk that it does not know.
-const fallbackPath = "EFI/BOOT/BOOTX64.EFI"
-
 // The most bytes of a file that are read into memory.
 const (
-	maxText     = 1 << 20
-	maxManifest = 256 << 20
-	maxProgram  = 1 << 30
+	maxText    = 1 << 20
+	maxProgram = 1 << 30
 )
 
 // The boot loaders that are told apart.
@@ -64,15 +58,15 @@ func (i *inspection) boot() error {
 	if i.esp == nil {
 		return nil
 	}
-	data, err := i.read(fallbackPath, maxProgram)
+	data, err := i.esp.ReadAtMost(bls.FallbackPath, maxProgram)
 	if err != nil {
-		i.unread("/"+fallbackPath, err)
+		i.unread("/"+bls.FallbackPath, err)
 		return nil
 	}
 	p, err := ukireader.Open(bytes.NewReader(data), int64(len(data)))
 	switch {
 	case err != nil:
-		i.unread("/"+fallbackPath, err)
+		i.unread("/"+bls.FallbackPath, err)
 	case p.IsUKI():
 		i.uki(p)
 	default:
@@ -81,29 +75,12 @@ func (i *inspection) boot() error {
 	return nil
 }
 
-// read returns a file of the ESP of up to limit bytes.
-func (i *inspection) read(path string, limit int64) ([]byte, error) {
-	info, err := i.esp.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > limit {
-		return nil, fmt.Errorf("%s of %d bytes, expected a file of at most %d", info.Mode().Type(), info.Size(), limit)
-	}
-	f, err := i.esp.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(f)
-}
-
 // uki describes a unified kernel image as one entry.
 func (i *inspection) uki(p *ukireader.Program) {
 	text := func(name string) string {
 		s, err := p.Text(name)
 		if err != nil {
-			i.unread("/"+fallbackPath, err)
+			i.unread("/"+bls.FallbackPath, err)
 		}
 		return s
 	}
@@ -116,7 +93,7 @@ func (i *inspection) uki(p *ukireader.Program) {
 	}
 	i.image.Boot.Loader = LoaderUKI
 	i.image.Boot.Entries = append(i.image.Boot.Entries, Entry{
-		ID: "/" + fallbackPath, Title: prettyName(text(".osrel")), Version: text(".uname"), Options: text(".cmdline"),
+		ID: "/" + bls.FallbackPath, Title: prettyName(text(".osrel")), Version: text(".uname"), Options: text(".cmdline"),
 		Linux: size(".linux"), Initrd: []File{size(".initrd")},
 	})
 }
@@ -141,7 +118,7 @@ func (i *inspection) menu() {
 	}
 	b := &i.image.Boot
 	b.Loader = LoaderSystemdBoot
-	if text, err := i.read(bls.ConfFile, maxText); err != nil {
+	if text, err := i.esp.ReadAtMost(bls.ConfFile, maxText); err != nil {
 		i.unread("/"+bls.ConfFile, err)
 	} else if conf, err := bls.ParseConf(text); err != nil {
 		i.unread("/"+bls.ConfFile, err)
@@ -154,7 +131,7 @@ func (i *inspection) menu() {
 			continue
 		}
 		path := bls.EntriesDir + "/" + f.Name()
-		text, err := i.read(path, maxText)
+		text, err := i.esp.ReadAtMost(path, maxText)
 		if err != nil {
 			i.unread("/"+path, err)
 			continue
@@ -211,7 +188,7 @@ func (i *inspection) origin() error {
 	if i.esp == nil {
 		return nil
 	}
-	data, err := i.read(manifest.ESPPath, maxManifest)
+	data, err := i.esp.ReadAtMost(manifest.ESPPath, manifest.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // an image of somebody else
 	}

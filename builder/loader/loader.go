@@ -23,9 +23,6 @@ import (
 
 // Paths on the ESP, from its root.
 const (
-	// FallbackPath is what firmware starts from a medium that it has no boot
-	// entry for (UEFI 2.10, 3.5.1.1, for x86-64).
-	FallbackPath = "EFI/BOOT/BOOTX64.EFI"
 	// SystemdBootPath is where systemd-boot looks for itself to be updated.
 	SystemdBootPath = "EFI/systemd/systemd-bootx64.efi"
 	// Dir holds all that is ours.

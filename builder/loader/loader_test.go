@@ -3,7 +3,6 @@ package loader_test
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"flag"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/smalldisk"
 	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
@@ -28,33 +28,6 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 var epoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// program returns the least that passes for an EFI program, told apart by tag.
-func program(tag string) []byte {
-	le := binary.LittleEndian
-	b := make([]byte, 0x600)
-	copy(b, "MZ")
-	b[0x3c] = 0x40
-	copy(b[0x40:], "PE\x00\x00")
-	le.PutUint16(b[0x44:], 0x8664)
-	le.PutUint16(b[0x46:], 1)
-	le.PutUint16(b[0x54:], 240)
-	opt := b[0x58:]
-	le.PutUint16(opt, 0x20b)
-	le.PutUint32(opt[32:], 0x1000)
-	le.PutUint32(opt[36:], 0x200)
-	le.PutUint32(opt[56:], 0x2000)
-	le.PutUint32(opt[60:], 0x400)
-	le.PutUint32(opt[108:], 16)
-	at := b[0x58+240:]
-	copy(at, ".text")
-	le.PutUint32(at[8:], 0x200)
-	le.PutUint32(at[12:], 0x1000)
-	le.PutUint32(at[16:], 0x200)
-	le.PutUint32(at[20:], 0x400)
-	copy(b[0x400:], tag)
-	return b
-}
 
 // sourceTree returns a source with what a boot loader is made of.
 func sourceTree(t testing.TB, files map[string][]byte) *fstree.Tree {
@@ -72,11 +45,11 @@ const efiDir = "usr/lib/systemd/boot/efi/"
 
 func sourceFiles() map[string][]byte {
 	return map[string][]byte{
-		efiDir + "systemd-bootx64.efi": program("systemd-boot"),
-		efiDir + "linuxx64.efi.stub":   program("stub"),
+		efiDir + "systemd-bootx64.efi": smalldisk.EFIProgram("systemd-boot"),
+		efiDir + "linuxx64.efi.stub":   smalldisk.EFIProgram("stub"),
 		"usr/lib/os-release":           []byte("ID=bandit\n"),
-		"boot/vmlinuz-new":             program("new kernel"),
-		"boot/vmlinuz-old":             program("old kernel"),
+		"boot/vmlinuz-new":             smalldisk.EFIProgram("new kernel"),
+		"boot/vmlinuz-old":             smalldisk.EFIProgram("old kernel"),
 	}
 }
 
@@ -231,14 +204,14 @@ func TestTreeNames(t *testing.T) {
 
 func TestTreeSigned(t *testing.T) {
 	files := sourceFiles()
-	files[efiDir+"systemd-bootx64.efi.signed"] = program("signed")
+	files[efiDir+"systemd-bootx64.efi.signed"] = smalldisk.EFIProgram("signed")
 	source := sourceTree(t, files)
 	tree, err := loader.Tree(testPlan(loader.SystemdBoot), source, kernels(source))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{loader.FallbackPath, loader.SystemdBootPath} {
-		if got := content(t, tree.Lookup(path)); !bytes.Equal(got, program("signed")) {
+	for _, path := range []string{bls.FallbackPath, loader.SystemdBootPath} {
+		if got := content(t, tree.Lookup(path)); !bytes.Equal(got, smalldisk.EFIProgram("signed")) {
 			t.Errorf("%s is not the signed program", path)
 		}
 	}
@@ -250,7 +223,7 @@ func TestTreeUKI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := content(t, tree.Lookup(loader.FallbackPath))
+	b := content(t, tree.Lookup(bls.FallbackPath))
 	p, err := reader.Open(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func (b *builder) systemdBoot(kernels []Kernel) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range []string{FallbackPath, SystemdBootPath} {
+	for _, path := range []string{bls.FallbackPath, SystemdBootPath} {
 		if err := b.put(path, program); err != nil {
 			return err
 		}

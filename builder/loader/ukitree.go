@@ -2,6 +2,7 @@ package loader
 
 import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/loader/bls"
 	"github.com/6FaNcY9/mkimage/builder/uki"
 )
 
@@ -32,5 +33,5 @@ func (b *builder) uki(k Kernel) error {
 	if err != nil {
 		return err
 	}
-	return b.put(FallbackPath, image)
+	return b.put(bls.FallbackPath, image)
 }

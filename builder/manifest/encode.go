@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
@@ -39,6 +41,37 @@ func (m *Manifest) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+// MaxSize bounds a manifest that is read, in bytes: 128 for each chunk of an
+// image of 8 TiB without zeros.
+const MaxSize = 1 << 30
+
+// ReadFile reads the manifest in a file. Errors have class fault.Input; one of
+// a missing file holds fs.ErrNotExist.
+func ReadFile(name string) (*Manifest, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fault.New(fault.Input, "", "%w", err)
+	}
+	defer f.Close()
+	m, err := readAtMost(f, MaxSize)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return m, nil
+}
+
+// readAtMost reads a manifest of up to limit bytes.
+func readAtMost(r io.Reader, limit int64) (*Manifest, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, fault.New(fault.Input, "", "manifest: %w", err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fault.New(fault.Input, "", "manifest: more than %d bytes", limit)
+	}
+	return Decode(data)
 }
 
 // Decode reads what Encode wrote. It refuses unknown fields, other versions

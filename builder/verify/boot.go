@@ -14,25 +14,22 @@ import (
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
-// fallbackPath is what firmware starts from a disk that it does not know.
-const fallbackPath = "EFI/BOOT/BOOTX64.EFI"
-
 // maxBootFile bounds the kernels and archives that are read into memory.
 const maxBootFile = 1 << 30
 
 // checkBoot follows what the firmware does, down to the initramfs.
 func (v *run) checkBoot() error {
-	c := v.check("boot", "/"+fallbackPath)
+	c := v.check("boot", "/"+bls.FallbackPath)
 	if v.esp == nil {
 		c.Skipped = "the ESP cannot be read"
 		return nil
 	}
-	program, data := v.program(c, fallbackPath)
+	program, data := v.program(c, bls.FallbackPath)
 	if program == nil {
 		return nil
 	}
 	if program.IsUKI() {
-		c.Subject = "unified kernel image /" + fallbackPath
+		c.Subject = "unified kernel image /" + bls.FallbackPath
 		v.checkUKI(c, program, data)
 		return nil
 	}
@@ -42,7 +39,7 @@ func (v *run) checkBoot() error {
 // program opens an EFI program of the ESP and reports what is wrong with it.
 func (v *run) program(c *Check, path string) (*reader.Program, []byte) {
 	where := "ESP: /" + path
-	data, err := v.espFile(path, maxBootFile)
+	data, err := v.esp.ReadAtMost(path, maxBootFile)
 	if err != nil {
 		c.problem(where, "%v", err)
 		return nil, nil
@@ -94,7 +91,7 @@ func (v *run) checkMenu(c *Check) error {
 // checkConf wants the default to be one of the entries.
 func (v *run) checkConf(c *Check, entries []string) {
 	where := "ESP: /" + bls.ConfFile
-	text, err := v.espFile(bls.ConfFile, maxText)
+	text, err := v.esp.ReadAtMost(bls.ConfFile, maxText)
 	if err != nil {
 		c.problem(where, "%v", err)
 		return
@@ -131,7 +128,7 @@ func (v *run) wantEntries(c *Check, names []string) {
 // checkEntry checks an entry, its kernel and its initramfs.
 func (v *run) checkEntry(c *Check, name string, checked map[string]*archive) {
 	where := "ESP: /" + bls.EntriesDir + "/" + name
-	text, err := v.espFile(bls.EntriesDir+"/"+name, maxText)
+	text, err := v.esp.ReadAtMost(bls.EntriesDir+"/"+name, maxText)
 	if err != nil {
 		c.problem(where, "%v", err)
 		return
@@ -165,7 +162,7 @@ func (v *run) checkEntry(c *Check, name string, checked map[string]*archive) {
 func (v *run) openInitrd(c *Check, paths []string) *archive {
 	var data []byte
 	for _, p := range paths {
-		part, err := v.espFile(strings.TrimPrefix(p, "/"), maxBootFile-int64(len(data)))
+		part, err := v.esp.ReadAtMost(strings.TrimPrefix(p, "/"), maxBootFile-int64(len(data)))
 		if err != nil {
 			return nil // its entry has reported that
 		}
@@ -176,7 +173,7 @@ func (v *run) openInitrd(c *Check, paths []string) *archive {
 
 // checkUKI checks the parts of a unified kernel image.
 func (v *run) checkUKI(c *Check, p *reader.Program, data []byte) {
-	where := "ESP: /" + fallbackPath
+	where := "ESP: /" + bls.FallbackPath
 	content := func(name string) []byte {
 		s, err := p.Section(name)
 		if err == nil && s.Offset+s.Size() > int64(len(data)) {

@@ -14,10 +14,6 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
-// maxManifest bounds the manifest that is read from the ESP: 128 bytes for
-// each chunk of a disk of 1 TiB, and some more.
-const maxManifest = 256 << 20
-
 // checkManifest finds the manifests and compares them with each other and with
 // the partition table.
 func (v *run) checkManifest() error {
@@ -50,7 +46,7 @@ func (v *run) manifestOnESP(c *Check) *manifest.Manifest {
 		return nil
 	}
 	where := "ESP: /" + manifest.ESPPath
-	data, err := v.espFile(manifest.ESPPath, maxManifest)
+	data, err := v.esp.ReadAtMost(manifest.ESPPath, manifest.MaxSize)
 	if err != nil {
 		c.problem(where, "%v", err)
 		return nil
@@ -61,23 +57,6 @@ func (v *run) manifestOnESP(c *Check) *manifest.Manifest {
 		return nil
 	}
 	return m
-}
-
-// espFile reads a file of the ESP of up to limit bytes.
-func (v *run) espFile(path string, limit int64) ([]byte, error) {
-	info, err := v.esp.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > limit {
-		return nil, fmt.Errorf("%s of %d bytes, expected a file of at most %d", info.Mode().Type(), info.Size(), limit)
-	}
-	f, err := v.esp.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(f)
 }
 
 // sameManifest compares what two manifests say.

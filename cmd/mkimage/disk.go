@@ -36,6 +36,13 @@ func openDisk(name string) (*disk, error) {
 	return &disk{f, size}, nil
 }
 
+// qcow2Magic begins a qcow2 image, zstdMagic a zstd frame. (QEMU docs/interop;
+// RFC 8878, 3.1.1.)
+const (
+	qcow2Magic = "QFI\xfb"
+	zstdMagic  = "\x28\xb5\x2f\xfd"
+)
+
 // refusePacked refuses the formats that "mkimage build" writes besides raw.
 func refusePacked(r io.ReaderAt, name string) error {
 	var magic [4]byte
@@ -43,9 +50,9 @@ func refusePacked(r io.ReaderAt, name string) error {
 		return nil // whoever reads it says what it expected
 	}
 	switch string(magic[:]) {
-	case "QFI\xfb":
+	case qcow2Magic:
 		return fault.New(fault.Input, "make it raw: qemu-img convert -O raw "+name+" disk.img", "%s: is a qcow2 image, expected a raw one", name)
-	case "\x28\xb5\x2f\xfd":
+	case zstdMagic:
 		return fault.New(fault.Input, "unpack it: zstd -d "+name, "%s: is compressed with zstd, expected a raw image", name)
 	}
 	return nil

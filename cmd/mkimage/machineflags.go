@@ -49,13 +49,6 @@ func (f *machineFlags) config() (qemutests.Config, error) {
 	return c, nil
 }
 
-// qcow2Magic begins a qcow2 image, zstdMagic a zstd frame. (QEMU docs/interop;
-// RFC 8878, 3.1.1.)
-const (
-	qcow2Magic = "QFI\xfb"
-	zstdMagic  = "\x28\xb5\x2f\xfd"
-)
-
 // diskFormat returns the format of an image, by its content.
 func diskFormat(name string) (string, error) {
 	f, err := os.Open(name)

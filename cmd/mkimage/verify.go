@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -83,18 +82,11 @@ func (f *verifyFlags) readManifest(image string) (*manifest.Manifest, error) {
 	if name == "" {
 		name = image + manifest.Suffix
 	}
-	data, err := os.ReadFile(name)
+	m, err := manifest.ReadFile(name)
 	if f.manifest == "" && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fault.New(fault.Input, "", "%w", err)
-	}
-	m, err := manifest.Decode(data)
-	if err != nil {
-		return nil, nameError(name, err)
-	}
-	return m, nil
+	return m, err
 }
 
 func answerReport(u *ui, name string, r *verify.Report) error {

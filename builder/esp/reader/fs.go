@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 
@@ -170,13 +171,19 @@ func (f *FS) list(e *entry) ([]fs.DirEntry, error) {
 }
 
 // ReadFile implements fs.ReadFileFS.
-func (f *FS) ReadFile(name string) ([]byte, error) {
+func (f *FS) ReadFile(name string) ([]byte, error) { return f.ReadAtMost(name, math.MaxUint32) }
+
+// ReadAtMost is ReadFile that refuses a file of more than limit bytes.
+func (f *FS) ReadAtMost(name string, limit int64) ([]byte, error) {
 	e, err := f.find("read", name)
 	if err != nil {
 		return nil, err
 	}
 	if e.isDir() {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("is a directory")}
+	}
+	if int64(e.size) > limit {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fault.New(fault.Input, "", "%d bytes, expected at most %d", e.size, limit)}
 	}
 	// The chain is checked before the room for it is made.
 	file, err := f.open(e)

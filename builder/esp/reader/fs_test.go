@@ -42,6 +42,11 @@ func TestFS(t *testing.T) {
 	if err := fstest.TestFS(f, names...); err != nil {
 		t.Error(err)
 	}
+	for limit, want := range map[int64]bool{16001: true, 16000: true, 15999: false} {
+		if _, err := f.ReadAtMost("BIG.BIN", limit); (err == nil) != want {
+			t.Errorf("ReadAtMost(%d) of 16000 bytes: %v; want ok %v", limit, err, want)
+		}
+	}
 	if f.Label() != "ESP" || f.UUID() != "0000-0001" || f.ClusterSize() != 512 || f.Clusters() != 80628 || f.Size() != testSize {
 		t.Errorf("label %q, UUID %s, %d clusters of %d bytes, size %d", f.Label(), f.UUID(), f.Clusters(), f.ClusterSize(), f.Size())
 	}

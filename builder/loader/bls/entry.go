@@ -24,6 +24,10 @@ const (
 	TypeText   = "type1\n"             // what TypeFile holds
 )
 
+// FallbackPath is what firmware starts from a medium that it has no boot entry
+// for, from the root of the ESP (UEFI 2.10, 3.5.1.1, for x86-64).
+const FallbackPath = "EFI/BOOT/BOOTX64.EFI"
+
 // maxText bounds a file that is parsed; entries have a few hundred bytes.
 const maxText = 1 << 20
 

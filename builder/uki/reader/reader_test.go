@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/smalldisk"
 	"github.com/6FaNcY9/mkimage/builder/uki/reader"
 )
 
@@ -42,30 +43,20 @@ func TestForeign(t *testing.T) {
 }
 
 // small returns a program of one section ".text" and a second one called name,
-// of 0x200 bytes each, with a right checksum.
+// of 0x200 bytes each, half of which is padding, with a right checksum.
 func small(name string) []byte {
 	le := binary.LittleEndian
-	b := make([]byte, 0x800)
-	copy(b, "MZ")
-	b[0x3c] = 0x40
-	copy(b[0x40:], "PE\x00\x00")
-	le.PutUint16(b[0x44:], 0x8664)
+	b := append(smalldisk.EFIProgram("content of .text"), make([]byte, 0x200)...)
 	le.PutUint16(b[0x46:], 2)
-	le.PutUint16(b[0x54:], 240)
-	opt := b[0x58:]
-	le.PutUint16(opt, 0x20b)
-	le.PutUint32(opt[56:], 0x3000)
-	le.PutUint32(opt[60:], 0x400)
-	le.PutUint32(opt[108:], 16)
-	for i, n := range []string{".text", name} {
-		at := b[0x58+240+40*i:]
-		copy(at, n)
-		le.PutUint32(at[8:], 0x100)
-		le.PutUint32(at[12:], uint32(0x1000*(1+i)))
-		le.PutUint32(at[16:], 0x200)
-		le.PutUint32(at[20:], uint32(0x400+0x200*i))
-		copy(b[0x400+0x200*i:], "content of "+n)
-	}
+	le.PutUint32(b[0x58+56:], 0x3000)
+	le.PutUint32(b[0x58+240+8:], 0x100)
+	at := b[0x58+240+40:]
+	copy(at, name)
+	le.PutUint32(at[8:], 0x100)
+	le.PutUint32(at[12:], 0x2000)
+	le.PutUint32(at[16:], 0x200)
+	le.PutUint32(at[20:], 0x600)
+	copy(b[0x600:], "content of "+name)
 	return seal(b)
 }
 
