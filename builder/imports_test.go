@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"builder/esp":          {"builder/fault", "builder/fstree"},
 	"builder/esp/reader":   {"builder/fault"},
 	"builder/gpt":          {"builder/fault", "builder/ids"},
+	"builder/gpt/grow":     {"builder/fault"},
 	"builder/strict":       {"builder/fault"},
 	"layouts":              {"builder/fault", "builder/strict"},
 	"profiles":             {"builder/fault", "builder/strict"},
