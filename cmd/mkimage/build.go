@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/6FaNcY9/mkimage/builder"
+	"github.com/6FaNcY9/mkimage/builder/adjust"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
@@ -100,6 +101,9 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 		return err
 	}
 	defer src.Close()
+	if keys := adjust.Ignored(src.Tree, &p.Profile); keys != nil {
+		u.warn("the source is NixOS, which makes its own /etc: without effect: %s", strings.Join(keys, ", "))
+	}
 	result, err := f.write(ctx, clock, p, src, passwords, outputs)
 	if err != nil {
 		return err
@@ -135,7 +139,8 @@ func (f *buildFlags) write(ctx context.Context, clock *stopwatch, p *plan.Plan, 
 		return nil, err
 	}
 	in.Lock = lock
-	result, err := image.Write(ctx, image.Target{Writer: raw, Reader: raw.file, Truncate: raw.file.Truncate}, p, in)
+	truncate := func(size int64) error { return spaceHint(raw.file.Truncate(size)) }
+	result, err := image.Write(ctx, image.Target{Writer: raw, Reader: raw.file, Truncate: truncate}, p, in)
 	if err != nil {
 		return nil, err
 	}
