@@ -2,9 +2,10 @@
 // for byte, and that what it is made of fits together, so that it can boot.
 //
 // It shares nothing with the writing half of the program but the structures of
-// the formats and the plan, and it never stops at the first finding: every
-// check that can still be made is made. It changes nothing and repairs
-// nothing.
+// the formats, the plan, and where a partition table stands and what it may
+// hold, which package gpt has once for both; the bytes of a table are written
+// by go-diskfs and read by us. It never stops at the first finding: every check
+// that can still be made is made. It changes nothing and repairs nothing.
 //
 // What it does not look at: whether a kernel works, whether the programs of
 // the system start, signatures of any kind.

@@ -1,7 +1,7 @@
 // Command mkimage-init is PID 1 of every initramfs that mkimage makes.
 //
 // It takes no arguments: what it does is on the kernel's command line and in
-// the archive. See package boot and docs/boot.md.
+// the archive. See package boot and docs/initramfs.md.
 package main
 
 import (

@@ -4,8 +4,8 @@ import (
 	"strings"
 )
 
-// place is a directory to be checked. Its path is put together only when there
-// is something to say.
+// place is a directory to be checked. It has its parent and no path: the paths
+// of nested directories would take memory by the square of their depth.
 type place struct {
 	parent *place // nil for the root
 	name   string
