@@ -107,7 +107,7 @@ func mappedRAM(b []byte) int64 {
 		}
 		from, to = le.Uint64(b[mappedLong:]), le.Uint64(b[mappedLong+8:])+1
 	}
-	if to <= from || to-from > maxRAM {
+	if to-from > maxRAM { // or it ends before it starts
 		return 0
 	}
 	return int64(to - from)
