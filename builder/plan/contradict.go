@@ -23,6 +23,7 @@ func contradictions(p *profiles.Profile, l *layouts.Layout) error {
 	c.factory()
 	c.swap()
 	c.boot()
+	c.promises()
 	c.parameters()
 	c.users()
 	c.units()

@@ -54,6 +54,12 @@ func TestContradictions(t *testing.T) {
 		{"swap that nobody makes", func(_ *profiles.Profile, l *layouts.Layout) { l.Swapfile.Image = 0 }, "nothing makes the swapfile"},
 		{"hibernate without size", func(_ *profiles.Profile, l *layouts.Layout) { l.Swapfile.Size = "none" }, `layout.swapfile.size is "none"`},
 		{"rescue without shell", func(p *profiles.Profile, _ *layouts.Layout) { p.Initramfs.Shell = false }, "boot.rescue: needs initramfs.shell"},
+		{"promise of a rescue", func(p *profiles.Profile, _ *layouts.Layout) {
+			p.Boot.Rescue, p.Tests.Promises = false, []string{"boot", "rescue"}
+		}, `tests.promises[1]: rescue: the menu has no such entry; set boot.rescue, or take the promise away with "!rescue"`},
+		{"promise of a factory", func(p *profiles.Profile, l *layouts.Layout) {
+			l.Factory.Subvolumes, p.Tests.Promises = nil, []string{"factory"}
+		}, `tests.promises[0]: factory: the menu has no such entry; set layout.factory.subvolumes, or take`},
 		{"parameter root", func(p *profiles.Profile, _ *layouts.Layout) { p.Kernel.Parameters = []string{"root=/dev/sda"} }, `"root=/dev/sda": is decided by the plan`},
 		{"parameter resume", func(p *profiles.Profile, _ *layouts.Layout) { p.Kernel.Parameters = []string{"resume_offset=1"} }, "finds the swapfile itself"},
 		{"parameter of two words", func(p *profiles.Profile, _ *layouts.Layout) { p.Kernel.Parameters = []string{"a b"} }, `"a b": expected one word`},
@@ -109,6 +115,20 @@ func refuses(t *testing.T, p profiles.Profile, l layouts.Layout, want string) {
 	_, err := Make(p, l, Options{})
 	if fault.ClassOf(err) != fault.Config || !strings.Contains(err.Error(), want) {
 		t.Errorf("Make: %v; want a config error with %q", err, want)
+	}
+}
+
+// TestPromises takes promises of entries that the menu has, and any where there
+// is no menu.
+func TestPromises(t *testing.T) {
+	p, l := laptop(), laptopLayout()
+	p.Tests.Promises = []string{"boot", "factory", "rescue"}
+	if _, err := Make(p, l, Options{}); err != nil {
+		t.Error(err)
+	}
+	p.Boot.Loader, p.Boot.Rescue, l.Factory.Subvolumes = loaderUKI, false, nil
+	if _, err := Make(p, l, Options{}); err != nil {
+		t.Errorf("without a menu: %v", err)
 	}
 }
 

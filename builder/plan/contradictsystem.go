@@ -3,6 +3,8 @@ package plan
 import (
 	"slices"
 	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/strict"
 )
 
 // minSwapfile is the smallest swap area that the kernel takes, ten pages, and
@@ -49,6 +51,26 @@ func (c *checker) swap() {
 func (c *checker) boot() {
 	if c.profile.Boot.Rescue && !c.profile.Initramfs.Shell {
 		c.Add("boot.rescue", "needs initramfs.shell, which is off")
+	}
+}
+
+// promises refuses to promise an entry that the boot menu does not have. Without
+// a menu no entry can be looked at, and what is promised of one is left out.
+func (c *checker) promises() {
+	if c.profile.Boot.Loader == loaderUKI {
+		return
+	}
+	for i, name := range c.profile.Tests.Promises {
+		var set string
+		switch {
+		case name == "factory" && len(c.layout.Factory.Subvolumes) == 0:
+			set = "layout.factory.subvolumes"
+		case name == "rescue" && !c.profile.Boot.Rescue:
+			set = "boot.rescue"
+		default:
+			continue
+		}
+		c.Add(strict.Index("tests.promises", i), `%s: the menu has no such entry; set %s, or take the promise away with "!%s"`, name, set, name)
 	}
 }
 
