@@ -158,6 +158,10 @@ func TestCheck(t *testing.T) {
 		{"option of the whole", "btrfs-laptop", "subvolumes = [{name = '@swap', options = ['compress=no']}]", "subvolumes.@swap.options[0]: btrfs has compress for the whole file system: move it to root.options"},
 		{"option for systemd", "btrfs-laptop", "subvolumes = [{name = '@home', options = ['x-systemd.automount', 'nodev']}]", ""},
 		{"two options in one", "btrfs-laptop", "root.options = ['x-a,ro']", `root.options[3]: expected one option without spaces, quotes or commas`},
+		{"rescue", "btrfs-laptop", "root.options = ['rescue=nologreplay']", "root.options[3]: leave rescue out: the kernel takes it with ro only"},
+		{"no recovery", "btrfs-laptop", "root.options = ['norecovery']", "root.options[3]: leave norecovery out: the kernel takes it with ro only"},
+		{"no free space tree", "btrfs-laptop", "root.options = ['nospace_cache']", "root.options[3]: leave nospace_cache out: the file system has a free space tree"},
+		{"a device", "btrfs-laptop", "root.options = ['device=/dev/sdb']", "root.options[3]: leave device out: a layout names no devices"},
 		{"noauto for all", "btrfs-laptop", "root.options = ['noauto']", "root.options[3]: noauto would hold for / too"},
 
 		{"swap nowhere", "btrfs-laptop", "swapfile.subvolume = '@swp'", `swapfile.subvolume: "@swp" is not a subvolume of this layout; did you mean @swap?`},
@@ -208,6 +212,55 @@ func TestCheck(t *testing.T) {
 				t.Errorf("%s:\n%v\nwant\n%s", test.change, err, test.want)
 			}
 		})
+	}
+}
+
+// TestOptionValues gives options the values that the kernel takes, and others.
+func TestOptionValues(t *testing.T) {
+	tests := []struct{ in, want string }{ // want "" means that it is valid
+		{"commit=0", ""}, {"commit=999999999", ""}, {"commit=9999999999", "commit: expected seconds"}, {"commit", "commit: expected seconds, such as commit=30, found"},
+		{"commit=soon", "commit: expected seconds"}, {"commit=", "commit: expected seconds"}, {"commit=-1", "commit: expected seconds"},
+		{"compress", ""}, {"compress=no", ""}, {"compress=lzo", ""}, {"compress=zlib:9", ""}, {"compress=zlib:10", "compress: expected no value, or"},
+		{"compress-force=zstd:1", ""}, {"compress-force=zstd:15", ""}, {"compress-force=zstd:16", "compress-force: expected"}, {"compress-force=zstd:0", "compress-force: expected"},
+		{"compress=zst", "compress: expected"}, {"compress=", "compress: expected"}, {"compress=lzo,ro", "compress: expected"},
+		{"discard", ""}, {"discard=async", ""}, {"discard=maybe", "discard: expected no value, sync or async"},
+		{"fatal_errors=panic", ""}, {"fatal_errors", "fatal_errors: expected bug or panic"},
+		{"max_inline=0", ""}, {"max_inline=2k", ""}, {"max_inline=2x", "max_inline: expected bytes"},
+		{"metadata_ratio=4", ""}, {"metadata_ratio=", "metadata_ratio: expected a number"},
+		{"space_cache=v2", ""}, {"space_cache=v1", "space_cache: expected v2"}, {"space_cache", "space_cache: expected v2"},
+		{"thread_pool=1", ""}, {"thread_pool=0", "thread_pool: expected a number of at least 1"},
+		{"noatime=5", "noatime takes no value, found \"noatime=5\""}, {"nodatacow=", "nodatacow takes no value"}, {"ssd", ""}, {"x-what=ever", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.in, func(t *testing.T) {
+			_, err := resolveText(t, "extends = 'btrfs-laptop'\nroot.options = ['!*', '"+test.in+"']")
+			switch {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), "root.options[0]: "+test.want)):
+				t.Errorf("%v; want %q in it", err, test.want)
+			}
+		})
+	}
+	for name := range values {
+		if !slices.Contains(btrfsOptions, name) {
+			t.Errorf("%s has a value and is no option", name)
+		}
+	}
+}
+
+// TestOptionsOfInit wants mkimage-init to know the options of each mount: they
+// are flags of mount(2), which refuses them as text. It is read as text since a
+// layout has no business with what an initramfs is made of.
+func TestOptionsOfInit(t *testing.T) {
+	text, err := os.ReadFile("../initramfs/boot/options.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range mountOptions {
+		if !strings.Contains(string(text), "\t\""+name+"\": ") && !strings.Contains(string(text), " \""+name+"\": ") {
+			t.Errorf("initramfs/boot/options.go lacks %s", name)
+		}
 	}
 }
 

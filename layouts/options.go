@@ -2,6 +2,7 @@ package layouts
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,11 +14,47 @@ import (
 // btrfs(5) of btrfs-progs 6.14.
 var btrfsOptions = []string{
 	"acl", "noacl", "autodefrag", "noautodefrag", "barrier", "nobarrier", "clear_cache", "commit",
-	"compress", "compress-force", "datacow", "nodatacow", "datasum", "nodatasum", "degraded", "device",
+	"compress", "compress-force", "datacow", "nodatacow", "datasum", "nodatasum", "degraded",
 	"discard", "nodiscard", "enospc_debug", "noenospc_debug", "fatal_errors", "flushoncommit", "noflushoncommit",
-	"max_inline", "metadata_ratio", "norecovery", "rescue", "skip_balance", "space_cache", "nospace_cache",
+	"max_inline", "metadata_ratio", "skip_balance", "space_cache",
 	"ssd", "ssd_spread", "nossd", "nossd_spread", "thread_pool", "treelog", "notreelog", "usebackuproot",
 	"user_subvol_rm_allowed",
+}
+
+// value is what an option has behind its name.
+type value struct {
+	form     *regexp.Regexp // of all that is behind the name, with the "="
+	expected string
+}
+
+// compression is the algorithm of compress and compress-force with its level.
+var compression = value{
+	regexp.MustCompile(`^(=(no|none|lzo|zlib(:[1-9])?|zstd(:-?([1-9]|1[0-5]))?))?$`),
+	"no value, or no, lzo, zlib or zstd with a level, such as zstd:3",
+}
+
+// values are the options that take a value, or can. All others are refused with
+// one by the kernel.
+var values = map[string]value{
+	"commit":         {regexp.MustCompile(`^=[0-9]{1,9}$`), "seconds, such as commit=30"},
+	"compress":       compression,
+	"compress-force": compression,
+	"discard":        {regexp.MustCompile(`^(=(sync|async))?$`), "no value, sync or async"},
+	"fatal_errors":   {regexp.MustCompile(`^=(bug|panic)$`), "bug or panic"},
+	"max_inline":     {regexp.MustCompile(`^=[0-9]{1,9}[kKmM]?$`), "bytes, such as max_inline=2048"},
+	"metadata_ratio": {regexp.MustCompile(`^=[0-9]{1,9}$`), "a number, such as metadata_ratio=4"},
+	"space_cache":    {regexp.MustCompile(`^=v2$`), "v2, which the file system is made with and cannot be mounted without"},
+	"thread_pool":    {regexp.MustCompile(`^=[1-9][0-9]{0,8}$`), "a number of at least 1, such as thread_pool=8"},
+}
+
+// unmountable are options of btrfs that the kernel refuses for a file system
+// such as ours that is mounted to be written to (btrfs_check_options of Linux).
+var unmountable = map[string]string{
+	"norecovery":    "the kernel takes it with ro only",
+	"nologreplay":   "the kernel takes it with ro only",
+	"rescue":        "the kernel takes it with ro only",
+	"nospace_cache": "the file system has a free space tree, which cannot be turned off",
+	"device":        "a layout names no devices",
 }
 
 // decided are the options that follow from what the layout says elsewhere, and
@@ -41,7 +78,7 @@ var exclusive = [][]string{
 	{"acl", "noacl"}, {"autodefrag", "noautodefrag"}, {"barrier", "nobarrier"},
 	{"compress", "compress-force", "nodatacow"}, {"compress", "compress-force", "nodatasum"},
 	{"datacow", "nodatacow"}, {"datasum", "nodatasum"}, {"discard", "nodiscard"},
-	{"flushoncommit", "noflushoncommit"}, {"space_cache", "nospace_cache"},
+	{"flushoncommit", "noflushoncommit"},
 	{"ssd", "nossd"}, {"ssd_spread", "nossd"}, {"ssd_spread", "nossd_spread"}, {"treelog", "notreelog"},
 }
 
@@ -69,7 +106,8 @@ func checkSubvolumeOptions(s Subvolume, key string, f *strict.Findings) {
 }
 
 // checkOptions refuses options that are not known, given twice, or contradict
-// each other. A mount with an option that the kernel does not know fails.
+// each other. A mount with an option that the kernel does not know fails, and so
+// does one with a value that it does not take.
 func checkOptions(options []string, key string, known []string, f *strict.Findings) {
 	first := map[string]string{}
 	for i, o := range options {
@@ -78,15 +116,18 @@ func checkOptions(options []string, key string, known []string, f *strict.Findin
 		case slices.Contains(decided, name):
 			f.Add(at, "%s is decided by the plan: leave it out", name)
 			continue
+		case unmountable[name] != "":
+			f.Add(at, "leave %s out: %s", name, unmountable[name])
+			continue
 		case slices.Contains(known, name):
+			checkValue(o, at, f)
 		case slices.Contains(btrfsOptions, name):
 			f.Add(at, "btrfs has %s for the whole file system: move it to root.options", name)
 			continue
 		case !strings.HasPrefix(name, "x-"):
 			f.Add(at, "unknown mount option %q%s", o, strict.DidYouMean(name, known))
 			continue
-		}
-		if strings.ContainsAny(o, ", \t\n\"\\") {
+		case strings.ContainsAny(o, ", \t\n\"\\"):
 			f.Add(at, "expected one option without spaces, quotes or commas, found %q", o)
 		}
 		if other := first[name]; other != "" {
@@ -94,6 +135,23 @@ func checkOptions(options []string, key string, known []string, f *strict.Findin
 		}
 		first[name] = o
 	}
+	checkExclusive(first, key, f)
+}
+
+// checkValue checks what a known option has behind its name.
+func checkValue(option, key string, f *strict.Findings) {
+	name := optionName(option)
+	behind := strings.TrimPrefix(option, name)
+	switch v, takes := values[name]; {
+	case !takes && behind != "":
+		f.Add(key, "%s takes no value, found %q", name, option)
+	case takes && !v.form.MatchString(behind):
+		f.Add(key, "%s: expected %s, found %q", name, v.expected, option)
+	}
+}
+
+// checkExclusive refuses options, which come by name, that exclude each other.
+func checkExclusive(first map[string]string, key string, f *strict.Findings) {
 	reported := map[[2]string]bool{}
 	for _, set := range exclusive {
 		var have []string
