@@ -31,15 +31,20 @@ const maxTimeout = 60
 
 // The forms of names. Each is the common ground of the programs that read it.
 var (
-	hostname   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`) // RFC 1123 2.1; lower case, as DNS does not tell them apart
-	fileName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
-	suite      = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
-	debPackage = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`) // Debian Policy 5.6.7
-	module     = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-	language   = regexp.MustCompile(`^(C|POSIX|[a-z]{2,3}(_[A-Z]{2})?)(\.UTF-8)?(@[a-z]+)?$`) // locale(7)
-	timezone   = regexp.MustCompile(`^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`)          // a file of the tz database
-	keymap     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
-	unit       = regexp.MustCompile(`^[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$`) // systemd.unit(5)
+	hostname = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`) // RFC 1123 2.1; lower case, as DNS does not tell them apart
+	fileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	module   = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+	timezone = regexp.MustCompile(`^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`) // a file of the tz database
+	keymap   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	unit     = regexp.MustCompile(`^[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$`) // systemd.unit(5)
+)
+
+// The forms of what a Debian source is made of, exactly those that package
+// source takes.
+var (
+	suite      = regexp.MustCompile(`^[a-z]{2,32}$`)                          // trixie-backports holds no whole system
+	debPackage = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{0,126}[a-z0-9+.]$`) // Debian Policy 5.6.7; "vim-" would ask apt to remove vim
+	language   = regexp.MustCompile(`^(C|POSIX|C\.UTF-8|C\.utf8|[a-z]{2,3}(_[A-Z]{2})?(\.UTF-8)?(@[a-z]{1,16})?)$`)
 )
 
 // maxUnit is the length of a unit's name in bytes, with its suffix.
