@@ -2,7 +2,6 @@ package profiles
 
 import (
 	"embed"
-	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -13,43 +12,18 @@ import (
 var builtin embed.FS
 
 // Set is the profiles that can be asked for by name.
-type Set struct{ library strict.Library }
+type Set = strict.Set[Profile]
 
-// Load makes the set of the built-in profiles and of the files NAME.toml in
-// dirs. Of equal names the one in the first directory holds, before the
-// built-in one. A directory need not exist.
-func Load(dirs ...string) *Set {
-	files, err := fs.Sub(builtin, "builtin")
-	if err != nil {
-		panic("profiles: " + err.Error()) // the name is valid
-	}
-	return &Set{strict.Library{Kind: "profile", Builtin: files, Dirs: dirs}}
-}
-
-// Items returns all profiles with where they are, sorted by name; the error is
-// of class fault.Input.
-func (s *Set) Items() ([]strict.Item, error) { return s.library.Items() }
-
-// Names returns the names of all profiles, sorted. Directories that cannot be
-// read add none.
-func (s *Set) Names() []string { return s.library.Names() }
-
-// Resolve returns a profile with all that it extends and with what sets changes
-// in it, valid, and where each of its values was set. The error, of class
-// fault.Config, holds every problem found; a name that does not exist is of
-// class fault.Usage, a file that cannot be read of fault.Input.
+// Load makes the set of the built-in profiles and of those in dirs, see
+// strict.NewSet.
 //
 // Paths of the host that are relative come out relative to the working
 // directory; in a file they are relative to that file.
-func (s *Set) Resolve(name string, sets []strict.Setting) (Profile, strict.Origins, error) {
-	var p Profile
-	origins, err := s.library.Resolve(name, sets, &p, func(f *strict.Findings) { check(&p, f) })
-	if err != nil {
-		return Profile{}, nil, err
-	}
-	p.Name = strict.PlainName(name)
-	anchor(&p, origins)
-	return p, origins, nil
+func Load(dirs ...string) *Set {
+	return strict.NewSet("profile", builtin, check, func(p *Profile, name string, origins strict.Origins) {
+		p.Name = name
+		anchor(p, origins)
+	}, dirs...)
 }
 
 // anchor makes the host's paths in a profile independent of which file said
@@ -75,6 +49,3 @@ func beside(pos strict.Position, name string) string {
 	}
 	return filepath.Join(filepath.Dir(pos.File), name)
 }
-
-// Has reports whether a name can be resolved.
-func (s *Set) Has(name string) bool { return s.library.Has(name) }
