@@ -78,17 +78,32 @@ func (a *agent) line(text string) {
 	defer a.mu.Unlock()
 	if id, ok := strings.CutPrefix(text, "hello "); ok {
 		a.answer(agentReply{err: errGuestDown})
-		if a.bootID == "" {
-			close(a.ready)
-		}
-		a.bootID = id
+		a.here(id)
 		return
 	}
 	number, reply := parseReply(text)
-	if number == a.number {
+	switch {
+	case number == 0 && reply.Stdout != "" && a.bootID == "":
+		a.here(strings.TrimSpace(reply.Stdout))
+	case number == a.number && number != 0:
 		a.answer(reply)
 	}
 }
+
+// here notes the boot that the agent is of. The lock is held.
+func (a *agent) here(bootID string) {
+	if a.bootID == "" {
+		close(a.ready)
+	}
+	a.bootID = bootID
+}
+
+// whoIsThere is a script, number 0, that is sent to every machine that starts:
+// the agent of a guest that resumes says hello to nobody, and answers it.
+var whoIsThere = "0 " + base64.StdEncoding.EncodeToString([]byte("cat /proc/sys/kernel/random/boot_id")) + "\n"
+
+// greet asks who is there; the answer comes once the guest listens.
+func (a *agent) greet(conn io.Writer) { _, _ = io.WriteString(conn, whoIsThere) }
 
 // answer ends the script that runs. The lock is held.
 func (a *agent) answer(r agentReply) {
@@ -109,8 +124,8 @@ func (a *agent) reset() {
 	}
 }
 
-// parseReply reads "NUMBER STATUS oBASE64 eBASE64". The number of a malformed
-// line is 0, which no script has.
+// parseReply reads "NUMBER STATUS oBASE64 eBASE64". A malformed line is an
+// empty answer to number 0.
 func parseReply(line string) (uint64, agentReply) {
 	fields := strings.Fields(line)
 	if len(fields) != 4 || fields[2][0] != 'o' || fields[3][0] != 'e' {

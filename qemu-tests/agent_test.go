@@ -98,6 +98,44 @@ func TestAgentStale(t *testing.T) {
 	}
 }
 
+// TestAgentResumed is of a guest that went on where it was: it says no hello.
+func TestAgentResumed(t *testing.T) {
+	a, in, guest := fakeAgent(t)
+	print(t, guest, "0 0 o e\n") // malformed lines are no agent
+	select {
+	case <-a.available():
+		t.Fatal("the agent is there")
+	default:
+	}
+	go a.greet(guestEnd{a})
+	if number, script := asked(t, in); number != "0" || !strings.Contains(script, "boot_id") {
+		t.Fatalf("asked %s %q", number, script)
+	}
+	print(t, guest, "0 0 o"+base64.StdEncoding.EncodeToString([]byte("boot-1\n"))+" e\n")
+	<-a.available()
+	if a.bootID != "boot-1" {
+		t.Errorf("boot %q; want boot-1", a.bootID)
+	}
+	// An answer that comes late, behind a hello, changes nothing.
+	print(t, guest, "hello boot-2\n0 0 o"+base64.StdEncoding.EncodeToString([]byte("boot-1\n"))+" e\n")
+	done := start(soon(t), a, "true")
+	number, _ := asked(t, in)
+	print(t, guest, number+" 0 o e\n")
+	if r := <-done; r.err != nil || a.bootID != "boot-2" {
+		t.Errorf("run: %v, boot %q; want boot-2", r.err, a.bootID)
+	}
+}
+
+// guestEnd writes to whom an agent serves.
+type guestEnd struct{ a *agent }
+
+func (g guestEnd) Write(b []byte) (int, error) {
+	g.a.mu.Lock()
+	conn := g.a.conn
+	g.a.mu.Unlock()
+	return conn.Write(b)
+}
+
 func TestAgentTooLong(t *testing.T) {
 	a, in, guest := fakeAgent(t)
 	print(t, guest, "hello boot-1\n")

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,7 +39,11 @@ func overlay(d Disk, i int, dir string) (string, error) {
 	if err := os.WriteFile(record, []byte(described), 0o644); err != nil {
 		return "", err
 	}
-	out, err := exec.Command("qemu-img", "create", "-q", "-f", "qcow2", "-F", d.Format, "-b", backing, file).CombinedOutput()
+	args := []string{"create", "-q", "-f", "qcow2", "-F", d.Format, "-b", backing, file}
+	if d.Size > 0 {
+		args = append(args, strconv.FormatInt(d.Size, 10))
+	}
+	out, err := exec.Command("qemu-img", args...).CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
 		return "", fault.New(fault.Input, "install the package qemu-utils (Debian, Ubuntu), qemu-img (Fedora, Arch) or qemu (NixOS)", "the program qemu-img was not found")
 	}

@@ -57,6 +57,7 @@ func (vm *VM) launch(ctx context.Context) (*process, error) {
 	}
 	p.readers.Go(func() { vm.Console.serve(host[1]) })
 	p.readers.Go(func() { vm.agent.serve(host[2]) })
+	p.readers.Go(func() { vm.agent.greet(host[2]) })
 	p.qmp, err = newQMP(ctx, host[0], func(e Event) { vm.event(p, e) })
 	if err != nil {
 		kill()
