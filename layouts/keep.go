@@ -75,6 +75,7 @@ func (l *Layout) checkPersistPath(key, at string, seen []string, f *strict.Findi
 
 func checkFactory(l *Layout, f *strict.Findings) {
 	rootIsIn := len(l.Factory.Subvolumes) == 0
+	snapshotOf := map[string]string{} // subvolumes by the names of their snapshots
 	for i, name := range l.Factory.Subvolumes {
 		key := strict.Index("factory.subvolumes", i)
 		v := l.subvolume(name)
@@ -90,9 +91,14 @@ func checkFactory(l *Layout, f *strict.Findings) {
 			f.Add(key, "%q lies in another subvolume; snapshots are taken of those at the top level", name)
 		}
 		rootIsIn = rootIsIn || v.Mount == "/"
-		if snapshot := FactoryName(name); l.subvolume(snapshot) != nil {
+		snapshot := FactoryName(name)
+		if l.subvolume(snapshot) != nil {
 			f.Add(key, "its snapshot would be named %s, as a subvolume is", snapshot)
 		}
+		if other := snapshotOf[snapshot]; other != "" {
+			f.Add(key, "its snapshot would be named %s, as that of %q", snapshot, other)
+		}
+		snapshotOf[snapshot] = name
 	}
 	if !rootIsIn {
 		f.Add("factory.subvolumes", "expected the subvolume that is mounted at / among them")
@@ -100,7 +106,8 @@ func checkFactory(l *Layout, f *strict.Findings) {
 }
 
 // FactoryName returns the name of the snapshot that a factory boot uses in the
-// place of a subvolume.
+// place of a subvolume at the top level: "@factory" of "@", "@factory-var" of
+// "@var" and of "var".
 func FactoryName(subvolume string) string {
 	if rest := strings.TrimPrefix(subvolume, "@"); rest != "" {
 		return "@factory-" + rest

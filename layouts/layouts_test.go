@@ -177,8 +177,10 @@ func TestCheck(t *testing.T) {
 		{"swap size empty", "btrfs-laptop", "swapfile.size = ''", `swapfile.size: expected none, ram`},
 		{"swap image none", "btrfs-laptop", "swapfile.image = 0", ""},
 		{"swap image at the least", "btrfs-laptop", "swapfile.image = '1MiB'", ""},
-		{"swap image below", "btrfs-laptop", "swapfile.image = 1044480", "swapfile.image: expected 0, or at least 1MiB in whole pages of 4096 bytes, found 1020KiB"},
-		{"swap image in pages", "btrfs-laptop", "swapfile.image = 1048577", "swapfile.image: expected 0, or at least 1MiB in whole pages of 4096 bytes, found 1048577"},
+		{"swap image below", "btrfs-laptop", "swapfile.image = 1044480", "swapfile.image: expected 0, or 1MiB to 16TiB in whole pages of 4096 bytes, found 1020KiB"},
+		{"swap image at the most", "btrfs-laptop", "swapfile.image = '16TiB'", ""},
+		{"swap image above", "btrfs-laptop", "swapfile.image = 17592186048512", "swapfile.image: expected 0, or 1MiB to 16TiB in whole pages of 4096 bytes, found 17179869188KiB"},
+		{"swap image in pages", "btrfs-laptop", "swapfile.image = 1048577", "swapfile.image: expected 0, or 1MiB to 16TiB in whole pages of 4096 bytes, found 1048577"},
 
 		{"tmpfs in percent", "impermanence", "tmpfs_root.size = '50%'", ""},
 		{"tmpfs size", "impermanence", "tmpfs_root.size = '2GiB'", `tmpfs_root.size: expected a number with K, M, G or %, such as 2G, found "2GiB"`},
@@ -200,6 +202,7 @@ func TestCheck(t *testing.T) {
 		{"factory not mounted", "btrfs-laptop", "subvolumes = [{name = '@x'}]\nfactory.subvolumes = ['@x']", `factory.subvolumes[2]: "@x" is not mounted`},
 		{"factory nested", "btrfs-laptop", "subvolumes = [{name = '@home/x', mount = '/x'}]\nfactory.subvolumes = ['@home/x']", `factory.subvolumes[2]: "@home/x" lies in another subvolume`},
 		{"factory not copied on write", "btrfs-laptop", "subvolumes = [{name = '@x', mount = '/x', nodatacow = true}]\nfactory.subvolumes = ['@x']", `factory.subvolumes[2]: "@x" is nodatacow`},
+		{"factory names are equal", "btrfs-laptop", "subvolumes = [{name = 'var', mount = '/srv'}]\nfactory.subvolumes = ['var']", `factory.subvolumes[2]: its snapshot would be named @factory-var, as that of "@var"`},
 		{"factory name is taken", "btrfs-laptop", "subvolumes = [{name = '@factory-var'}]", "factory.subvolumes[1]: its snapshot would be named @factory-var, as a subvolume is"},
 	}
 	for _, test := range tests {

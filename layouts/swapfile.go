@@ -29,8 +29,8 @@ func checkSwapfile(l *Layout, f *strict.Findings) {
 	if !isSwapSize(s.Size) {
 		f.Add("swapfile.size", "expected none, ram, ram+SIZE or a size of at least 1MiB, found %q", s.Size)
 	}
-	if s.Image != 0 && (s.Image < minSwap || s.Image%page != 0) {
-		f.Add("swapfile.image", "expected 0, or at least %v in whole pages of %d bytes, found %v", Size(minSwap), page, s.Image)
+	if s.Image != 0 && (s.Image < minSwap || s.Image > maxSwap || s.Image%page != 0) {
+		f.Add("swapfile.image", "expected 0, or %v to %v in whole pages of %d bytes, found %v", Size(minSwap), Size(maxSwap), page, s.Image)
 	}
 	if slices.Contains(l.Factory.Subvolumes, s.Subvolume) {
 		f.Add("factory.subvolumes", "%q holds the swapfile, and a file in a snapshot cannot be swapped to", s.Subvolume)

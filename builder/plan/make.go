@@ -35,8 +35,9 @@ const (
 // form does, so that two forms cannot give one seed for different inputs.
 const seedDomain = "mkimage plan seed 1\n"
 
-// Make decides everything about the image of a resolved profile on a resolved
-// layout. It reads nothing but its arguments and changes none of them.
+// Make decides everything about the image of a profile on a layout, both as their
+// sets resolve them, which proves what is built on here: a subvolume at /, names
+// that lead to one. It reads nothing but its arguments and changes none of them.
 //
 // Errors are of class fault.Config when profile and layout contradict each
 // other, all contradictions at once, and of fault.Usage when an option does

@@ -36,19 +36,9 @@ func makeSubvolumes(l *layouts.Layout) ([]Subvolume, []Snapshot) {
 		}
 	}
 	for _, name := range l.Factory.Subvolumes {
-		snapshots = append(snapshots, Snapshot{Source: name, Path: factoryName(name)})
+		snapshots = append(snapshots, Snapshot{Source: name, Path: layouts.FactoryName(name)})
 	}
 	return subvolumes, snapshots
-}
-
-// factoryName is the name of the factory snapshot of a subvolume: "@factory"
-// of "@", "@factory-var" of "@var".
-func factoryName(subvolume string) string {
-	name := strings.ReplaceAll(strings.TrimPrefix(subvolume, "@"), "/", "-")
-	if name == "" {
-		return "@factory"
-	}
-	return "@factory-" + name
 }
 
 // makeSwapfile returns the swapfile of the image, nil when it has none.
