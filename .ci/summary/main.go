@@ -2,7 +2,7 @@
 // package, the output of what failed, the reason of each skip and the counts.
 //
 // A skip counts as a failure, because a test that did not run proves nothing;
-// -allow-skip names a reason that is accepted. Lines that are not JSON are
+// -allow-skip is a regular expression of reasons that are accepted. Lines that are not JSON are
 // printed as they are. A package whose end is not in the output died in the
 // middle, and counts as a failure.
 package main
@@ -16,6 +16,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -41,7 +42,7 @@ func (c *counts) add(o counts) {
 }
 
 type summary struct {
-	allowSkip string
+	allowSkip *regexp.Regexp // nil accepts none
 	out       io.Writer
 	suites    map[string]*counts
 	output    map[[2]string][]string // of a package and test, until it ends
@@ -49,9 +50,12 @@ type summary struct {
 }
 
 func main() {
-	allow := flag.String("allow-skip", "", "accept skips whose reason holds `text`")
+	s := newSummary(os.Stdout)
+	flag.Func("allow-skip", "accept skips whose reason matches `regexp`", func(text string) (err error) {
+		s.allowSkip, err = regexp.Compile(text)
+		return err
+	})
 	flag.Parse()
-	s := newSummary(*allow, os.Stdout)
 	if err := s.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "summary:", err)
 		os.Exit(1)
@@ -71,8 +75,8 @@ func (s *summary) good() bool {
 	return s.total.passed > 0 && s.total.failed+s.total.skipped == 0
 }
 
-func newSummary(allowSkip string, out io.Writer) *summary {
-	return &summary{allowSkip: allowSkip, out: out, suites: map[string]*counts{}, output: map[[2]string][]string{}}
+func newSummary(out io.Writer) *summary {
+	return &summary{out: out, suites: map[string]*counts{}, output: map[[2]string][]string{}}
 }
 
 // read counts all that is in r, to its end.
@@ -143,7 +147,7 @@ func (s *summary) endTest(e event, suite *counts, key [2]string) {
 		s.dump(key)
 	case "skip":
 		reason := strings.Join(s.output[key], "")
-		if s.allowSkip != "" && strings.Contains(reason, s.allowSkip) {
+		if s.allowSkip != nil && s.allowSkip.MatchString(reason) {
 			suite.allowed++
 			break
 		}
