@@ -17,7 +17,7 @@ const (
 	align   = 1 << 20 // of partitions
 	minSwap = 1 << 20
 	maxSwap = 1 << 44 // 2^32 pages, which the header of a swap area can count
-	page    = 4096 // of swap areas
+	page    = 4096    // of swap areas
 )
 
 // Lengths of names, in bytes.
