@@ -1,7 +1,6 @@
 package btrfs
 
 import (
-	"encoding/binary"
 	"path"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/ids"
+	"github.com/6FaNcY9/mkimage/builder/swaparea"
 )
 
 // swapfile is a swap area to be written.
@@ -91,18 +91,6 @@ func validCompression(value []byte) bool {
 	return !compresses(value) || algorithm == "zstd" || algorithm == "zlib" || algorithm == "lzo"
 }
 
-// header returns the first page of the swap area, as mkswap(8) writes it.
-func (f *swapfile) header() []byte {
-	page := make([]byte, ondisk.SectorSize)
-	binary.LittleEndian.PutUint32(page[1024:], 1) // version
-	binary.LittleEndian.PutUint32(page[1028:], uint32(f.size/ondisk.SectorSize-1))
-	copy(page[1036:], f.uuid[:])
-	copy(page[ondisk.SectorSize-len(swapSignature):], swapSignature)
-	return page
-}
-
-const swapSignature = "SWAPSPACE2"
-
 // writeSwapfile places a swapfile in a chunk of its own and returns its file
 // extents. The first extent is shared by the header page and the preallocated
 // rest of it, which is what "btrfs filesystem mkswapfile" leaves too.
@@ -112,7 +100,7 @@ func (w *writer) writeSwapfile(f *swapfile) ([]extentItem, error) {
 		return nil, err
 	}
 	f.physical = physical
-	if err := w.data.write(f.header(), physical); err != nil {
+	if err := w.data.write(swaparea.New(int64(f.size), f.uuid, ""), physical); err != nil {
 		return nil, err
 	}
 	var items []extentItem

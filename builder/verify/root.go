@@ -6,6 +6,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/btrfs/check"
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
+	"github.com/6FaNcY9/mkimage/builder/swaparea"
 )
 
 // checkRoot checks the root file system and compares its subvolumes with the
@@ -121,8 +122,8 @@ func (v *run) checkSwapfile() error {
 	if got.Size != want.Size {
 		c.problem(where, "%d bytes, the manifest says %d", got.Size, want.Size)
 	}
-	if got.Signature != reader.SwapSignature {
-		c.problem(where, "signature %q, expected %q", got.Signature, reader.SwapSignature)
+	if got.Signature != swaparea.Signature {
+		c.problem(where, "signature %q, expected %q", got.Signature, swaparea.Signature)
 	}
 	return nil
 }

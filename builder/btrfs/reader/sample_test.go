@@ -12,6 +12,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+	"github.com/6FaNcY9/mkimage/builder/ids"
+	"github.com/6FaNcY9/mkimage/builder/swaparea"
 )
 
 const (
@@ -68,10 +70,7 @@ func addSwap(im *testImage, tree, ino uint64) {
 		item = ondisk.DataRef{Root: tree, ObjectID: ino, Offset: e.fileOffset, Count: e.count}.Append(item)
 		im.add(ondisk.ExtentTree, e.at, ondisk.TypeExtentItem, e.length, item)
 	}
-	page := im.bytes[6<<20+8192:][:4096]
-	binary.LittleEndian.PutUint32(page[1028:], 3)
-	page[1036] = 9
-	copy(page[4086:], "SWAPSPACE2")
+	copy(im.bytes[6<<20+8192:], swaparea.New(16384, ids.UUID{9}, ""))
 }
 
 // pack compresses body as the kernel would store it.

@@ -1,8 +1,6 @@
 package reader
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -10,23 +8,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/ids"
-)
-
-// swapPage is the size of a page of swap space.
-const swapPage = 4096
-
-// The header page of a swapfile, from the kernel's include/linux/swap.h.
-const (
-	swapMagicAt    = swapPage - 10
-	swapLastPageAt = 1028
-	swapUUIDAt     = 1036
-)
-
-// Signatures at the end of a swapfile's header page: plain swap space, and one
-// that holds a hibernated system.
-const (
-	SwapSignature      = "SWAPSPACE2"
-	HibernateSignature = "S1SUSPEND\x00"
+	"github.com/6FaNcY9/mkimage/builder/swaparea"
 )
 
 const hintSwapfile = "make a new one with: btrfs filesystem mkswapfile"
@@ -36,7 +18,7 @@ type Swapfile struct {
 	Size      int64    // bytes in use, a multiple of the page size
 	Offset    int64    // physical page of its header, the value of resume_offset=
 	Fragments int      // physically contiguous pieces
-	Signature string   // SwapSignature or HibernateSignature
+	Signature string   // swaparea.Signature or swaparea.HibernateSignature
 	UUID      ids.UUID // of the swap space
 }
 
@@ -53,18 +35,35 @@ func (v *Volume) SwapfileOffset(name string) (int64, error) {
 // Swapfile checks that the kernel can swap to the file of this name, as
 // btrfs_swap_activate does, and that its header stands where its extents say.
 func (v *Volume) Swapfile(name string) (*Swapfile, error) {
+	s, err := v.MapSwapfile(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.fs.readSwapHeader(s); err != nil {
+		return nil, swapfileError(name, err)
+	}
+	return s, nil
+}
+
+// MapSwapfile is Swapfile without a look at the header: the Signature and the
+// UUID of its result are not set.
+func (v *Volume) MapSwapfile(name string) (*Swapfile, error) {
 	o, err := v.resolve(name, false)
 	if err != nil {
 		return nil, pathError("swapfile", name, err)
 	}
 	s, err := v.fs.swapfile(o)
 	if err != nil {
-		if fault.ClassOf(err) == fault.Internal {
-			err = fault.New(fault.Input, hintSwapfile, "%w", err)
-		}
-		return nil, pathError("swapfile", name, err)
+		return nil, swapfileError(name, err)
 	}
 	return s, nil
+}
+
+func swapfileError(name string, err error) error {
+	if fault.ClassOf(err) == fault.Internal {
+		err = fault.New(fault.Input, hintSwapfile, "%w", err)
+	}
+	return pathError("swapfile", name, err)
 }
 
 func (f *FS) swapfile(o *object) (*Swapfile, error) {
@@ -79,9 +78,9 @@ func (f *FS) swapfile(o *object) (*Swapfile, error) {
 	case flags&ondisk.InodeCompress != 0:
 		return nil, errors.New("flag COMPRESS is set")
 	}
-	s := &Swapfile{Size: int64(o.inode.Size) / swapPage * swapPage}
-	if s.Size < 2*swapPage {
-		return nil, fmt.Errorf("has %d bytes, expected at least two pages of %d", o.inode.Size, swapPage)
+	s := &Swapfile{Size: int64(o.inode.Size) / swaparea.PageSize * swaparea.PageSize}
+	if s.Size < 2*swaparea.PageSize {
+		return nil, fmt.Errorf("has %d bytes, expected at least two pages of %d", o.inode.Size, swaparea.PageSize)
 	}
 	root, err := f.Root(o.tree)
 	if err != nil {
@@ -90,7 +89,7 @@ func (f *FS) swapfile(o *object) (*Swapfile, error) {
 	if err := f.mapSwapfile(o, s, root.LastSnapshot); err != nil {
 		return nil, err
 	}
-	return s, f.readSwapHeader(s)
+	return s, nil
 }
 
 // mapSwapfile walks the extents up to the size in use and sets Offset and
@@ -113,7 +112,7 @@ func (f *FS) mapSwapfile(o *object, s *Swapfile, lastSnapshot uint64) error {
 			if e.Offset != 0 {
 				return fmt.Errorf("first extent begins %d bytes into its space on the device, expected 0", e.Offset)
 			}
-			s.Offset = int64(at) / swapPage
+			s.Offset = int64(at) / swaparea.PageSize
 		}
 		if e.start == 0 || at != physical {
 			s.Fragments++
@@ -204,18 +203,17 @@ func ownRef(o *object, ref ondisk.InlineRef) bool {
 // readSwapHeader reads the header page at the place that Offset gives, which
 // proves the mapping.
 func (f *FS) readSwapHeader(s *Swapfile) error {
-	page := make([]byte, swapPage)
-	if err := f.ReadCopy(page, ondisk.Physical(s.Offset)*swapPage); err != nil {
+	page := make([]byte, swaparea.PageSize)
+	if err := f.ReadCopy(page, ondisk.Physical(s.Offset)*swaparea.PageSize); err != nil {
 		return err
 	}
-	signature := page[swapMagicAt:]
-	if !bytes.Equal(signature, []byte(SwapSignature)) && !bytes.Equal(signature, []byte(HibernateSignature)) {
-		return fmt.Errorf("physical page %d: signature %q, expected %q", s.Offset, signature, SwapSignature)
+	header, err := swaparea.Decode(page)
+	if err != nil {
+		return fmt.Errorf("physical page %d: %w", s.Offset, err)
 	}
-	s.Signature = string(signature)
-	s.UUID = ids.UUID(page[swapUUIDAt : swapUUIDAt+len(s.UUID)])
-	if last := binary.LittleEndian.Uint32(page[swapLastPageAt:]); (int64(last)+1)*swapPage > s.Size {
-		return fmt.Errorf("header counts %d pages, the file has %d", int64(last)+1, s.Size/swapPage)
+	if header.Size() > s.Size {
+		return fmt.Errorf("header counts %d pages, the file has %d", header.Pages, s.Size/swaparea.PageSize)
 	}
+	s.Signature, s.UUID = header.Signature, header.UUID
 	return nil
 }

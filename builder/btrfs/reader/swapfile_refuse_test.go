@@ -86,6 +86,14 @@ func TestSwapfileRefuses(t *testing.T) {
 			}
 		})
 	}
+	t.Run("map without a header", func(t *testing.T) {
+		im := sampleImage(t)
+		clear(im.bytes[6<<20+8192:][:4096])
+		s, err := volume(t, openBytes(t, im.build()), "nested").MapSwapfile("swap")
+		if err != nil || s.Offset != (6<<20+8192)/4096 || s.Size != 16384 || s.Signature != "" {
+			t.Errorf("MapSwapfile = %+v, %v; want the place of a swapfile without a header", s, err)
+		}
+	})
 	t.Run("fragments", func(t *testing.T) {
 		im := sampleImage(t)
 		extent(12288, func(e *ondisk.FileExtent) { e.DiskBytenr += 4096 })(t, im)

@@ -1,12 +1,16 @@
 package reader_test
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/swaparea"
 )
 
 // TestSwapfileOffset compares with btrfs inspect-internal map-swapfile, and
@@ -75,5 +79,62 @@ func TestSwapfileProfile(t *testing.T) {
 	unmount()
 	if _, err := volume(t, open(t, img), "").SwapfileOffset("swap"); err == nil || !strings.Contains(err.Error(), "profile single") {
 		t.Errorf("SwapfileOffset in DUP data = %v; want a refusal", err)
+	}
+}
+
+// TestSwapfileOfPowerCut copies a file system that is mounted, after an fsync,
+// and then loses the first copy of all metadata: where the swapfile is must be
+// known all the same, since a hibernated system depends on it.
+func TestSwapfileOfPowerCut(t *testing.T) {
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, "btrfs", "dd", "sh")
+	img := mkfs(t, 512<<20, "-m", "dup")
+	dir, _ := mount(t, img, "commit=300")
+	run(t, "sh", "-ec", `cd "$0"; btrfs -q subvolume create @swap; btrfs -q filesystem mkswapfile -s 16M @swap/swapfile; sync
+		printf 'S1SUSPEND\0' | dd of=@swap/swapfile bs=1 seek=4086 conv=notrunc,fsync status=none
+		dd if=/dev/zero of=logged bs=4k count=5 conv=fsync status=none; cp --sparse=always "$1" "$1.copy"`, dir, img)
+	want := strings.TrimSpace(run(t, "btrfs", "inspect-internal", "map-swapfile", "-r", filepath.Join(dir, "@swap/swapfile")))
+	f := open(t, img+".copy")
+	if !f.LogDirty() {
+		t.Error("LogDirty() = false; want true")
+	}
+	check := func(when string, damaged bool) {
+		t.Helper()
+		seen := 0
+		f := open(t, img+".copy")
+		f.OnDamage(func(reader.Damage) { seen++ })
+		s, err := volume(t, f, "").Swapfile("@swap/swapfile")
+		if err != nil || strconv.FormatInt(s.Offset, 10) != want || s.Signature != swaparea.HibernateSignature {
+			t.Errorf("%s: Swapfile = %+v, %v; want offset %s", when, s, err, want)
+		}
+		if (seen > 0) != damaged {
+			t.Errorf("%s: %d damaged blocks were met", when, seen)
+		}
+	}
+	check("dirty log", false)
+	damageFirstCopies(t, img+".copy", f)
+	check("first copies damaged", true)
+}
+
+// damageFirstCopies overwrites the first copy of every chunk of metadata.
+func damageFirstCopies(t *testing.T, img string, f *reader.FS) {
+	t.Helper()
+	file, err := os.OpenFile(img, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	damaged := 0
+	for _, c := range f.Chunks() {
+		if len(c.Chunk.Stripes) != 2 {
+			continue
+		}
+		damaged++
+		if _, err := file.WriteAt(bytes.Repeat([]byte{0xa5}, int(c.Chunk.Length)), int64(c.Chunk.Stripes[0].Offset)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if damaged < 2 {
+		t.Errorf("%d chunks with two copies; want metadata and system", damaged)
 	}
 }
