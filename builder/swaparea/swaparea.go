@@ -27,6 +27,10 @@ const (
 	HibernateSignature = "S1SUSPEND\x00"
 )
 
+// MinSize is the size of the smallest swap space that mkswap makes, in bytes.
+// The kernel takes two pages, too.
+const MinSize = 10 * PageSize
+
 // MaxSize is the size of the largest swap space, in bytes: pages are numbered by
 // 32 bits.
 const MaxSize = (math.MaxUint32 + 1) * PageSize
@@ -43,8 +47,6 @@ const (
 	labelAt     = 1052
 	labelSize   = 16
 	signatureAt = PageSize - len(Signature)
-	// Hibernation keeps here what stood at signatureAt.
-	originalAt = signatureAt - len(Signature)
 )
 
 // version is the only one there is.
@@ -64,9 +66,9 @@ func (h Header) Size() int64 { return h.Pages * PageSize }
 // Hibernated reports whether the space holds a system that can be resumed.
 func (h Header) Hibernated() bool { return h.Signature == HibernateSignature }
 
-// Decode reads a page. What is not the header of swap space is an error of class
-// fault.Input; of a hibernated system the rest of the header is as mkswap made
-// it.
+// Decode reads the header of a swapfile. What the kernel's swapon would refuse is
+// an error of class fault.Input; of a hibernated system the rest of the header
+// is as mkswap made it.
 func Decode(page []byte) (Header, error) {
 	if len(page) != PageSize {
 		return Header{}, fault.New(fault.Input, "", "header of swap space: %d bytes, expected %d", len(page), PageSize)
@@ -80,16 +82,29 @@ func Decode(page []byte) (Header, error) {
 		return Header{}, fault.New(fault.Input, "", "header of swap space: version %d, expected %d", got, version)
 	}
 	h.Pages = int64(le.Uint32(page[lastPageAt:])) + 1
+	if h.Pages < 2 {
+		return Header{}, fault.New(fault.Input, "", "header of swap space: counts 1 page, expected 2 or more")
+	}
+	if bad := le.Uint32(page[badPagesAt:]); bad != 0 {
+		return Header{}, fault.New(fault.Input, "", "header of swap space: counts %d bad pages, expected none in a file", bad)
+	}
 	label, _, _ := bytes.Cut(page[labelAt:][:labelSize], []byte{0})
 	h.Label = string(label)
 	return h, nil
 }
 
+// Hibernated reports whether a page has the signature of a hibernated system,
+// whatever else is in it: that alone makes the kernel resume.
+func Hibernated(page []byte) bool {
+	return len(page) == PageSize && string(page[signatureAt:]) == HibernateSignature
+}
+
 // New returns the header of swap space of size bytes, which need not be whole
-// pages. Pages behind the last that can be numbered are left out, and bytes of
-// the label behind MaxLabel.
+// pages; Decode refuses what comes of less than two. Pages behind
+// the last that can be numbered are left out, and bytes of the label behind
+// MaxLabel.
 func New(size int64, uuid ids.UUID, label string) []byte {
-	size = min(size, MaxSize)
+	size = min(max(size, PageSize), MaxSize)
 	label = label[:min(len(label), MaxLabel)]
 	page := make([]byte, PageSize)
 	binary.LittleEndian.PutUint32(page[versionAt:], version)
@@ -100,23 +115,15 @@ func New(size int64, uuid ids.UUID, label string) []byte {
 	return page
 }
 
-// Restored returns the header of a hibernated system as one of plain swap space
-// again, as the kernel leaves it before it reads the image: the system is lost.
-// A page that is none, or that keeps another signature than mkswap's, is an
-// error of class fault.Input.
-func Restored(page []byte) ([]byte, error) {
-	h, err := Decode(page)
-	if err != nil {
-		return nil, err
-	}
-	original := page[originalAt:signatureAt]
-	switch {
-	case !h.Hibernated():
-		return nil, fault.New(fault.Input, "", "header of swap space: holds no hibernated system")
-	case string(original) != Signature:
-		return nil, fault.New(fault.Input, "", "header of swap space: keeps the signature %q, expected %q", original, Signature)
-	}
+// Restored returns a copy of a page with the signature that it had before the
+// machine hibernated, as the kernel leaves it before it reads the image: the
+// system is lost. The kernel keeps that signature in the ten bytes before, where
+// it is Signature unless the page was damaged, and then too nothing must resume
+// from it. A page without a hibernated system is returned as it is.
+func Restored(page []byte) []byte {
 	plain := bytes.Clone(page)
-	copy(plain[signatureAt:], original)
-	return plain, nil
+	if Hibernated(page) {
+		copy(plain[signatureAt:], Signature)
+	}
+	return plain
 }

@@ -38,7 +38,8 @@ func TestLimits(t *testing.T) {
 		label string
 		want  swaparea.Header
 	}{
-		{"pages", 10 * 4096, "", swaparea.Header{Pages: 10}},
+		{"two pages", 2 * 4096, "", swaparea.Header{Pages: 2}},
+		{"pages", swaparea.MinSize, "", swaparea.Header{Pages: 10}},
 		{"pages and a bit", 10*4096 + 1, "", swaparea.Header{Pages: 10}},
 		{"pages less a bit", 10*4096 - 1, "", swaparea.Header{Pages: 9}},
 		{"largest", swaparea.MaxSize, "", swaparea.Header{Pages: 1 << 32}},
@@ -69,7 +70,13 @@ func TestDecodeRefuses(t *testing.T) {
 		{"long", "4097 bytes", append(bytes.Clone(good), 0)},
 		{"no signature", `signature "\x00`, changed(4086, strings.Repeat("\x00", 10))},
 		{"old signature", `signature "SWAP-SPACE"`, changed(4086, "SWAP-SPACE")},
-		{"version", "version 2, expected 1", changed(1024, "\x02")},
+		{"of another suspend", `signature "ULSUSPEND\x00"`, changed(4086, "ULSUSPEND\x00")},
+		{"version 2", "version 2, expected 1", changed(1024, "\x02")},
+		{"version 0", "version 0, expected 1", changed(1024, "\x00")},
+		{"one page", "counts 1 page,", swaparea.New(8191, uuid, "")},
+		{"no page", "counts 1 page,", swaparea.New(0, uuid, "")},
+		{"less than none", "counts 1 page,", swaparea.New(-1<<63, uuid, "")},
+		{"bad page", "counts 1 bad pages", changed(1032, "\x01")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if _, err := swaparea.Decode(tt.page); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -79,28 +86,47 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-func TestRestore(t *testing.T) {
+func TestRestored(t *testing.T) {
 	plain := header(t, 1<<20, "l")
-	page := hibernated(plain)
-	if h, err := swaparea.Decode(page); err != nil || !h.Hibernated() || h.Label != "l" {
+	changed := func(page []byte, at int, with string) []byte {
+		page = bytes.Clone(page)
+		copy(page[at:], with)
+		return page
+	}
+	asleep := hibernated(plain)
+	if h, err := swaparea.Decode(asleep); err != nil || !h.Hibernated() || h.Label != "l" {
 		t.Fatalf("Decode = %+v, %v; want a hibernated system", h, err)
 	}
-	restored, err := swaparea.Restored(page)
-	if err != nil {
-		t.Fatal(err)
+	tests := []struct {
+		name       string
+		in         []byte
+		hibernated bool
+		want       string // the signature
+	}{
+		{"plain", plain, false, "SWAPSPACE2"},
+		{"hibernated", asleep, true, "SWAPSPACE2"},
+		{"nothing kept", changed(asleep, 4076, "\x00\x00\x00\x00"), true, "SWAPSPACE2"},
+		{"itself kept", changed(asleep, 4076, "S1SUSPEND\x00"), true, "SWAPSPACE2"},
+		{"header damaged", changed(asleep, 1024, "\x07"), true, "SWAPSPACE2"},
+		{"unknown", changed(plain, 4086, "ULSUSPEND\x00"), false, "ULSUSPEND\x00"},
 	}
-	if h, err := swaparea.Decode(restored); err != nil || h.Hibernated() {
-		t.Errorf("Decode = %+v, %v; want plain swap space", h, err)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := bytes.Clone(tt.in)
+			got := swaparea.Restored(tt.in)
+			if !bytes.Equal(tt.in, before) {
+				t.Error("Restored changed its argument")
+			}
+			if is, was := swaparea.Hibernated(got), swaparea.Hibernated(tt.in); is || was != tt.hibernated {
+				t.Errorf("Hibernated = %v, restored %v; want %v, false", was, is, tt.hibernated)
+			}
+			if diff := cmp.Diff(changed(tt.in, 4086, tt.want), got); diff != "" {
+				t.Errorf("page (-want +got):\n%s", diff)
+			}
+		})
 	}
-	if !bytes.Equal(page, hibernated(plain)) {
-		t.Error("Restored changed its argument")
-	}
-	if _, err := swaparea.Restored(restored); err == nil {
-		t.Error("Restored of plain swap space: no error")
-	}
-	copy(page[4076:], "SWAP-SPACE")
-	if _, err := swaparea.Restored(page); err == nil {
-		t.Error("Restored of another signature: no error")
+	if got := swaparea.Restored([]byte("short")); string(got) != "short" || swaparea.Hibernated(got) {
+		t.Errorf("Restored of five bytes = %q", got)
 	}
 }
 
@@ -138,17 +164,21 @@ func FuzzDecode(f *testing.F) {
 	f.Add(hibernated(page))
 	f.Add(page[:100])
 	f.Fuzz(func(t *testing.T, page []byte) {
+		if swaparea.Hibernated(swaparea.Restored(page)) {
+			t.Error("Restored leaves a hibernated system")
+		}
 		h, err := swaparea.Decode(page)
 		if err != nil {
 			return
 		}
-		if h.Size() < swaparea.PageSize || h.Size() > swaparea.MaxSize || len(h.Label) > 16 {
+		if h.Size() < 2*swaparea.PageSize || h.Size() > swaparea.MaxSize || len(h.Label) > 16 || h.Hibernated() != swaparea.Hibernated(page) {
 			t.Errorf("Decode = %+v", h)
 		}
-		if plain, err := swaparea.Restored(page); err == nil {
-			if h, err := swaparea.Decode(plain); err != nil || h.Hibernated() {
-				t.Errorf("Decode of what Restored returns = %+v, %v", h, err)
-			}
+		if h.Hibernated() || len(h.Label) > swaparea.MaxLabel {
+			return
+		}
+		if again, err := swaparea.Decode(swaparea.New(h.Size(), h.UUID, h.Label)); err != nil || again != h {
+			t.Errorf("written and read: %+v, %v; want %+v", again, err, h)
 		}
 	})
 }
