@@ -43,6 +43,10 @@ var mayImport = map[string][]string{
 		"builder/fault", "builder/fstree", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt",
 		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader",
 	},
+	"builder/hardware": {
+		"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt", "builder/gpt/grow",
+		"builder/esp/reader", "builder/btrfs/ondisk", "builder/btrfs/reader",
+	},
 	"builder/verify": {
 		"builder", "builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt",
 		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"path"
@@ -22,19 +23,30 @@ type swapfileInfo struct {
 
 func newMapSwapfile(u *ui) *cobra.Command {
 	return &cobra.Command{
-		Use:   "map-swapfile FS PATH",
+		Use:   "map-swapfile FS [PATH]",
 		Short: "print the resume offset of a swapfile",
 		Long: `map-swapfile prints the number that the kernel takes as resume_offset=: the
 physical page at which the swapfile begins. It reads the metadata of the file
 system, which must not be mounted, and it refuses a file that the kernel would
 not swap to. PATH starts at the top level. Of a disk image it reads the root
-partition, and the number counts from there, as the kernel wants it.`,
-		Example: `  mkimage map-swapfile fs.img @swap/swapfile
+partition, and the number counts from there, as the kernel wants it.
+
+Without a PATH it takes the swapfile that /etc/fstab of the root subvolume names,
+or the manifest on the ESP where there is no such file.`,
+		Example: `  mkimage map-swapfile /dev/nvme0n1
+  mkimage map-swapfile fs.img @swap/swapfile
   mkimage map-swapfile --json /dev/disk/by-label/nixos @swap/swapfile`,
-		Args:        takes(2, 2),
+		Args:        takes(1, 2),
 		Annotations: exits(fault.Input),
-		RunE: func(_ *cobra.Command, args []string) error {
-			p := fsPath{fs: args[0], path: cmp.Or(path.Clean("/" + args[1])[1:], ".")}
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p := fsPath{fs: args[0]}
+			if len(args) > 1 {
+				p.path = cmp.Or(path.Clean("/" + args[1])[1:], ".")
+			} else if name, err := swapfileOf(cmd.Context(), p.fs); err != nil {
+				return err
+			} else {
+				p.path = name
+			}
 			img, err := openImage(p.fs)
 			if err != nil {
 				return err
@@ -52,4 +64,17 @@ partition, and the number counts from there, as the kernel wants it.`,
 			return u.answer(info, func(w io.Writer) { fmt.Fprintln(w, info.ResumeOffset) })
 		},
 	}
+}
+
+// swapfileOf returns the path, from the top level, of the swapfile that a disk
+// or file system says that it has.
+func swapfileOf(ctx context.Context, name string) (string, error) {
+	found, err := readHardware(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	if found.Swapfile == nil {
+		return "", fault.New(fault.Input, "name it: mkimage map-swapfile "+name+" PATH", "%s: no swapfile of the root file system in its %s", name, found.From)
+	}
+	return found.Swapfile.Path, nil
 }

@@ -53,7 +53,7 @@ writes a btrfs file system alone (mkfs).`,
 	flags.StringVar(&u.progress, "progress", "auto", "`how` to show progress on stderr: auto, bar, plain, json or none")
 	mustComplete(root, "progress", progressModes...)
 
-	root.AddCommand(newBuild(u), newMkfs(u), newVerify(u), newInspect(u), newCheck(u), newLs(u), newCat(u), newStat(u), newMapSwapfile(u), newPlan(u), newRun(u), newTest(u), newProfiles(u), newLayouts(u), newVersion(u), newMan())
+	root.AddCommand(newBuild(u), newMkfs(u), newVerify(u), newInspect(u), newCheck(u), newLs(u), newCat(u), newStat(u), newMapSwapfile(u), newPlan(u), newRun(u), newTest(u), newProfiles(u), newLayouts(u), newLayout(u), newVersion(u), newMan())
 	root.SetHelpFunc(printHelp)
 	refuseUnknownHelp(root)
 	addCompletion(root)

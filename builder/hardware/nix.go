@@ -1,0 +1,162 @@
+package hardware
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+)
+
+// initrdOption marks what the initramfs mounts, see systemd.mount(5). NixOS
+// puts it into its fstab itself, for what is neededForBoot.
+const initrdOption = "x-initrd.mount"
+
+// tagDirs are where udev has links for what the tags of fstab(5) mean.
+var tagDirs = map[string]string{
+	"UUID":      "/dev/disk/by-uuid/",
+	"LABEL":     "/dev/disk/by-label/",
+	"PARTUUID":  "/dev/disk/by-partuuid/",
+	"PARTLABEL": "/dev/disk/by-partlabel/",
+}
+
+// Nix returns a module of NixOS in the place of hardware-configuration.nix:
+// fileSystems, swapDevices, boot.resumeDevice, resume_offset among
+// boot.kernelParams where the offset is known, and
+// boot.initrd.availableKernelModules. NixOS has one file system for each mount
+// point; more are an error of class fault.Input.
+func (h *Hardware) Nix() ([]byte, error) {
+	n := &nixWriter{}
+	n.line("# Made by mkimage layout, from %s. Do not edit it: make it again.", nixOrigins[h.From])
+	n.line("{ ... }:")
+	n.line("{")
+	for i, m := range h.Mounts {
+		if slices.ContainsFunc(h.Mounts[:i], func(o Mount) bool { return o.Target == m.Target }) {
+			return nil, fault.New(fault.Input, "take --format fstab or json", "%s: two file systems are mounted there, and NixOS knows one", m.Target)
+		}
+		n.fileSystem(m)
+	}
+	n.swapDevices(h.Swaps)
+	if h.Resume != nil {
+		n.resume(h.Resume)
+	}
+	if len(h.Modules) > 0 {
+		n.line("")
+		n.line("  boot.initrd.availableKernelModules = %s;", nixList(h.Modules))
+	}
+	n.line("}")
+	return []byte(n.String()), nil
+}
+
+// nixOrigins say where a Hardware is from.
+var nixOrigins = map[string]string{
+	FromPlan:     "the plan of a profile",
+	FromFstab:    "a disk and its /etc/fstab",
+	FromManifest: "a disk and its manifest",
+}
+
+type nixWriter struct{ strings.Builder }
+
+func (n *nixWriter) line(format string, args ...any) { fmt.Fprintf(n, format+"\n", args...) }
+
+func (n *nixWriter) fileSystem(m Mount) {
+	early := slices.Contains(m.Options, initrdOption)
+	options := slices.DeleteFunc(slices.Clone(m.Options), func(o string) bool { return o == initrdOption || o == "defaults" })
+	n.line("  fileSystems.%s = {", nixString(m.Target))
+	n.line("    device = %s;", nixString(devicePath(m.What)))
+	n.line("    fsType = %s;", nixString(m.Type))
+	if len(options) > 0 {
+		n.line("    options = %s;", nixList(options))
+	}
+	if early {
+		n.line("    neededForBoot = true;")
+	}
+	n.line("  };")
+	n.line("")
+}
+
+func (n *nixWriter) swapDevices(swaps []Swap) {
+	if len(swaps) == 0 {
+		n.line("  swapDevices = [ ];")
+		return
+	}
+	n.line("  swapDevices = [")
+	for _, s := range swaps {
+		options := ""
+		if !slices.Equal(s.Options, []string{"defaults"}) && len(s.Options) > 0 {
+			options = "options = " + nixList(s.Options) + "; "
+		}
+		n.line("    { device = %s; %s}", nixString(devicePath(s.What)), options)
+	}
+	n.line("  ];")
+}
+
+func (n *nixWriter) resume(r *Resume) {
+	n.line("")
+	n.line("  boot.resumeDevice = %s;", nixString(devicePath(r.Device)))
+	if r.Offset > 0 {
+		n.line("  boot.kernelParams = [ \"resume_offset=%d\" ];", r.Offset)
+		return
+	}
+	n.line("  # No resume_offset: %s.", commentText(r.Unknown))
+	n.line("  # The initramfs of mkimage needs none, as it looks for the swapfile at every boot.")
+	n.line("  # For that of NixOS make this again, from the disk, when the system has booted.")
+}
+
+// nixString writes a string of the Nix language. A dollar sign is escaped
+// wherever it stands, so that none can begin an antiquotation.
+func nixString(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(text) + `"`
+}
+
+// nixList writes a list of strings on one line.
+func nixList(texts []string) string {
+	var b strings.Builder
+	for _, t := range texts {
+		b.WriteString(" " + nixString(t))
+	}
+	return "[" + b.String() + " ]"
+}
+
+// commentText keeps a text on its line.
+func commentText(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// devicePath returns the path that udev makes for a tag of fstab(5), and
+// anything else as it is.
+func devicePath(what string) string {
+	tag, value, _ := strings.Cut(what, "=")
+	if dir, ok := tagDirs[tag]; ok {
+		return dir + udevName(value)
+	}
+	return what
+}
+
+// udevName encodes a name as udev does for its links (encode_devnode_name of
+// systemd's device-nodes.c): all but the characters of a short list, and
+// those beyond ASCII, become \xHH.
+func udevName(name string) string {
+	var b strings.Builder
+	for i := 0; i < len(name); {
+		r, size := utf8.DecodeRuneInString(name[i:])
+		switch {
+		case size > 1 || strings.ContainsRune("#+-.:=@_", r),
+			'0' <= r && r <= '9', 'A' <= r && r <= 'Z', 'a' <= r && r <= 'z':
+			b.WriteString(name[i : i+size])
+		default:
+			for _, c := range []byte(name[i : i+size]) {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			}
+		}
+		i += size
+	}
+	return b.String()
+}
