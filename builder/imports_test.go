@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	},
 	"builder/hardware": {
 		"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt", "builder/gpt/grow",
-		"builder/esp/reader", "builder/btrfs/ondisk", "builder/btrfs/reader",
+		"builder/esp/reader", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/swaparea",
 	},
 	"builder/verify": {
 		"builder", "builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt",
