@@ -28,6 +28,11 @@ type Cmdline struct {
 	Factory    bool          // mkimage.factory
 	Timeout    time.Duration // mkimage.timeout=SECONDS
 	Panic      int           // panic=SECONDS: reboot after a failure; below 0 at once, 0 never
+	NoResume   bool          // noresume, or hibernate=noresume
+	Resume     string        // resume=, as written: the device to resume from
+	// ResumeOffset is resume_offset=, in pages of 4096 bytes; nil when it is
+	// not there.
+	ResumeOffset *int64
 }
 
 // Param is one parameter of a kernel command line.
@@ -66,6 +71,14 @@ func (c *Cmdline) apply(p Param) (err error) {
 		c.Init = p.Value
 	case "panic":
 		c.Panic, err = number(p.Value, -1, maxTimeout)
+	case "noresume":
+		c.NoResume = true
+	case "hibernate":
+		c.NoResume = c.NoResume || p.Value == "noresume"
+	case "resume":
+		c.Resume = p.Value
+	case "resume_offset":
+		c.ResumeOffset, err = pageNumber(p.Value)
 	case "mkimage.subvol":
 		c.Subvolume = p.Value
 	case "mkimage.shell":
@@ -102,6 +115,14 @@ func number(text string, low, high int) (int, error) {
 		return 0, fmt.Errorf("got %q, expected a number of seconds from %d to %d", text, low, high)
 	}
 	return n, nil
+}
+
+func pageNumber(text string) (*int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > maxPage {
+		return nil, fmt.Errorf("got %q, expected a number of pages from 0 to %d", text, int64(maxPage))
+	}
+	return &n, nil
 }
 
 // SplitParams splits a kernel command line as the kernel does (next_arg in

@@ -39,6 +39,16 @@ func TestParseCmdline(t *testing.T) {
 		{"timeout bare", "mkimage.timeout", d(func(*Cmdline) {}), "from 1 to 86400"},
 		{"unknown of ours", "mkimage.fcatory root=x", d(func(c *Cmdline) { c.Root = "x" }), "parameter mkimage.fcatory: unknown"},
 		{"foreign", "systemd.unit=rescue.target nvme.x=1", d(func(*Cmdline) {}), ""},
+		{"noresume", "resume=PARTUUID=ab resume_offset=140544 noresume",
+			d(func(c *Cmdline) { c.NoResume, c.Resume, c.ResumeOffset = true, "PARTUUID=ab", pages(140544) }), ""},
+		{"hibernate=noresume", "hibernate=noresume hibernate=nocompress", d(func(c *Cmdline) { c.NoResume = true }), ""},
+		{"hibernate for the kernel", "hibernate=no", d(func(*Cmdline) {}), ""},
+		{"offset 0", "resume_offset=0", d(func(c *Cmdline) { c.ResumeOffset = pages(0) }), ""},
+		{"largest offset", "resume_offset=2251799813685247", d(func(c *Cmdline) { c.ResumeOffset = pages(1<<51 - 1) }), ""},
+		{"larger offset", "resume_offset=2251799813685248", d(func(*Cmdline) {}), "parameter resume_offset"},
+		{"offset below 0", "resume_offset=-1", d(func(*Cmdline) {}), "from 0 to 2251799813685247"},
+		{"no offset", "resume_offset=", d(func(*Cmdline) {}), `got ""`},
+		{"wrong after right", "resume_offset=5 resume_offset=x", d(func(*Cmdline) {}), `got "x"`},
 		{"empty root", "root=", d(func(*Cmdline) {}), ""},
 	}
 	for _, tt := range tests {
@@ -53,6 +63,8 @@ func TestParseCmdline(t *testing.T) {
 		})
 	}
 }
+
+func pages(n int64) *int64 { return &n }
 
 func TestSplitParams(t *testing.T) {
 	tests := []struct {
