@@ -27,7 +27,7 @@ func (d *disk) swapfile() {
 			d.unread("swapfile "+target, err)
 			continue
 		}
-		h.Swapfile = &Swapfile{Path: path.Join(name, strings.TrimPrefix(target, m.Target)), Target: target}
+		h.Swapfile = &Swapfile{Path: path.Join(name, strings.Trim(strings.TrimPrefix(target, m.Target), "/")), Target: target}
 		d.locate(m.What)
 		return
 	}
@@ -43,7 +43,7 @@ func (d *disk) locate(device string) {
 	}
 	found, err := d.top.Swapfile(s.Path)
 	if err != nil {
-		d.unread("swapfile", err)
+		d.out.Unread = append(d.out.Unread, err.Error())
 		resume.Unknown = err.Error()
 		return
 	}

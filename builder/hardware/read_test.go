@@ -1,0 +1,399 @@
+package hardware
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/6FaNcY9/mkimage/builder/btrfs"
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/gpt"
+	"github.com/6FaNcY9/mkimage/builder/gpt/grow"
+	"github.com/6FaNcY9/mkimage/builder/ids"
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/smalldisk"
+	"github.com/6FaNcY9/mkimage/builder/loader"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+)
+
+// assemble reads an image of parts that a test changes.
+func assemble(t *testing.T, change func(*smalldisk.Parts)) (*Hardware, *manifest.Manifest, error) {
+	t.Helper()
+	s, err := smalldisk.New("systemd-boot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(s)
+	}
+	name := filepath.Join(t.TempDir(), "disk.img")
+	m, err := s.Assemble(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	h, err := Read(t.Context(), f, m.Image.Size)
+	return h, m, err
+}
+
+// mustAssemble is assemble of a disk that can be read.
+func mustAssemble(t *testing.T, change func(*smalldisk.Parts)) (*Hardware, *manifest.Manifest) {
+	t.Helper()
+	h, m, err := assemble(t, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, m
+}
+
+// fstab puts another fstab into the source.
+func fstab(s *smalldisk.Parts, text string) {
+	remove(s.Source, "etc/fstab")
+	if err := loader.Put(s.Source, "etc/fstab", []byte(text), s.Plan.Epoch); err != nil {
+		panic(err)
+	}
+}
+
+func remove(tree *fstree.Tree, name string) {
+	e := tree.Lookup(name)
+	e.Parent().Remove(e)
+}
+
+func noManifest(tree *fstree.Tree) { remove(tree, manifest.ESPPath) }
+
+// TestRead: a disk as it is built says what its plan says, and the offset.
+func TestRead(t *testing.T) {
+	h, m := mustAssemble(t, nil)
+	want := Plan(m.Plan)
+	want.From = FromFstab
+	want.Resume = &Resume{Device: want.Resume.Device, Offset: m.Swapfile.ResumeOffset}
+	want.Swapfile.Size, want.Swapfile.Fragments = 1<<20, 1
+	for i := range want.Mounts {
+		want.Mounts[i].Pass = 0 // as the fstab of a small disk has it
+	}
+	if diff := cmp.Diff(want, h); diff != "" {
+		t.Error(diff)
+	}
+	text, err := h.Nix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parse(t, text)
+}
+
+// TestReadManifest: where there is no fstab, the manifest says what is mounted.
+func TestReadManifest(t *testing.T) {
+	h, m := mustAssemble(t, func(s *smalldisk.Parts) { remove(s.Source, "etc/fstab") })
+	want := Plan(m.Plan)
+	if diff := cmp.Diff(want.Mounts, h.Mounts); h.From != FromManifest || diff != "" {
+		t.Errorf("from %s: %s", h.From, diff)
+	}
+	if h.Resume == nil || h.Resume.Offset != m.Swapfile.ResumeOffset {
+		t.Errorf("resume %+v; want offset %d", h.Resume, m.Swapfile.ResumeOffset)
+	}
+}
+
+// TestReadStrange: a disk of somebody else has no manifest.
+func TestReadStrange(t *testing.T) {
+	h, m := mustAssemble(t, func(s *smalldisk.Parts) { s.ESP = noManifest })
+	if h.From != FromFstab || h.Modules != nil || len(h.Unread) > 0 {
+		t.Errorf("from %s, modules %q, unread %q", h.From, h.Modules, h.Unread)
+	}
+	if h.Resume == nil || h.Resume.Offset != m.Swapfile.ResumeOffset {
+		t.Errorf("resume %+v; want offset %d", h.Resume, m.Swapfile.ResumeOffset)
+	}
+}
+
+func TestReadDamagedManifest(t *testing.T) {
+	h, _ := mustAssemble(t, func(s *smalldisk.Parts) {
+		s.ESP = func(tree *fstree.Tree) {
+			noManifest(tree)
+			if err := loader.Put(tree, manifest.ESPPath, []byte("{"), s.Plan.Epoch); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if len(h.Unread) != 1 || !strings.HasPrefix(h.Unread[0], "/mkimage/manifest.json: ") || h.Resume == nil {
+		t.Errorf("unread %q, resume %+v", h.Unread, h.Resume)
+	}
+}
+
+// TestReadSwapfile: which file it is, under all names of the file system.
+func TestReadSwapfile(t *testing.T) {
+	const root = "LABEL=system / btrfs subvol=@ 0 0\n"
+	tests := []struct {
+		name, fstab, path string // path is "" where there must be no swapfile
+	}{
+		{"label", root + "LABEL=system /swap btrfs subvol=/@swap/ 0 0\n/swap/swapfile none swap", "@swap/swapfile"},
+		{"uuid", root + "UUID=FSID /swap btrfs subvol=@swap 0 0\n/swap/swapfile none swap", "@swap/swapfile"},
+		{"partuuid in capitals", root + "PARTUUID=GUID /swap btrfs subvol=@swap 0 0\n/swap/swapfile none swap", "@swap/swapfile"},
+		{"partlabel", root + "PARTLABEL=system /swap btrfs subvol=@swap 0 0\n/swap/swapfile none swap", "@swap/swapfile"},
+		{"device as that of root", "/dev/sda2 / btrfs subvol=@\n/dev/sda2 /swap btrfs subvol=@swap 0 0\n/swap/swapfile none swap", "@swap/swapfile"},
+		{"subvolid of the top level", root + "LABEL=system /top btrfs subvolid=5\n/top/@swap/swapfile none swap", "@swap/swapfile"},
+		{"subvolid", root + "LABEL=system /x btrfs subvolid=ID\n/x/swapfile none swap", "@swap/swapfile"},
+		{"default subvolume", root + "LABEL=system /top btrfs\n/top/@swap/swapfile none swap", "@swap/swapfile"},
+		{"the second area", root + "/dev/sdb none swap\nLABEL=system /swap btrfs subvol=@swap\n/swap/swapfile none swap", "@swap/swapfile"},
+		{"without fields behind", root + "LABEL=system /swap btrfs subvol=@swap\n/swap/../swap//swapfile none swap", "@swap/swapfile"},
+		{"another device", root + "/dev/sdb /swap btrfs subvol=@swap\n/swap/swapfile none swap", ""},
+		{"another label", root + "LABEL=other /swap btrfs subvol=@swap\n/swap/swapfile none swap", ""},
+		{"another uuid", root + "UUID=1 /swap btrfs subvol=@swap\n/swap/swapfile none swap", ""},
+		{"another partuuid", root + "PARTUUID=1 /swap btrfs subvol=@swap\n/swap/swapfile none swap", ""},
+		{"another file system", root + "LABEL=x /swap ext4 ro\n/swap/swapfile none swap", ""},
+		{"a device only", root + "/dev/sdb none swap\nUUID=x none swap", ""},
+		{"no swap", root, ""},
+		{"no such subvolume", root + "LABEL=system /x btrfs subvolid=999\n/x/swapfile none swap", ""},
+		{"subvolid that is no number", root + "LABEL=system /x btrfs subvolid=x\n/x/swapfile none swap", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h, m := mustAssemble(t, func(s *smalldisk.Parts) {
+				part := s.Plan.Partition(plan.RoleRoot)
+				fstab(s, strings.NewReplacer("FSID", part.FSID, "GUID", strings.ToUpper(part.PARTUUID.String()), "subvolid=ID", "subvolid=260").Replace(tt.fstab))
+			})
+			if tt.path == "" {
+				if h.Swapfile != nil || h.Resume != nil {
+					t.Fatalf("swapfile %+v, resume %+v; want none", h.Swapfile, h.Resume)
+				}
+				return
+			}
+			if h.Swapfile == nil || h.Swapfile.Path != tt.path || h.Resume == nil || h.Resume.Offset != m.Swapfile.ResumeOffset {
+				t.Fatalf("swapfile %+v, resume %+v, unread %q; want %s at %d", h.Swapfile, h.Resume, h.Unread, tt.path, m.Swapfile.ResumeOffset)
+			}
+		})
+	}
+}
+
+// TestReadNoSwapfile: one that is named and not there has no offset, in words.
+func TestReadNoSwapfile(t *testing.T) {
+	h, _ := mustAssemble(t, func(s *smalldisk.Parts) {
+		fstab(s, "LABEL=system / btrfs subvol=@\nLABEL=system /swap btrfs subvol=@swap\n/swap/other none swap\n")
+	})
+	want := &Resume{Device: "LABEL=system", Unknown: "swapfile @swap/other: file does not exist"}
+	if diff := cmp.Diff(want, h.Resume); diff != "" || len(h.Unread) != 1 {
+		t.Errorf("%s\nunread %q", diff, h.Unread)
+	}
+}
+
+// TestReadPolicy: a system whose manifest says that it does not hibernate has
+// no resume device, but its swapfile.
+func TestReadPolicy(t *testing.T) {
+	h, _ := mustAssemble(t, func(s *smalldisk.Parts) {
+		remake(t, s, func(p *plan.Plan) { p.Profile.Swap.Policy = plan.SwapSwapfile })
+	})
+	if h.Resume != nil || h.Swapfile == nil || h.Swapfile.Size != 1<<20 {
+		t.Errorf("resume %+v, swapfile %+v", h.Resume, h.Swapfile)
+	}
+}
+
+// remake plans again after a change of profile and layout.
+func remake(t *testing.T, s *smalldisk.Parts, change func(*plan.Plan)) {
+	t.Helper()
+	change(s.Plan)
+	p, err := plan.Make(s.Plan.Profile, s.Plan.Layout, plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Plan = p
+	fstab(s, smalldisk.Fstab(p))
+}
+
+// TestReadFirstBoot: an offset that the first boot is going to change is not
+// one to write down.
+func TestReadFirstBoot(t *testing.T) {
+	tests := []struct {
+		name     string
+		ahead    bool // bit 59 of the root partition
+		steps    []string
+		manifest bool
+		known    bool
+	}{
+		{"over", false, []string{"grow", "swapfile"}, true, true},
+		{"makes the swapfile", true, []string{"grow", "swapfile"}, true, false},
+		{"grows only", true, []string{"grow"}, true, true},
+		{"nobody knows", true, []string{"grow"}, false, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h, m := mustAssemble(t, func(s *smalldisk.Parts) {
+				remake(t, s, func(p *plan.Plan) { p.Profile.FirstBoot.Steps = tt.steps })
+				s.Table = func(table *gpt.Table) {
+					table.Partitions[1].Attributes = 0
+					if tt.ahead {
+						table.Partitions[1].Attributes = 1 << grow.AttributeGrow
+					}
+				}
+				if !tt.manifest {
+					s.ESP = noManifest
+				}
+			})
+			want := Resume{Device: "PARTUUID=" + h.Partitions[1].PARTUUID, Offset: m.Swapfile.ResumeOffset}
+			if !tt.known {
+				want.Offset, want.Unknown = 0, unknownFirstBoot
+			}
+			if diff := cmp.Diff(&want, h.Resume); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestReadMemoryRoot: an fstab has no line for a root in memory.
+func TestReadMemoryRoot(t *testing.T) {
+	h, m := mustAssemble(t, func(s *smalldisk.Parts) {
+		remake(t, s, func(p *plan.Plan) { p.Layout.Tmpfs.Size, p.Layout.Tmpfs.Mode = "1G", "755" })
+		table := Plan(s.Plan).Fstab()
+		fstab(s, string(table))
+	})
+	if h.From != FromFstab || h.Mounts[0].Target != "/" || h.Mounts[0].Type != "tmpfs" || len(h.Mounts) != len(m.Plan.Mounts) {
+		t.Errorf("from %s: %+v", h.From, h.Mounts)
+	}
+	if h.Resume == nil || h.Resume.Offset != m.Swapfile.ResumeOffset {
+		t.Errorf("resume %+v; want offset %d", h.Resume, m.Swapfile.ResumeOffset)
+	}
+}
+
+// linuxData is the type of a partition whose use nothing is said of.
+var linuxData = ids.UUID{0x0f, 0xc6, 0x3d, 0xaf, 0x84, 0x83, 0x47, 0x72, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4}
+
+func TestReadRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*smalldisk.Parts)
+		want   string
+	}{
+		{"nothing says what is mounted", func(s *smalldisk.Parts) {
+			remove(s.Source, "etc/fstab")
+			s.ESP = noManifest
+		}, "0 writable subvolumes have a file etc/fstab"},
+		{"two systems", func(s *smalldisk.Parts) {
+			if err := loader.Put(s.Source, "home/etc/fstab", []byte("a / t"), s.Plan.Epoch); err != nil {
+				t.Error(err)
+			}
+			s.ESP = noManifest
+		}, "2 writable subvolumes have a file etc/fstab"},
+		{"large", func(s *smalldisk.Parts) { fstab(s, strings.Repeat("#", maxFstab+1)) }, "@/etc/fstab: 1048577 bytes, expected at most 1048576"},
+		{"line", func(s *smalldisk.Parts) { fstab(s, "a b") }, "@/etc/fstab: line 1: got 2 fields"},
+		{"no root", func(s *smalldisk.Parts) { s.Table = func(table *gpt.Table) { table.Partitions = table.Partitions[:1] } }, "no partition with a btrfs file system among 1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, _, err := assemble(t, tt.change)
+			refused(t, err, tt.want)
+		})
+	}
+}
+
+func refused(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil || fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v; want %q of class Input", err, want)
+	}
+}
+
+// fileSystem writes a btrfs file system of one fstab to a disk, and returns its
+// size.
+func fileSystem(t *testing.T, w *shifted, seed byte, table string) int64 {
+	t.Helper()
+	tree := fstree.New()
+	if err := loader.Put(tree, "etc/fstab", []byte(table), plan.DefaultEpoch); err != nil {
+		t.Fatal(err)
+	}
+	tree.Freeze()
+	done, err := btrfs.Write(t.Context(), w, tree, btrfs.Params{Label: "data", Seed: ids.Seed{seed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done.Size
+}
+
+type shifted struct {
+	disk *imgtest.MemDisk
+	at   int64
+}
+
+func (s *shifted) WriteAt(b []byte, at int64) (int, error) { return s.disk.WriteAt(b, s.at+at) }
+
+// TestReadOtherTypes: a file system in a partition of any type is the root when
+// it is the only one, or when the others are not of the type of a root.
+func TestReadOtherTypes(t *testing.T) {
+	tests := []struct {
+		name  string
+		types []ids.UUID
+		want  string // what is mounted at /, or the error
+	}{
+		{"only one", []ids.UUID{linuxData}, "fs0"},
+		{"two", []ids.UUID{linuxData, linuxData}, "2 partitions with btrfs, and none of the type of a root"},
+		{"root second", []ids.UUID{linuxData, plan.TypeRootX86_64}, "fs1"},
+		{"root first", []ids.UUID{plan.TypeRootX86_64, linuxData}, "fs0"},
+		{"two roots", []ids.UUID{plan.TypeRootX86_64, plan.TypeRootX86_64}, "fs0"},
+		{"root between", []ids.UUID{linuxData, plan.TypeRootX86_64, linuxData}, "fs1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			disk := imgtest.NewMemDisk(512 << 20)
+			table := gpt.Table{GUID: ids.UUID{9}, SectorSize: 512, DiskSize: disk.Size()}
+			for i, kind := range tt.types {
+				start := int64(1+i*128) << 20
+				size := fileSystem(t, &shifted{disk, start}, byte(i), "fs"+string(rune('0'+i))+" / btrfs")
+				table.Partitions = append(table.Partitions, gpt.Partition{Type: kind, GUID: ids.UUID{1, byte(i)}, Start: start, Size: size})
+			}
+			table, err := gpt.Place(table)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := gpt.Write(disk, table); err != nil {
+				t.Fatal(err)
+			}
+			h, err := Read(t.Context(), disk, disk.Size())
+			if len(tt.want) > 3 {
+				refused(t, err, tt.want)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.Mounts[0].What != tt.want || len(h.Partitions) != len(tt.types) || h.Partitions[0].FSType != "btrfs" {
+				t.Errorf("mounts %+v, partitions %+v; want %s", h.Mounts, h.Partitions, tt.want)
+			}
+		})
+	}
+}
+
+// TestReadFileSystem reads one without a partition table.
+func TestReadFileSystem(t *testing.T) {
+	disk := imgtest.NewMemDisk(256 << 20)
+	size := fileSystem(t, &shifted{disk, 0}, 1, "/dev/vda / btrfs")
+	h, err := Read(t.Context(), disk, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&Hardware{From: FromFstab, Mounts: []Mount{{"/dev/vda", "/", "btrfs", []string{"defaults"}, 0}}, Swaps: []Swap{}}, h); diff != "" {
+		t.Error(diff)
+	}
+	_, err = Read(t.Context(), imgtest.NewMemDisk(1<<20), 1<<20)
+	refused(t, err, "no GUID partition table")
+	if !errors.Is(err, gpt.ErrNone) {
+		t.Errorf("error %v; want ErrNone in it", err)
+	}
+}
+
+func TestReadCancelled(t *testing.T) {
+	disk := imgtest.NewMemDisk(256 << 20)
+	size := fileSystem(t, &shifted{disk, 0}, 1, "/dev/vda / btrfs")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Read(ctx, disk, size); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
