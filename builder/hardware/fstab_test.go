@@ -133,6 +133,24 @@ func TestFstab(t *testing.T) {
 	}
 }
 
+// TestEscapeField: what a table has for a field, and that it reads the same.
+func TestEscapeField(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"plain", "LABEL=a", "LABEL=a"},
+		{"spaces", "a b\tc\nd\re", `a\040b\011c\012d\015e`},
+		{"backslash", `a\040`, `a\134040`},
+		{"comment", "#a#", `\043a#`},
+		{"bytes", "\xff", "\xff"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := escapeField(tt.in)
+			if got != tt.want || unescapeField(got) != tt.in {
+				t.Errorf("escapeField(%q) = %q, which reads %q; want %q", tt.in, got, unescapeField(got), tt.want)
+			}
+		})
+	}
+}
+
 func TestFstabOfMemoryRoot(t *testing.T) {
 	h := &Hardware{Mounts: []Mount{{"tmpfs", "/", "tmpfs", []string{"size=2G"}, 0}, {"tmpfs", "/tmp", "tmpfs", nil, 0}}}
 	if got, want := string(h.Fstab()), "# what where type options dump pass\ntmpfs /tmp tmpfs defaults 0 0\n"; got != want {
