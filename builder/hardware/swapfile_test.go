@@ -6,9 +6,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/6FaNcY9/mkimage/builder/btrfs"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/gpt/grow"
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/imgtest/smalldisk"
+	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
@@ -52,6 +56,43 @@ func TestReadSwapfile(t *testing.T) {
 			}
 			if h.Swapfile == nil || h.Swapfile.Path != tt.path || h.Resume == nil || h.Resume.Offset != m.Swapfile.ResumeOffset {
 				t.Fatalf("swapfile %+v, resume %+v, unread %q; want %s at %d", h.Swapfile, h.Resume, h.Unread, tt.path, m.Swapfile.ResumeOffset)
+			}
+		})
+	}
+}
+
+// TestReadSwapfileOfPartition: what a partition is called is not known from
+// within, but that / and the swapfile are in one is.
+func TestReadSwapfileOfPartition(t *testing.T) {
+	for _, tt := range []struct {
+		name, what string
+		found      bool
+	}{{"that of root", "PARTUUID=1", true}, {"another", "PARTUUID=2", false}, {"label of another", "PARTLABEL=system", false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			tree := fstree.New()
+			table := "PARTUUID=1 / btrfs subvol=@\n" + tt.what + " /swap btrfs subvol=@swap\n/swap/f none swap\n"
+			if err := loader.Put(tree, "etc/fstab", []byte(table), plan.DefaultEpoch); err != nil {
+				t.Fatal(err)
+			}
+			tree.Freeze()
+			disk := imgtest.NewMemDisk(256 << 20)
+			done, err := btrfs.Write(t.Context(), disk, tree, btrfs.Params{
+				Subvolumes: []btrfs.Subvolume{{Path: "@"}, {Path: "@swap", Empty: true, NoDataCow: true}},
+				Swapfiles:  []btrfs.Swapfile{{Path: "@swap/f", Size: 1 << 20}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, err := Read(t.Context(), disk, done.Size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := &Resume{Device: "PARTUUID=1", Offset: done.Swapfiles[0].PhysicalPage}
+			if !tt.found {
+				want = nil
+			}
+			if diff := cmp.Diff(want, h.Resume); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}
