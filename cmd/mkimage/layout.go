@@ -165,4 +165,3 @@ func (f *layoutFlags) print(u *ui, found *hardware.Hardware) error {
 	_, err = fmt.Fprint(u.out, string(text))
 	return err
 }
-
