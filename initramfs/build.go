@@ -120,7 +120,8 @@ func (a *Archive) addModules(ctx context.Context, c *contents, p Params) ([]load
 	if err != nil {
 		return nil, err
 	}
-	order, err := x.closure(slices.Concat(p.Modules, p.Config.Needs()))
+	wants := slices.DeleteFunc(p.Config.Wants(), func(name string) bool { _, known := x.find(name); return !known })
+	order, err := x.closure(slices.Concat(p.Modules, p.Config.Needs(), wants))
 	if err != nil {
 		return nil, err
 	}

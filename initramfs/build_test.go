@@ -131,6 +131,28 @@ func checkList(t *testing.T, a *Archive, main map[string]member) {
 	}
 }
 
+// TestBuildWants takes a module that is wanted where there is one.
+func TestBuildWants(t *testing.T) {
+	p := params(t)
+	p.Modules, p.Config = nil, config.Config{Swapfile: &config.Swapfile{Path: "@swap/swapfile"}}
+	const dir = "usr/lib/modules/6.1-test/"
+	for _, there := range []bool{false, true} {
+		if there {
+			put(t, p.Root, dir+"kernel/fs/efivarfs/efivarfs.ko", moduleELF("license=GPL"))
+			list := p.Root.Lookup(dir + "modules.dep").Inode
+			text := append(list.Content.(fstree.Bytes), "kernel/fs/efivarfs/efivarfs.ko:\n"...)
+			list.Content, list.Size = text, int64(len(text))
+		}
+		a, err := Build(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(a.Modules, func(m string) bool { return strings.HasSuffix(m, "/efivarfs.ko") }); got != there {
+			t.Errorf("modules %q; want efivarfs %v", a.Modules, there)
+		}
+	}
+}
+
 func TestBuildWithout(t *testing.T) {
 	p := params(t)
 	p.Shell, p.Microcode, p.Firmware, p.Modules, p.Config = false, false, nil, nil, config.Config{}

@@ -2,9 +2,11 @@ package plan
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/layouts"
 )
 
 // InitConfig returns what mkimage-init is told about the layout. It names no
@@ -27,7 +29,37 @@ func InitConfig(p *Plan) config.Config {
 		}
 	}
 	c.Factory = factoryMounts(p)
+	c.Swapfile = initSwapfile(p)
+	for _, step := range p.Profile.FirstBoot.Steps {
+		if step == config.StepGrow || step == config.StepSwapfile {
+			c.FirstBoot = append(c.FirstBoot, step)
+		}
+	}
 	return c
+}
+
+// initSwapfile returns the swapfile as mkimage-init is told of it, with sizes
+// as plain numbers.
+func initSwapfile(p *Plan) *config.Swapfile {
+	if p.Swapfile == nil {
+		return nil
+	}
+	size := p.Layout.Swapfile.Size
+	if plus, ok := strings.CutPrefix(size, "ram+"); ok {
+		size = "ram+" + plainSize(plus)
+	} else {
+		size = plainSize(size)
+	}
+	return &config.Swapfile{Path: p.Swapfile.Path, Target: p.Swapfile.File, Size: size, Hibernate: p.Profile.Swap.Policy == SwapHibernate}
+}
+
+// plainSize returns a size as a number of bytes, and words as they are.
+func plainSize(text string) string {
+	var n layouts.Size
+	if n.UnmarshalText([]byte(text)) != nil {
+		return text
+	}
+	return strconv.FormatInt(int64(n), 10)
 }
 
 // factoryMounts returns the factory snapshots at the places of what they were

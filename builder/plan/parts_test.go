@@ -57,6 +57,7 @@ func TestParts(t *testing.T) {
 				{Subvolume: "@factory", Target: "/", Options: []string{"compress=zstd:3", "noatime"}},
 				{Subvolume: "@factory-var", Target: "/var", Options: []string{"compress=zstd:3", "noatime"}},
 			},
+			Swapfile: &config.Swapfile{Path: "@swap/swapfile", Target: "/swap/swapfile", Size: "ram", Hibernate: true},
 		}},
 	}
 	for _, test := range tests {
@@ -106,6 +107,32 @@ func TestMemoryRoot(t *testing.T) {
 	}
 	if diff := cmp.Diff(config.Mount{Subvolume: "@", Target: "/", Options: []string{"compress=zstd:3", "noatime"}}, c.Mounts[0]); diff != "" {
 		t.Errorf("lower of / (-want +got):\n%s", diff)
+	}
+}
+
+// TestInitSwapfile tells mkimage-init sizes as plain numbers, and of a swapfile
+// only where there is one.
+func TestInitSwapfile(t *testing.T) {
+	swap := func(size string, hibernate bool) *config.Swapfile {
+		return &config.Swapfile{Path: "@swap/swapfile", Target: "/swap/swapfile", Size: size, Hibernate: hibernate}
+	}
+	tests := []struct {
+		name, size, policy string
+		want               *config.Swapfile
+	}{
+		{"as large as the RAM", "ram", SwapHibernate, swap("ram", true)},
+		{"larger than the RAM", "ram+1GiB", SwapHibernate, swap("ram+1073741824", true)},
+		{"a number", "512MiB", SwapSwapfile, swap("536870912", false)},
+		{"unused", "ram", SwapNone, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p, l := laptop(), laptopLayout()
+			p.Swap.Policy, l.Swapfile.Size = test.policy, test.size
+			if diff := cmp.Diff(test.want, InitConfig(mustMake(t, p, l, Options{})).Swapfile); diff != "" {
+				t.Errorf("swapfile (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

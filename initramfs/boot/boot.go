@@ -30,6 +30,7 @@ type machine struct {
 	finder  *finder
 	root    Device
 	mounts  mounter
+	shell   bool // a shell ran, and may have changed the disk
 }
 
 // step is one part of the boot. It can be run again after it failed.
@@ -46,7 +47,9 @@ var steps = []step{
 	{"kernel file systems", (*machine).kernelFileSystems},
 	{"configuration", (*machine).configuration},
 	{"root device", (*machine).findRoot},
+	{"resume", (*machine).resume},
 	{"mounts", (*machine).mountAll},
+	{"hibernation", (*machine).hibernation},
 	{"switch root", (*machine).handOver},
 }
 
@@ -59,6 +62,7 @@ func Run() {
 	m.startModules()
 	for _, s := range steps {
 		for err := m.try(s); err != nil; err = m.try(s) {
+			m.shell = true
 			m.rescue(s, err)
 		}
 	}
@@ -176,7 +180,7 @@ func readConfig(name string) (c config.Config, err error) {
 
 func (m *machine) findRoot() error {
 	if m.cmd.Shell {
-		m.cmd.Shell = false
+		m.cmd.Shell, m.shell = false, true
 		m.shellAsked()
 	}
 	root, err := ParseRoot(m.cmd.Root)

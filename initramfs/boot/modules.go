@@ -192,6 +192,23 @@ func (l *loader) keep(names []string) {
 	l.changed.Broadcast()
 }
 
+// demand loads the named module and what it depends on, though it may have been
+// left out, and waits for it as wait does.
+func (l *loader) demand(name string) error {
+	l.mu.Lock()
+	need := closure(l.modules, []string{name})
+	for _, m := range l.modules {
+		_, done := l.done[m.Name]
+		if need[m.Name] && !done && !l.running[m.Name] && !slices.ContainsFunc(l.queue, func(q Module) bool { return q.Name == m.Name }) {
+			l.queue = append(l.queue, m)
+		}
+	}
+	l.changed.Broadcast()
+	l.mu.Unlock()
+	go l.work() // those that were started at first may have ended
+	return l.wait(name)
+}
+
 // finish waits until everything that is not left out is loaded, but not for a
 // driver that takes longer than limit.
 func (l *loader) finish(limit time.Duration) {

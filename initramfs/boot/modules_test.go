@@ -161,6 +161,29 @@ func TestLoaderKeep(t *testing.T) {
 
 // A driver that hangs holds up whoever waits for all of them for the limit, and
 // is named.
+// TestLoaderDemand loads what was left out after all, with what it needs, when
+// no worker is there any more.
+func TestLoaderDemand(t *testing.T) {
+	r := &recorder{refuse: map[string]error{"/m/disk.ko": errors.New("no such device")}}
+	l := startLoader(list(t, someModules), 0, r.load)
+	l.keep([]string{"raid6_pq"})
+	for range 2 {
+		if err := l.demand("stick"); err != nil {
+			t.Errorf("demand(stick) = %v", err)
+		}
+	}
+	if err := l.demand("disk"); err == nil || err.Error() != "no such device" {
+		t.Errorf("demand(disk) = %v", err)
+	}
+	if err := l.demand("vfat"); err != nil {
+		t.Errorf("demand of what is built in = %v", err)
+	}
+	l.finish(time.Minute)
+	if diff := cmp.Diff([]string{"raid6_pq", "usb", "stick"}, r.loaded); diff != "" {
+		t.Errorf("loaded (-want +got):\n%s", diff)
+	}
+}
+
 func TestLoaderHangingDriver(t *testing.T) {
 	release := make(chan bool)
 	defer close(release)

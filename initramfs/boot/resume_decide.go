@@ -26,6 +26,7 @@ type findings struct {
 	Swapfile, Cmdline, EFI                      *spot
 	SwapfileProblem, CmdlineProblem, EFIProblem string
 	NoResume                                    bool   // the command line has noresume
+	Factory                                     bool   // the command line has mkimage.factory
 	Shell                                       bool   // a shell had the disk before
 	Unable                                      string // why this kernel cannot resume, "" when it can
 	Kernel, ImageKernel                         string // releases: of this kernel and, if known, of the one that hibernated
@@ -59,6 +60,8 @@ func decide(f findings) decision {
 	switch {
 	case f.NoResume:
 		why = "noresume is on the command line"
+	case f.Factory:
+		why = "mkimage.factory is on the command line"
 	case f.Shell:
 		why = "a shell ran before, and may have changed the disk"
 	case f.Unable != "":

@@ -41,6 +41,8 @@ func TestDecide(t *testing.T) {
 			decision{Resume: asleep(swap()), Warnings: []string{"kernel 6.1 hibernated, this is 6.12"}}},
 		{"noresume", findings{Swapfile: asleep(swap()), NoResume: true, Kernel: "6.12", ImageKernel: "6.1"},
 			decision{Drop: []spot{*asleep(swap())}, Warnings: []string{"the hibernated system is given up: noresume is on the command line"}}},
+		{"factory", findings{Swapfile: asleep(swap()), Factory: true},
+			decision{Drop: []spot{*asleep(swap())}, Warnings: []string{"the hibernated system is given up: mkimage.factory is on the command line"}}},
 		{"after a shell", findings{Swapfile: asleep(swap()), Shell: true},
 			decision{Drop: []spot{*asleep(swap())}, Warnings: []string{"the hibernated system is given up: a shell ran before, and may have changed the disk"}}},
 		{"kernel cannot", findings{Swapfile: asleep(swap()), Unable: "locked down"},

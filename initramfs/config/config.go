@@ -40,6 +40,27 @@ type Config struct {
 	// Factory is used instead of Mounts when the command line has
 	// mkimage.factory: read-only snapshots, each below an overlay in memory.
 	Factory []Mount `json:"factory,omitempty"`
+	// Swapfile is what the machine swaps and hibernates to, nil when there is
+	// none.
+	Swapfile *Swapfile `json:"swapfile,omitempty"`
+	// FirstBoot are the steps of the first boot that are left to mkimage-init:
+	// StepGrow and StepSwapfile.
+	FirstBoot []string `json:"first_boot,omitempty"`
+}
+
+// The steps of a first boot that mkimage-init does, since they must be done
+// before the system runs.
+const (
+	StepGrow     = "grow"     // partition and file system as large as the disk
+	StepSwapfile = "swapfile" // the swapfile as large as Swapfile.Size says
+)
+
+// Swapfile is the swapfile of the layout.
+type Swapfile struct {
+	Path      string `json:"path"`      // from the top level, such as @swap/swapfile
+	Target    string `json:"target"`    // in the running system, such as /swap/swapfile
+	Size      string `json:"size"`      // on the target: "none", a number of bytes, "ram" or "ram+BYTES"
+	Hibernate bool   `json:"hibernate"` // the machine hibernates to it
 }
 
 // Mount is a subvolume of the root file system and where it goes.
@@ -70,4 +91,13 @@ func (c Config) Needs() []string {
 		return []string{"btrfs", "overlay"}
 	}
 	return []string{"btrfs"}
+}
+
+// Wants returns the names of the modules that c is better carried out with, if
+// the kernel has them.
+func (c Config) Wants() []string {
+	if c.Swapfile != nil {
+		return []string{"efivarfs"}
+	}
+	return nil
 }

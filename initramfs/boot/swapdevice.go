@@ -1,0 +1,108 @@
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
+	"github.com/6FaNcY9/mkimage/builder/swaparea"
+)
+
+// rawDevice is a block device, or an image that stands for one, past the page
+// cache: the kernel writes swap headers and file systems without it.
+type rawDevice interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Sync() error
+	Size() int64 // bytes
+}
+
+// rawFile is a rawDevice of an open file.
+type rawFile struct {
+	*os.File
+	size int64
+}
+
+func (r rawFile) Size() int64 { return r.size }
+
+// openRaw opens a device node with what the kernel keeps of it left out, flag
+// being os.O_RDONLY or os.O_RDWR.
+func openRaw(node string, flag int) (rawDevice, error) {
+	f, err := os.OpenFile(node, flag, 0)
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		err = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", node, err), f.Close())
+	}
+	return rawFile{f, size}, nil
+}
+
+// mapSwapfile finds a swapfile, by its path from the top level, of the file
+// system on a device that need not be mounted.
+func mapSwapfile(d rawDevice, name string) (*reader.Swapfile, error) {
+	f, err := reader.Open(d, d.Size())
+	if err != nil {
+		return nil, err
+	}
+	top, err := f.Subvolume("")
+	if err != nil {
+		return nil, err
+	}
+	return top.MapSwapfile(name)
+}
+
+// readPage reads a page of swap space by its number.
+func readPage(d rawDevice, offset int64) ([]byte, error) {
+	if offset < 0 || offset > d.Size()/swaparea.PageSize-1 {
+		return nil, fmt.Errorf("page %d is beyond the end of the device", offset)
+	}
+	page := make([]byte, swaparea.PageSize)
+	if _, err := d.ReadAt(page, offset*swaparea.PageSize); err != nil {
+		return nil, err
+	}
+	return page, nil
+}
+
+// dropHibernated takes the mark of a hibernated system away, so that nothing
+// resumes from it. wasThere is false when there is none: the kernel takes it
+// away before it reads the system.
+func dropHibernated(open func(flag int) (rawDevice, error), offset int64) (wasThere bool, err error) {
+	page, err := readOnce(open, offset)
+	if err != nil || !swaparea.Hibernated(page) {
+		return false, err
+	}
+	d, err := open(os.O_RDWR)
+	if err != nil {
+		return true, err
+	}
+	_, err = d.WriteAt(swaparea.Restored(page), offset*swaparea.PageSize)
+	if err == nil {
+		err = d.Sync()
+	}
+	if err = errors.Join(err, d.Close()); err != nil {
+		return true, err
+	}
+	if page, err = readOnce(open, offset); err == nil && swaparea.Hibernated(page) {
+		err = errors.New("what was written did not stay on the device")
+	}
+	return true, err
+}
+
+func readOnce(open func(flag int) (rawDevice, error), offset int64) ([]byte, error) {
+	d, err := open(os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return readPage(d, offset)
+}
