@@ -52,7 +52,7 @@ func TestHibernation(t *testing.T) {
 		{"changes while it is read", func(b *bench, h *hibernator) {
 			h.open = func(d Device, flag int) (rawDevice, error) {
 				raw, err := b.open(d, flag)
-				if b.opened < tries {
+				if b.opened < 3 {
 					return memory(nil), err
 				}
 				return raw, err
