@@ -124,6 +124,8 @@ func (r *resumer) ofSwapfile() (*spot, error) {
 	return look(d, spot{From: "swapfile " + r.swapfile.Path, Path: r.root.Path(), Number: r.root.Number, Offset: s.Offset}), nil
 }
 
+// ofCmdline returns the place that the command line names, nil when that is
+// only the root device.
 func (r *resumer) ofCmdline() (*spot, error) {
 	device := r.root
 	if r.cmd.Resume != "" {
@@ -133,8 +135,11 @@ func (r *resumer) ofCmdline() (*spot, error) {
 		}
 	}
 	s := spot{From: "command line", Path: device.Path(), Number: device.Number}
-	if r.cmd.ResumeOffset != nil {
+	switch {
+	case r.cmd.ResumeOffset != nil:
 		s.Offset = *r.cmd.ResumeOffset
+	case device.Number == r.root.Number: // its beginning is no swap space, and the disk knows better
+		return nil, nil
 	}
 	return r.lookAt(device, s), nil
 }

@@ -106,6 +106,11 @@ func TestResume(t *testing.T) {
 		{name: "kernel without hibernation, awake", with: func(b *bench, _ *resumer) { b.sys.none = true }, console: []string{needless}},
 		{name: "right offset on the command line", cmdline: at("resume=/dev/vda2 resume_offset=%d"), asleep: true, writes: tried(image.offset, "254:2"), awake: true, asked: 1,
 			console: []string{from, anew + "the kernel came back without a reason", dropped}},
+		{name: "root device without an offset", cmdline: "resume=/dev/vda2", console: []string{needless}},
+		{name: "the reader fails", with: func(b *bench, _ *resumer) {
+			b.wrap = func(raw rawDevice) rawDevice { return faulty{rawDevice: raw, panics: true} }
+		}, asked: 1,
+			console: []string{"<4>resume: swapfile @swap/swapfile: panic: a fault of ours", needless}},
 		{name: "wrong offset on the command line", cmdline: "resume=PARTUUID=AA resume_offset=7", asleep: true, writes: tried(image.offset, "254:2"), awake: true, asked: 1,
 			console: []string{at("<4>resume: command line offset 7 on /dev/vda2: nothing to resume there; what counts is swapfile @swap/swapfile offset %d on /dev/vda2"),
 				from, anew + "the kernel came back without a reason", dropped}},
@@ -216,6 +221,14 @@ type faulty struct {
 	rawDevice
 	write, sync error
 	forget      bool
+	panics      bool
+}
+
+func (f faulty) ReadAt(p []byte, at int64) (int, error) {
+	if f.panics {
+		panic("a fault of ours")
+	}
+	return f.rawDevice.ReadAt(p, at)
 }
 
 func (f faulty) WriteAt(p []byte, at int64) (int, error) {

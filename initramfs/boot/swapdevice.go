@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
+	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/swaparea"
 )
 
@@ -48,8 +49,14 @@ func openRaw(node string, flag int) (rawDevice, error) {
 }
 
 // mapSwapfile finds a swapfile, by its path from the top level, of the file
-// system on a device that need not be mounted.
-func mapSwapfile(d rawDevice, name string) (*reader.Swapfile, error) {
+// system on a device that need not be mounted. A panic is an error like any
+// other: not to know the place must not keep the machine from booting.
+func mapSwapfile(d rawDevice, name string) (s *reader.Swapfile, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.Internal, "", "swapfile %s: panic: %v", name, p)
+		}
+	}()
 	f, err := reader.Open(d, d.Size())
 	if err != nil {
 		return nil, err
