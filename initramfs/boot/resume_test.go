@@ -43,55 +43,59 @@ func (b *bench) location(offset int64, kernel string) []byte {
 	return efivar(fmt.Sprintf(`{"uuid":%q,"offset":%d,"kernelVersion":%q}`, b.root.UUID, offset, kernel))
 }
 
-func TestResume(t *testing.T) {
-	tried := func(offset int64, number string) []string {
-		return []string{"quiet", fmt.Sprintf("resume_offset=%d", offset), "resume=" + number}
-	}
-	image, err := swapImage()
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := func(format string) string { return fmt.Sprintf(format, image.offset) }
-	const anew = "<4>resume failed, the machine boots anew: "
-	var (
-		from     = at("<6>resume from swapfile @swap/swapfile offset %d on /dev/vda2, decided in *ms")
-		dropped  = at("<6>resume dropped the hibernated system at swapfile @swap/swapfile offset %d on /dev/vda2")
-		refused  = "<6>resume refused, decided in *ms"
-		needless = "<6>resume not needed, decided in *ms"
-		givenUp  = "<4>resume: the hibernated system is given up: "
-	)
-	takes := func(b *bench) {
-		b.sys.hook = func(name, _ string) {
-			if name == "resume" {
-				b.edit("vda2", b.offset, wake)
-				b.kernel = append(b.kernel, "PM: hibernation: Read 5 pages", "PM: Image mismatch: architecture specific data")
-			}
+// resumeCase is one state of a machine when it looks for a hibernated system.
+// OFFSET in its texts is where the swapfile is.
+type resumeCase struct {
+	name    string
+	cmdline string
+	asleep  bool // the swapfile holds a hibernated system
+	with    func(b *bench, r *resumer)
+	writes  []string // what the kernel is told
+	awake   bool     // the mark of the hibernated system is away, and nothing else changed
+	asked   int      // how often the firmware was asked
+	console []string
+}
+
+const (
+	from     = "<6>resume from swapfile @swap/swapfile offset OFFSET on /dev/vda2, decided in *ms"
+	dropped  = "<6>resume dropped the hibernated system at swapfile @swap/swapfile offset OFFSET on /dev/vda2"
+	refused  = "<6>resume refused, decided in *ms"
+	needless = "<6>resume not needed, decided in *ms"
+	givenUp  = "<4>resume: the hibernated system is given up: "
+	anew     = "<4>resume failed, the machine boots anew: "
+)
+
+// tried is what the kernel is told to resume.
+var tried = []string{"quiet", "resume_offset=OFFSET", "resume=254:2"}
+
+// kernelTakes is a kernel that takes the mark away, and then finds fault with
+// the image.
+func kernelTakes(b *bench) {
+	b.sys.hook = func(name, _ string) {
+		if name == "resume" {
+			b.edit("vda2", b.offset, wake)
+			b.kernel = append(b.kernel, "PM: hibernation: Read 5 pages", "PM: Image mismatch: architecture specific data")
 		}
 	}
-	tests := []struct {
-		name    string
-		cmdline string
-		asleep  bool
-		with    func(b *bench, r *resumer)
-		writes  []string
-		awake   bool // the mark of the hibernated system is away, and nothing else changed
-		asked   int
-		console []string
-	}{
+}
+
+// TestResume resumes, fails to, and does not.
+func TestResume(t *testing.T) {
+	runResume(t, []resumeCase{
 		{name: "awake", console: []string{needless}},
 		{name: "awake, noresume", cmdline: "noresume", console: []string{needless}},
 		{name: "no swapfile in the configuration", asleep: true, with: func(_ *bench, r *resumer) { r.swapfile = nil }},
-		{name: "comes back", asleep: true, with: func(b *bench, _ *resumer) { takes(b) }, writes: tried(image.offset, "254:2"), awake: true, asked: 1,
+		{name: "comes back", asleep: true, with: func(b *bench, _ *resumer) { kernelTakes(b) }, writes: tried, awake: true, asked: 1,
 			console: []string{from, anew + "PM: hibernation: Read 5 pages; PM: Image mismatch: architecture specific data"}},
-		{name: "comes back, mark still there", asleep: true, writes: tried(image.offset, "254:2"), awake: true, asked: 1,
+		{name: "comes back, mark still there", asleep: true, writes: tried, awake: true, asked: 1,
 			console: []string{from, anew + "the kernel came back without a reason", dropped}},
 		{name: "older messages are not the reason", asleep: true, with: func(b *bench, _ *resumer) { b.kernel = []string{"PM: old"} },
-			writes: tried(image.offset, "254:2"), awake: true, asked: 1, console: []string{from, anew + "the kernel came back without a reason", dropped}},
+			writes: tried, awake: true, asked: 1, console: []string{from, anew + "the kernel came back without a reason", dropped}},
 		{name: "offset cannot be written", asleep: true, with: func(b *bench, _ *resumer) { b.sys.fail = "resume_offset" },
-			writes: tried(image.offset, "254:2")[:2], awake: true, asked: 1,
+			writes: tried[:2], awake: true, asked: 1,
 			console: []string{from, anew + "write /sys/power/resume_offset: input/output error; the kernel came back without a reason", dropped}},
-		{name: "device cannot be written", asleep: true, with: func(b *bench, _ *resumer) { takes(b); b.sys.fail = "resume" },
-			writes: tried(image.offset, "254:2"), awake: true, asked: 1,
+		{name: "device cannot be written", asleep: true, with: func(b *bench, _ *resumer) { kernelTakes(b); b.sys.fail = "resume" },
+			writes: tried, awake: true, asked: 1,
 			console: []string{from, anew + "write /sys/power/resume: input/output error; the kernel came back without a reason", dropped}},
 		{name: "noresume", cmdline: "noresume", asleep: true, awake: true, asked: 1,
 			console: []string{givenUp + "noresume is on the command line", refused, dropped}},
@@ -104,55 +108,72 @@ func TestResume(t *testing.T) {
 		{name: "kernel without hibernation", asleep: true, with: func(b *bench, _ *resumer) { b.sys.none = true }, awake: true, asked: 1,
 			console: []string{givenUp + "this kernel was built without hibernation", refused, dropped}},
 		{name: "kernel without hibernation, awake", with: func(b *bench, _ *resumer) { b.sys.none = true }, console: []string{needless}},
-		{name: "right offset on the command line", cmdline: at("resume=/dev/vda2 resume_offset=%d"), asleep: true, writes: tried(image.offset, "254:2"), awake: true, asked: 1,
+	})
+}
+
+// TestResumePlaces has a command line and a disk that say where to look.
+func TestResumePlaces(t *testing.T) {
+	runResume(t, []resumeCase{
+		{name: "right offset on the command line", cmdline: "resume=/dev/vda2 resume_offset=OFFSET", asleep: true, writes: tried, awake: true, asked: 1,
 			console: []string{from, anew + "the kernel came back without a reason", dropped}},
 		{name: "root device without an offset", cmdline: "resume=/dev/vda2", console: []string{needless}},
 		{name: "the reader fails", with: func(b *bench, _ *resumer) {
 			b.wrap = func(raw rawDevice) rawDevice { return faulty{rawDevice: raw, panics: true} }
 		}, asked: 1,
 			console: []string{"<4>resume: swapfile @swap/swapfile: panic: a fault of ours", needless}},
-		{name: "wrong offset on the command line", cmdline: "resume=PARTUUID=AA resume_offset=7", asleep: true, writes: tried(image.offset, "254:2"), awake: true, asked: 1,
-			console: []string{at("<4>resume: command line offset 7 on /dev/vda2: nothing to resume there; what counts is swapfile @swap/swapfile offset %d on /dev/vda2"),
+		{name: "wrong offset on the command line", cmdline: "resume=PARTUUID=AA resume_offset=7", asleep: true, writes: tried, awake: true, asked: 1,
+			console: []string{"<4>resume: command line offset 7 on /dev/vda2: nothing to resume there; what counts is swapfile @swap/swapfile offset OFFSET on /dev/vda2",
 				from, anew + "the kernel came back without a reason", dropped}},
 		{name: "offset beyond the disk", cmdline: "resume_offset=2251799813685247", asleep: false,
 			console: []string{"<4>resume: command line offset 2251799813685247 on /dev/vda2: nothing to resume there; what counts is *", needless}},
-		{name: "unknown device on the command line", cmdline: "resume=/dev/sdz", asleep: true, writes: tried(image.offset, "254:2"), awake: true, asked: 1,
+		{name: "unknown device on the command line", cmdline: "resume=/dev/sdz", asleep: true, writes: tried, awake: true, asked: 1,
 			console: []string{"<4>resume: resume=/dev/sdz: no such device", from, anew + "the kernel came back without a reason", dropped}},
+	})
+}
+
+// TestResumeTruth has a disk that cannot be read, and a firmware that knows something else.
+func TestResumeTruth(t *testing.T) {
+	runResume(t, []resumeCase{
 		{name: "damaged header, awake", with: func(b *bench, _ *resumer) { b.edit("vda2", b.offset, func(p []byte) { p[4090]++ }) },
-			console: []string{at("<4>resume: swapfile @swap/swapfile offset %d on /dev/vda2: header of swap space: signature *"), needless}},
+			console: []string{"<4>resume: swapfile @swap/swapfile offset OFFSET on /dev/vda2: header of swap space: signature *", needless}},
 		{name: "damaged header, asleep", asleep: true, with: func(b *bench, _ *resumer) { b.edit("vda2", b.offset, func(p []byte) { p[1024] = 9 }) },
-			writes: tried(image.offset, "254:2"), awake: true, asked: 1,
-			console: []string{at("<4>resume: swapfile @swap/swapfile offset %d on /dev/vda2: header of swap space: version 9, expected 1"), from,
+			writes: tried, awake: true, asked: 1,
+			console: []string{"<4>resume: swapfile @swap/swapfile offset OFFSET on /dev/vda2: header of swap space: version 9, expected 1", from,
 				anew + "the kernel came back without a reason", dropped}},
 		{name: "swapfile is missing", with: func(_ *bench, r *resumer) { r.swapfile.Path = "@swap/other" }, asked: 1, console: []string{needless}},
 		{name: "disk cannot be opened", with: func(b *bench, _ *resumer) { b.broken = errors.New("no medium") }, asked: 1,
 			console: []string{"<4>resume: no medium", needless}},
 		{name: "no file system", with: func(b *bench, _ *resumer) { b.put("vda2", make([]byte, 1<<20)) }, asked: 1,
 			console: []string{"<4>resume: not a btrfs file system*", needless}},
-		{name: "firmware agrees", asleep: true, with: func(b *bench, _ *resumer) { b.efi = b.location(b.offset, "6.12") }, writes: tried(image.offset, "254:2"), awake: true, asked: 1,
+		{name: "firmware agrees", asleep: true, with: func(b *bench, _ *resumer) { b.efi = b.location(b.offset, "6.12") }, writes: tried, awake: true, asked: 1,
 			console: []string{from, anew + "the kernel came back without a reason", dropped}},
-		{name: "other kernel", asleep: true, with: func(b *bench, _ *resumer) { b.efi = b.location(b.offset, "6.1") }, writes: tried(image.offset, "254:2"), awake: true, asked: 1,
+		{name: "other kernel", asleep: true, with: func(b *bench, _ *resumer) { b.efi = b.location(b.offset, "6.1") }, writes: tried, awake: true, asked: 1,
 			console: []string{"<4>resume: kernel 6.1 hibernated, this is 6.12", from, anew + "the kernel came back without a reason", dropped}},
-		{name: "firmware disagrees", asleep: true, with: func(b *bench, _ *resumer) { b.efi = b.location(3, "6.12") }, writes: tried(image.offset, "254:2"), awake: true, asked: 1,
-			console: []string{at("<4>resume: HibernateLocation offset 3 on /dev/vda2: nothing to resume there; what counts is swapfile @swap/swapfile offset %d on /dev/vda2"),
+		{name: "firmware disagrees", asleep: true, with: func(b *bench, _ *resumer) { b.efi = b.location(3, "6.12") }, writes: tried, awake: true, asked: 1,
+			console: []string{"<4>resume: HibernateLocation offset 3 on /dev/vda2: nothing to resume there; what counts is swapfile @swap/swapfile offset OFFSET on /dev/vda2",
 				from, anew + "the kernel came back without a reason", dropped}},
 		{name: "firmware knows more", asleep: true, with: func(b *bench, r *resumer) {
 			b.efi = b.location(b.offset, "")
 			r.swapfile = &config.Swapfile{Path: "gone"}
 		},
-			writes: tried(image.offset, "254:2"), awake: true, asked: 1,
-			console: []string{at("<6>resume from HibernateLocation offset %d on /dev/vda2, decided in *ms"), anew + "the kernel came back without a reason",
-				at("<6>resume dropped the hibernated system at HibernateLocation offset %d on /dev/vda2")}},
-		{name: "firmware means another disk", asleep: true, with: func(b *bench, _ *resumer) { b.efi = efivar(locationText) }, writes: tried(image.offset, "254:2"), awake: true, asked: 1,
+			writes: tried, awake: true, asked: 1,
+			console: []string{"<6>resume from HibernateLocation offset OFFSET on /dev/vda2, decided in *ms", anew + "the kernel came back without a reason",
+				"<6>resume dropped the hibernated system at HibernateLocation offset OFFSET on /dev/vda2"}},
+		{name: "firmware means another disk", asleep: true, with: func(b *bench, _ *resumer) { b.efi = efivar(locationText) }, writes: tried, awake: true, asked: 1,
 			console: []string{"<4>resume: HibernateLocation: is in file system 5c9b6b80-7c39-4e5d-8f4b-2f3f0f0c1d2e, this is *", from,
 				anew + "the kernel came back without a reason", dropped}},
-		{name: "firmware says nonsense", asleep: true, with: func(b *bench, _ *resumer) { b.efi = []byte{1} }, writes: tried(image.offset, "254:2"), awake: true, asked: 1,
+		{name: "firmware says nonsense", asleep: true, with: func(b *bench, _ *resumer) { b.efi = []byte{1} }, writes: tried, awake: true, asked: 1,
 			console: []string{"<4>resume: HibernateLocation: 1 bytes*", from, anew + "the kernel came back without a reason", dropped}},
-	}
+	})
+}
+
+func runResume(t *testing.T, tests []resumeCase) {
+	t.Helper()
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t)
-			r := b.resumer(test.cmdline)
+			put := func(text string) string { return strings.ReplaceAll(text, "OFFSET", fmt.Sprint(b.offset)) }
+			r := b.resumer(put(test.cmdline))
 			if test.asleep {
 				b.edit("vda2", b.offset, hibernate)
 			}
@@ -166,8 +187,11 @@ func TestResume(t *testing.T) {
 			if err := r.run(); err != nil {
 				t.Fatal(err)
 			}
+			for i, line := range test.console {
+				test.console[i] = put(line)
+			}
 			b.wantLines(test.console...)
-			if diff := cmp.Diff(test.writes, b.sys.writes); diff != "" {
+			if diff := cmp.Diff(put(strings.Join(test.writes, " ")), strings.Join(b.sys.writes, " ")); diff != "" {
 				t.Errorf("the kernel was told (-want +got):\n%s", diff)
 			}
 			if !bytes.Equal(want, b.disks["vda2"]) {
