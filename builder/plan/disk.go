@@ -37,10 +37,6 @@ const (
 	// system with two copies of its metadata takes 109 MiB when the kernel's
 	// own tools make it; what the source needs on top only the source knows.
 	minRoot = 128 << 20
-
-	// minESP is the least size of a FAT32 file system in bytes: 65525 clusters
-	// of one sector, two FATs and the reserved sectors, rounded up.
-	minESP = 34 << 20
 )
 
 // needs returns the least size in bytes of a disk for a profile on a layout.
