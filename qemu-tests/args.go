@@ -66,10 +66,7 @@ func (m *machine) args(channels []string, own bool) []string {
 	for i, d := range m.Disks {
 		// From 1 on: index 0 is that of the option ROM which starts a kernel
 		// directly.
-		args = append(args, "-drive", m.drive(i, own))
-		if !d.Late {
-			args = append(args, "-device", d.device(diskID(i))+fmt.Sprintf(",bootindex=%d", i+1))
-		}
+		args = append(args, "-drive", m.drive(i, own), "-device", d.device(diskID(i))+fmt.Sprintf(",bootindex=%d", i+1))
 	}
 	if m.Network {
 		args = append(args, "-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0")
@@ -145,22 +142,6 @@ func (d Disk) device(drive string) string {
 		device += ",serial=" + drive
 	}
 	return device
-}
-
-// plug returns the arguments of device_add for a disk whose content is drive.
-func (d Disk) plug(drive string) map[string]string {
-	bare := d
-	bare.Serial = "" // its commas would be taken for the end of an option
-	driver, options, _ := strings.Cut(bare.device(drive), ",")
-	arguments := map[string]string{"driver": driver}
-	for option := range strings.SplitSeq(options, ",") {
-		name, text, _ := strings.Cut(option, "=")
-		arguments[name] = text
-	}
-	if d.Serial != "" {
-		arguments["serial"] = d.Serial
-	}
-	return arguments
 }
 
 // device returns the device of one disk, up to its options.

@@ -84,8 +84,6 @@ func TestConfigRefused(t *testing.T) {
 		{"format", `format "vdi", expected raw or qcow2`, disk(Disk{Format: "vdi"})},
 		{"bus", `bus "ide": expected one of virtio-blk, nvme, usb, virtio-scsi, ahci`, disk(Disk{Bus: "ide"})},
 		{"serial", "serial of 21 bytes, expected at most 20", disk(Disk{Serial: strings.Repeat("x", 21)})},
-		{"late on NVMe", "cannot come late on nvme, expected usb or virtio-scsi", disk(Disk{Bus: NVMe, Late: true})},
-		{"late", "", disk(Disk{Bus: USB, Late: true})},
 		{"negative size", "size -1", disk(Disk{Size: -1})},
 		{"size of an image that is written", "size 1, expected", disk(Disk{Size: 1, Write: true})},
 		{"size", "", disk(Disk{Size: 1})},
@@ -99,14 +97,6 @@ func TestConfigRefused(t *testing.T) {
 				t.Errorf("check: %v; want %q", err, tt.want)
 			}
 		})
-	}
-}
-
-func TestPlug(t *testing.T) {
-	got := Disk{Bus: USB, Serial: "a,b=c"}.plug("disk0")
-	want := map[string]string{"driver": "usb-storage", "bus": "xhci.0", "id": "dev-disk0", "drive": "disk0", "serial": "a,b=c"}
-	if diff := gocmp.Diff(want, got); diff != "" {
-		t.Errorf("plug (-want +got):\n%s", diff)
 	}
 }
 

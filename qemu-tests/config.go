@@ -37,7 +37,6 @@ type Disk struct {
 	Serial string // that the guest sees; at most 20 bytes
 	Size   int64  // bytes; 0 is the image's own. What is behind the image reads as zeros, as on a disk that it was copied to
 	Write  bool   // the guest writes into File; otherwise into an overlay in Config.Dir
-	Late   bool   // not there until VM.Plug; only on USB and VirtioSCSI, which take a disk at any time
 }
 
 // Bus is how a disk is attached.
@@ -135,9 +134,6 @@ func (d Disk) check() error {
 	}
 	if d.Size < 0 || d.Size > 0 && d.Write {
 		return fault.New(fault.Usage, "", "disk %s: size %d, expected a positive one, and an image that is not written", d.File, d.Size)
-	}
-	if d.Late && d.Bus != USB && d.Bus != VirtioSCSI {
-		return fault.New(fault.Usage, "", "disk %s: cannot come late on %s, expected %s or %s", d.File, d.Bus, USB, VirtioSCSI)
 	}
 	_, err := ParseBus(string(d.Bus))
 	return err

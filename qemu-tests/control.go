@@ -17,11 +17,6 @@ func (vm *VM) Execute(ctx context.Context, command string, arguments, result any
 	return vm.fail(vm.current().qmp.execute(ctx, command, arguments, result))
 }
 
-// Plug attaches disk i, which is Late.
-func (vm *VM) Plug(ctx context.Context, i int) error {
-	return vm.Execute(ctx, "device_add", vm.machine.Disks[i].plug(diskID(i)), nil)
-}
-
 // WaitEvent waits for the first event of one of these names that no earlier
 // call has looked at; those before it count as looked at.
 func (vm *VM) WaitEvent(ctx context.Context, names ...string) (Event, error) {

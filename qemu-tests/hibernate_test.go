@@ -1,0 +1,147 @@
+package qemutests
+
+import (
+	"context"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
+)
+
+// hibernatingArgs build an image whose swapfile is large enough for a machine of
+// a gigabyte, without a first boot that makes it so.
+var hibernatingArgs = []string{"--set", "swap.policy=hibernate", "--set", "layout.swapfile.image=1GiB"}
+
+// TestHibernate sends a machine to sleep with work in its memory, and finds it
+// again where the disk now is.
+func TestHibernate(t *testing.T) {
+	imgtest.Need(t, Binary, "qemu-img")
+	image := buildImage(t, bootCase{profile: "bandit-minimal", args: hibernatingArgs})
+	for _, tt := range []struct {
+		name     string
+		from, to Bus
+		full     bool
+	}{
+		{"virtio-blk", VirtioBlk, VirtioBlk, false},
+		{"nvme", NVMe, NVMe, true},
+		{"usb", USB, USB, true},
+		{"moved", VirtioBlk, NVMe, true},
+	} {
+		if tt.full && !imgtest.Full() {
+			continue
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSleeper(t, image, tt.from)
+			s.wake(tt.from)
+			s.work()
+			s.sleep()
+			s.wake(tt.to)
+			s.wasAsleep()
+		})
+	}
+}
+
+// sleeper is a machine that hibernates, over several of its starts.
+type sleeper struct {
+	t      *testing.T
+	config Config
+	vm     *VM
+	before work
+}
+
+// work is what a hibernated system must still have.
+type work struct {
+	bootID  string
+	counter int
+	offset  string // of the swapfile in pages, as the running system counts
+}
+
+func newSleeper(t *testing.T, image string, bus Bus) *sleeper {
+	return &sleeper{t: t, config: Config{
+		Name: "sleeper", Agent: true, Keep: keepDir(t), Dir: filepath.Join(t.TempDir()),
+		Disks: []Disk{{File: image, Bus: bus}},
+	}}
+}
+
+// wake switches the machine on, with its disk on a bus.
+func (s *sleeper) wake(bus Bus) {
+	s.t.Helper()
+	s.config.Disks[0].Bus = bus
+	s.vm = startVM(s.t, s.config)
+	check(s.t, s.vm.WaitAgent(step(s.t)))
+}
+
+// counting is a unit whose only memory is that of its process.
+const counting = `systemctl is-system-running --wait
+systemd-run --quiet --unit=counting sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/run/counter; sleep 0.2; done'
+head -c 20000000 /dev/urandom >/dev/shm/kept
+sha256sum /dev/shm/kept >/dev/shm/sum
+`
+
+// work starts what must go on after the sleep.
+func (s *sleeper) work() {
+	s.t.Helper()
+	output(s.t, s.vm, counting, "running")
+	s.before = s.look()
+	s.sameOffset()
+}
+
+func (s *sleeper) look() (w work) {
+	s.t.Helper()
+	out, err := s.vm.Output(step(s.t), "cat /proc/sys/kernel/random/boot_id /run/counter; btrfs inspect-internal map-swapfile -r /swap/swapfile")
+	check(s.t, err)
+	fields := strings.Fields(out)
+	if len(fields) != 3 {
+		s.t.Fatalf("boot id, counter and offset: got %q", out)
+	}
+	w.bootID, w.offset = fields[0], fields[2]
+	w.counter, err = strconv.Atoi(fields[1])
+	check(s.t, err)
+	return w
+}
+
+// consoleOffset is in the line that every boot prints of its swapfile.
+var consoleOffset = regexp.MustCompile(`mkimage-init: \S+ swapfile @swap/swapfile offset (\d+)`)
+
+// sameOffset compares all who say where the swapfile is.
+func (s *sleeper) sameOffset() {
+	s.t.Helper()
+	output(s.t, s.vm, "cat /sys/power/resume_offset", s.before.offset)
+	if m := s.vm.Console.Seen(consoleOffset); m == nil || m[1] != s.before.offset {
+		s.t.Errorf("the console says %q; want offset %s", m, s.before.offset)
+	}
+}
+
+// sleep lets the system hibernate, which ends in the machine being off.
+func (s *sleeper) sleep() {
+	s.t.Helper()
+	// The answer must be there before the processes are frozen.
+	output(s.t, s.vm, "systemd-run --quiet --on-active=1 systemctl hibernate", "")
+	_, err := s.vm.WaitEvent(step(s.t), "SUSPEND_DISK")
+	check(s.t, err)
+	check(s.t, s.vm.Wait(step(s.t)))
+	check(s.t, s.vm.Close())
+}
+
+// wasAsleep makes sure that the system went on where it was.
+func (s *sleeper) wasAsleep() {
+	s.t.Helper()
+	after := s.look()
+	if after.bootID != s.before.bootID {
+		s.t.Fatalf("boot id %s; want %s, the machine booted anew", after.bootID, s.before.bootID)
+	}
+	if after.counter < s.before.counter {
+		s.t.Errorf("counter %d; want at least %d", after.counter, s.before.counter)
+	}
+	if after.offset != s.before.offset {
+		s.t.Errorf("offset %s; want %s", after.offset, s.before.offset)
+	}
+	output(s.t, s.vm, "sha256sum --quiet -c /dev/shm/sum && systemctl is-active counting", "active")
+	output(s.t, s.vm, "btrfs scrub start -B / >/dev/null && echo clean", "clean")
+	ctx, cancel := context.WithTimeout(s.t.Context(), stepLimit)
+	defer cancel()
+	check(s.t, s.vm.PowerDown(ctx))
+}
