@@ -34,7 +34,7 @@ GUEST_ENV := GOOS=linux GOARCH=amd64 GOAMD64=v1 CGO_ENABLED=0 GOFLAGS= GOEXPERIM
 
 .PHONY: programs
 programs: $(PROGRAMS)/busybox.cpio.zst # the programs of the initramfs
-	$(GUEST_ENV) $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o $(PROGRAMS)/ ./cmd/mkimage-init
+	$(GUEST_ENV) $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o $(PROGRAMS)/ ./cmd/mkimage-init ./cmd/mkimage-hibernate
 
 # 40 s the first time, 6 s when only the list of commands changed.
 $(PROGRAMS)/busybox.cpio.zst: $(wildcard initramfs/busybox/*.go initramfs/busybox/go.*) .cache/go-version

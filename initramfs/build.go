@@ -64,6 +64,9 @@ func Build(ctx context.Context, p Params) (*Archive, error) {
 		c.addDir(d)
 	}
 	c.addFile("init", 0o755, programs.Init)
+	if p.Config.Hibernates() {
+		c.addFile(config.HibernateProgram[1:], 0o755, programs.Hibernate)
+	}
 	if err := c.addConfig(p.Config); err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func params(t testing.TB) Params {
 		Microcode: true,
 		Shell:     true,
 		Config:    config.Config{Tmpfs: &config.Tmpfs{Size: "2G", Mode: "755"}},
-		Programs:  embedded.Programs{Init: []byte("init"), Busybox: packed},
+		Programs:  embedded.Programs{Init: []byte("init"), Hibernate: []byte("hibernate"), Busybox: packed},
 	}
 }
 
@@ -150,6 +150,32 @@ func TestBuildWants(t *testing.T) {
 		if got := slices.ContainsFunc(a.Modules, func(m string) bool { return strings.HasSuffix(m, "/efivarfs.ko") }); got != there {
 			t.Errorf("modules %q; want efivarfs %v", a.Modules, there)
 		}
+	}
+}
+
+// TestBuildHibernate: only a machine that hibernates carries the program for it.
+func TestBuildHibernate(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		swapfile *config.Swapfile
+		want     bool
+	}{
+		{"no swapfile", nil, false},
+		{"to swap alone", &config.Swapfile{Path: "@swap/swapfile"}, false},
+		{"to hibernate", &config.Swapfile{Path: "@swap/swapfile", Hibernate: true}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := params(t)
+			p.Config.Swapfile = tt.swapfile
+			a, err := Build(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, found := byName(t, unpack(t, a.Data)[1])["lib/mkimage/mkimage-hibernate"]
+			if found != tt.want || found && (m.mode != 0o100755 || m.data != "hibernate") {
+				t.Errorf("program is there: %v, mode %o, %q; want %v", found, m.mode, m.data, tt.want)
+			}
+		})
 	}
 }
 

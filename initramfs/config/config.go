@@ -23,6 +23,10 @@ const Path = "/etc/mkimage/init.json"
 //	/lib/modules/6.12.0/kernel/fs/btrfs/btrfs.ko raid6_pq xor libcrc32c
 const Modules = "/etc/mkimage/modules"
 
+// HibernateProgram is where the archive of a machine that hibernates has the
+// program that mkimage-init leaves in the running system.
+const HibernateProgram = "/lib/mkimage/mkimage-hibernate"
+
 // Version is the version of the file's form.
 const Version = 1
 
@@ -101,3 +105,6 @@ func (c Config) Wants() []string {
 	}
 	return nil
 }
+
+// Hibernates reports whether the machine hibernates to its swapfile.
+func (c Config) Hibernates() bool { return c.Swapfile != nil && c.Swapfile.Hibernate }

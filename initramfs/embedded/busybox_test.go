@@ -28,17 +28,20 @@ func programs(t *testing.T) Programs {
 	return p
 }
 
-// TestInitIsStatic: nothing of the source's libraries is in an initramfs.
-func TestInitIsStatic(t *testing.T) {
-	f, err := elf.NewFile(bytes.NewReader(programs(t).Init))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if f.Section(".interp") != nil || f.Machine != elf.EM_X86_64 {
-		t.Errorf("mkimage-init is for %v, interpreter %v; want a static program for %v", f.Machine, f.Section(".interp"), elf.EM_X86_64)
-	}
-	if f.Section(".symtab") != nil || bytes.Contains(programs(t).Init, []byte("vcs.revision")) {
-		t.Errorf("mkimage-init has symbols, or names the revision that it was built from")
+// TestStatic: nothing of the source's libraries is in an initramfs.
+func TestStatic(t *testing.T) {
+	p := programs(t)
+	for name, program := range map[string][]byte{initName: p.Init, hibernateName: p.Hibernate} {
+		f, err := elf.NewFile(bytes.NewReader(program))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if f.Section(".interp") != nil || f.Machine != elf.EM_X86_64 {
+			t.Errorf("%s is for %v, interpreter %v; want a static program for %v", name, f.Machine, f.Section(".interp"), elf.EM_X86_64)
+		}
+		if f.Section(".symtab") != nil || bytes.Contains(program, []byte("vcs.revision")) {
+			t.Errorf("%s has symbols, or names the revision that it was built from", name)
+		}
 	}
 }
 

@@ -19,13 +19,15 @@ var files embed.FS
 
 // The names of the files below programs.
 const (
-	initName    = "mkimage-init"
-	busyboxName = "busybox.cpio.zst"
+	initName      = "mkimage-init"
+	hibernateName = "mkimage-hibernate"
+	busyboxName   = "busybox.cpio.zst"
 )
 
 // Programs are the programs of an initramfs.
 type Programs struct {
-	Init []byte // mkimage-init, an ELF program
+	Init      []byte // mkimage-init, an ELF program
+	Hibernate []byte // mkimage-hibernate, an ELF program for the running system
 	// Busybox is a cpio archive (newc) compressed as one frame of zstd: bin/bb
 	// and the symlinks of all commands to it, bin/sh among them.
 	Busybox []byte
@@ -42,7 +44,7 @@ func Load() (Programs, error) {
 
 func load(dir fs.FS) (Programs, error) {
 	var p Programs
-	for name, to := range map[string]*[]byte{initName: &p.Init, busyboxName: &p.Busybox} {
+	for name, to := range map[string]*[]byte{initName: &p.Init, hibernateName: &p.Hibernate, busyboxName: &p.Busybox} {
 		data, err := fs.ReadFile(dir, name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

@@ -15,17 +15,18 @@ func TestLoad(t *testing.T) {
 		in        fstest.MapFS
 		err, hint string
 	}{
-		{"both", fstest.MapFS{"mkimage-init": file("i"), "busybox.cpio.zst": file("b")}, "", ""},
+		{"all", fstest.MapFS{"mkimage-init": file("i"), "mkimage-hibernate": file("h"), "busybox.cpio.zst": file("b")}, "", ""},
 		{"a clean clone", fstest.MapFS{"README.md": file("r")}, "mkimage was built without its initramfs programs", "run make build"},
-		{"one of two", fstest.MapFS{"mkimage-init": file("i")}, "mkimage was built without its initramfs programs", "run make build"},
-		{"cut off", fstest.MapFS{"mkimage-init": file("i"), "busybox.cpio.zst": file("")}, "embedded program busybox.cpio.zst: empty", ""},
+		{"one of three", fstest.MapFS{"mkimage-init": file("i")}, "mkimage was built without its initramfs programs", "run make build"},
+		{"made before there were three", fstest.MapFS{"mkimage-init": file("i"), "busybox.cpio.zst": file("b")}, "mkimage was built without its initramfs programs", "run make build"},
+		{"cut off", fstest.MapFS{"mkimage-init": file("i"), "mkimage-hibernate": file("h"), "busybox.cpio.zst": file("")}, "embedded program busybox.cpio.zst: empty", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p, err := load(tt.in)
 			if tt.err == "" {
-				if err != nil || string(p.Init) != "i" || string(p.Busybox) != "b" {
-					t.Errorf("load = %q, %v; want the two files", p, err)
+				if err != nil || string(p.Init) != "i" || string(p.Hibernate) != "h" || string(p.Busybox) != "b" {
+					t.Errorf("load = %q, %v; want the three files", p, err)
 				}
 				return
 			}

@@ -1,0 +1,107 @@
+package hibernate
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// System is the machine that hibernates.
+type System struct {
+	Swapfile string                           // of the layout, the path in the running system
+	Power    Power                            // /sys/power
+	Proc     string                           // the directory /proc
+	Locate   func(path string) (Place, error) // see the function Locate
+}
+
+// Running is the system that this program runs in.
+func Running(swapfile string) *System {
+	return &System{Swapfile: filepath.Clean(swapfile), Power: PowerDir("/sys/power"), Proc: "/proc", Locate: Locate}
+}
+
+// swap returns the swapfile in use.
+func (s *System) swap() (Swap, error) {
+	text, err := os.ReadFile(filepath.Join(s.Proc, "swaps"))
+	if err != nil {
+		return Swap{}, err
+	}
+	swaps, err := ParseSwaps(string(text))
+	if err != nil {
+		return Swap{}, err
+	}
+	for _, swap := range swaps {
+		if swap.File && !swap.Deleted && swap.Path == s.Swapfile {
+			return swap, nil
+		}
+	}
+	return Swap{}, fmt.Errorf("%s is not in use as swap space%s; try: swapon %s", s.Swapfile, others(swaps), s.Swapfile)
+}
+
+// others says what else is swapped to, and why that is no place to hibernate
+// to.
+func others(swaps []Swap) string {
+	var list []string
+	for _, swap := range swaps {
+		switch {
+		case strings.HasPrefix(swap.Path, "/dev/zram"):
+			list = append(list, swap.Path+" is memory")
+		case swap.Deleted:
+			list = append(list, swap.Path+" was deleted")
+		default:
+			list = append(list, swap.Path+" is not what the initramfs resumes from")
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(list, ", ") + ")"
+}
+
+// update makes the kernel's place that of the swapfile in use.
+func (s *System) update() (swap Swap, place Place, changed bool, err error) {
+	if err := available(s.Power); err != nil {
+		return swap, place, false, err
+	}
+	if swap, err = s.swap(); err != nil {
+		return swap, place, false, err
+	}
+	if place, err = s.Locate(swap.Path); err != nil {
+		return swap, place, false, fmt.Errorf("%s: %w", swap.Path, err)
+	}
+	changed, err = set(s.Power, place)
+	return swap, place, changed, err
+}
+
+// Check returns nil when the system can hibernate, with the line to print; the
+// place that the kernel has is put right before. Any error is a refusal.
+func (s *System) Check() (string, error) {
+	swap, place, changed, err := s.update()
+	if err != nil {
+		return "", err
+	}
+	meminfo, err := os.ReadFile(filepath.Join(s.Proc, "meminfo"))
+	if err != nil {
+		return "", err
+	}
+	active, err := activeAnon(string(meminfo))
+	if err != nil {
+		return "", err
+	}
+	if free := swap.Size - swap.Used; !fits(active, free) {
+		return "", fmt.Errorf("%s has %s free, programs use %s of memory: close some, or make it larger", swap.Path, mebibytes(free), mebibytes(active))
+	}
+	return line(swap, place) + told(changed), nil
+}
+
+// line says where the swapfile is.
+func line(swap Swap, place Place) string { return fmt.Sprintf("swapfile %s %v", swap.Path, place) }
+
+func told(changed bool) string {
+	if changed {
+		return ", which the kernel was told"
+	}
+	return ""
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
