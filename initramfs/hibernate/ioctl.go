@@ -94,13 +94,14 @@ const (
 	searchSize   = 104 // buf_size
 	searchFixed  = 112 // what stands before the items
 	searchHeader = 32
-	searchBuffer = 64 << 10
+	searchBuffer = 64 << 10 // at least one chunk: a header, and 48 + 32 bytes
 )
 
 // chunkOf returns the chunk that may hold an address: the last one that does
-// not begin behind it. It needs CAP_SYS_ADMIN.
-func chunkOf(fd uintptr, at ondisk.Logical) (start ondisk.Logical, c ondisk.Chunk, err error) {
-	b := make([]byte, searchFixed+searchBuffer)
+// not begin behind it. The kernel fills a buffer of so many bytes at a time. It
+// needs CAP_SYS_ADMIN.
+func chunkOf(fd uintptr, at ondisk.Logical, buffer int) (start ondisk.Logical, c ondisk.Chunk, err error) {
+	b := make([]byte, searchFixed+buffer)
 	from, found := uint64(0), false
 	for {
 		putSearch(b, from, uint64(at))
@@ -135,7 +136,7 @@ func putSearch(b []byte, from, to uint64) {
 	le.PutUint32(b[56:], uint32(ondisk.TypeChunkItem))
 	le.PutUint32(b[60:], uint32(ondisk.TypeChunkItem))
 	le.PutUint32(b[searchItems:], math.MaxUint32)
-	le.PutUint64(b[searchSize:], searchBuffer)
+	le.PutUint64(b[searchSize:], uint64(len(b)-searchFixed))
 }
 
 // lastChunk returns the last of the n items that a search has found.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
 
@@ -85,6 +86,49 @@ func locate(t *testing.T, m *imgtest.Mounted, file string) Place {
 	}
 	imgtest.Swapoff(t, file)
 	return want
+}
+
+// TestLocateRewritten makes the header anew in its place, once the device's own
+// cache has the old one.
+func TestLocateRewritten(t *testing.T) {
+	m := mounted(t)
+	file := filepath.Join(m.Dir, "swapfile")
+	makeSwapfile(t, file)
+	first := locate(t, m, file)
+	device, err := os.Open(m.Device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	if _, err := device.ReadAt(make([]byte, page), first.Offset*page); err != nil {
+		t.Fatal(err)
+	}
+	sh(t, "mkswap", "-q", file)
+	if second := locate(t, m, file); second != first {
+		t.Errorf("place %v became %v", first, second)
+	}
+}
+
+// TestChunkOf searches with room for one chunk at a time.
+func TestChunkOf(t *testing.T) {
+	m := mounted(t)
+	dir, err := os.Open(m.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	before := ondisk.Logical(0)
+	for _, at := range []ondisk.Logical{20 << 20, 30 << 20} { // in the first and in the third
+		start, c, err := chunkOf(dir.Fd(), at, searchHeader+80+32)
+		want, wantChunk, wantErr := chunkOf(dir.Fd(), at, searchBuffer)
+		if err != nil || wantErr != nil || start != want || start <= before || c.Length != wantChunk.Length {
+			t.Errorf("address %d: chunk at %d of %d bytes, %v; in one answer %d of %d, %v", at, start, c.Length, err, want, wantChunk.Length, wantErr)
+		}
+		before = start
+	}
+	if _, _, err := chunkOf(dir.Fd(), 4096, searchBuffer); !hasError(err, "address 4096 is in no chunk") {
+		t.Errorf("before all chunks: %v", err)
+	}
 }
 
 func TestLocateRefuses(t *testing.T) {
@@ -164,6 +208,10 @@ func TestWatch(t *testing.T) {
 	if first == second {
 		t.Errorf("both files are at %s", first)
 	}
+	// Somebody else changed the place, and swap space elsewhere says so.
+	power.files["resume_offset"] = "1"
+	imgtest.Swapon(t, file+".old")
+	expect("swapfile " + file + " " + second + ", which the kernel was told")
 	stopped := errors.New("stopped")
 	r.CloseWithError(stopped)
 	imgtest.Swapoff(t, file)

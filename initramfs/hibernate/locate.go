@@ -82,7 +82,7 @@ func needFileOnBtrfs(f *os.File) error {
 
 // physicalOf maps a logical address to its one place.
 func physicalOf(fd uintptr, at ondisk.Logical) (devID uint64, p ondisk.Physical, err error) {
-	start, chunk, err := chunkOf(fd, at)
+	start, chunk, err := chunkOf(fd, at, searchBuffer)
 	if err != nil {
 		return 0, 0, err
 	}
