@@ -16,7 +16,7 @@ var (
 	// Loaders are the ways from the firmware to the kernel.
 	Loaders = []string{"systemd-boot", "uki"}
 	// Steps are what a first boot can do.
-	Steps = []string{"machine-id", "host-keys"}
+	Steps = []string{"machine-id", "host-keys", "grow", "swapfile"}
 	// Policies are the uses of a layout's swapfile.
 	Policies = []string{"none", "swapfile", "hibernate"}
 	// Promises are the checks that a booted image can be put to.

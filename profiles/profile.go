@@ -76,7 +76,7 @@ type Units struct {
 
 // FirstBoot says what the first boot does.
 type FirstBoot struct {
-	Steps []string `toml:"steps" json:"steps"` // of "machine-id", "host-keys"
+	Steps []string `toml:"steps" json:"steps"` // of "machine-id", "host-keys", "grow", "swapfile"
 }
 
 // Swap says whether the swapfile of the layout is used.

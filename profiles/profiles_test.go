@@ -201,7 +201,7 @@ func TestCheck(t *testing.T) {
 		{"unit twice", "units.enable = ['a.service']\nunits.mask = ['a.service']", "units.mask[1]: a.service is in units.enable too"},
 		{"target", "units.target = 'ssh.service'", `units.target: expected a target, such as multi-user.target, found "ssh.service"`},
 		{"target masked", "units.mask = ['multi-user.target']", "units.target: multi-user.target is in units.mask too"},
-		{"step", "first_boot.steps = ['host-key']", `]: expected one of machine-id, host-keys, found "host-key"`},
+		{"step", "first_boot.steps = ['host-key']", `]: expected one of machine-id, host-keys, grow, swapfile, found "host-key"`},
 		{"swap", "swap.policy = 'suspend'", `swap.policy: expected one of none, swapfile, hibernate, found "suspend"`},
 		{"zram at the least", "zram.percent = 1", ""},
 		{"zram below", "zram.percent = 0", "zram.percent: expected 1 to 100, found 0"},

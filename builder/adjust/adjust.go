@@ -13,17 +13,21 @@
 //     and users come.
 //   - A source with systemd: units are enabled, disabled and masked by the
 //     symlinks that systemctl would make, see units.go; log-in on the console,
-//     zram, and SSH host keys at the first boot.
+//     zram, the lid of a laptop that hibernates, and SSH host keys at the first
+//     boot.
 //   - A NixOS source, which has /nix/store and no systemd below /usr, makes its
 //     own /etc when it is activated: of it only the first point is done, see
 //     Ignored.
 package adjust
 
 import (
+	"slices"
+
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/strict"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/profiles"
 )
 
@@ -50,7 +54,7 @@ func Apply(t *fstree.Tree, p *plan.Plan, in Inputs) error {
 	if e.shape != nixos {
 		steps = append(steps, e.forgetMachine, e.emptyCaches, e.hostname, e.timezone, e.locale, e.keyboard, e.resolver, e.users)
 		if e.shape == systemd {
-			steps = append(steps, e.units, e.consoles, e.zram, e.hostKeys, e.keepMachineID, e.updated)
+			steps = append(steps, e.units, e.consoles, e.zram, e.lid, e.hostKeys, e.keepMachineID, e.updated)
 		} else {
 			e.needSystemd()
 		}
@@ -123,7 +127,7 @@ func Ignored(t *fstree.Tree, p *profiles.Profile) []string {
 		keys = append(keys, "users")
 	}
 	keys = append(keys, "units") // its target is required
-	if len(p.FirstBoot.Steps) > 0 {
+	if slices.ContainsFunc(p.FirstBoot.Steps, isOfSystem) {
 		keys = append(keys, "first_boot")
 	}
 	if p.Zram.Enable {
@@ -131,3 +135,7 @@ func Ignored(t *fstree.Tree, p *profiles.Profile) []string {
 	}
 	return keys
 }
+
+// isOfSystem reports whether a step of the first boot is done by the system,
+// not by the initramfs.
+func isOfSystem(step string) bool { return step != config.StepGrow && step != config.StepSwapfile }

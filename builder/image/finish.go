@@ -91,7 +91,7 @@ func (b *build) table() (gpt.Table, error) {
 		if p.Role == "root" {
 			p.Size = b.result.Root.Size
 		}
-		t.Partitions = append(t.Partitions, gpt.Partition{Type: p.Type, GUID: p.PARTUUID, Label: p.Label, Start: p.Start, Size: p.Size})
+		t.Partitions = append(t.Partitions, gpt.Partition{Type: p.Type, GUID: p.PARTUUID, Label: p.Label, Start: p.Start, Size: p.Size, Attributes: p.Attributes()})
 	}
 	return gpt.Place(t)
 }

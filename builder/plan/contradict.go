@@ -50,7 +50,7 @@ func (c *checker) swap() {
 	case s.Subvolume == "":
 		c.Add("swap.policy", "%q: layout %s has no swapfile", policy, c.layout.Name)
 	case s.Image == 0:
-		c.Add("swap.policy", "%q: nothing makes the swapfile: layout.swapfile.image is 0", policy)
+		c.Add("swap.policy", "%q: the image has no swapfile: layout.swapfile.image is 0", policy)
 	case policy == SwapHibernate && s.Size == "none":
 		c.Add("swap.policy", `%q: layout.swapfile.size is "none"`, policy)
 	}

@@ -20,7 +20,7 @@ func TestContradictions(t *testing.T) {
 		{"no name", func(p *profiles.Profile, _ *layouts.Layout) { p.Name = "" }, `name: ""`},
 		{"another layout", func(_ *profiles.Profile, l *layouts.Layout) { l.Name = "x" }, `layout: got layout "x", expected "laptop"`},
 		{"swap without swapfile", func(_ *profiles.Profile, l *layouts.Layout) { l.Swapfile.Subvolume = "" }, `swap.policy: "hibernate": layout laptop has no swapfile`},
-		{"swap that nobody makes", func(_ *profiles.Profile, l *layouts.Layout) { l.Swapfile.Image = 0 }, "nothing makes the swapfile"},
+		{"swap that nobody makes", func(_ *profiles.Profile, l *layouts.Layout) { l.Swapfile.Image = 0 }, "the image has no swapfile: layout.swapfile.image is 0"},
 		{"hibernate without size", func(_ *profiles.Profile, l *layouts.Layout) { l.Swapfile.Size = "none" }, `layout.swapfile.size is "none"`},
 		{"promise of a rescue", func(p *profiles.Profile, _ *layouts.Layout) {
 			p.Boot.Rescue, p.Tests.Promises = false, []string{"boot", "rescue"}

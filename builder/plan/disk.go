@@ -71,6 +71,7 @@ func makeDisk(p *Plan, size int64) Disk {
 	root := Partition{
 		Role: RoleRoot, Type: TypeRootX86_64, PARTUUID: p.Seed.UUID(ids.Root), Label: p.Layout.Root.Label,
 		Start: esp.Start + esp.Size, FSType: "btrfs", FSID: p.Seed.UUID(ids.BtrfsFSID).String(),
+		FirstBoot: len(initSteps(p)) > 0,
 	}
 	if size > 0 {
 		root.Size = (size-Alignment)/Alignment*Alignment - root.Start

@@ -30,12 +30,24 @@ func InitConfig(p *Plan) config.Config {
 	}
 	c.Factory = factoryMounts(p)
 	c.Swapfile = initSwapfile(p)
-	for _, step := range p.Profile.FirstBoot.Steps {
-		if step == config.StepGrow || step == config.StepSwapfile {
-			c.FirstBoot = append(c.FirstBoot, step)
-		}
-	}
+	c.FirstBoot = initSteps(p)
 	return c
+}
+
+// initSteps returns the steps of the first boot that mkimage-init does. The
+// others are for the system. A swapfile that is not there, or that has no size
+// to get, leaves nothing to do.
+func initSteps(p *Plan) (steps []string) {
+	for _, step := range p.Profile.FirstBoot.Steps {
+		switch {
+		case step == config.StepGrow:
+		case step == config.StepSwapfile && p.Profile.Swap.Policy != SwapNone && p.Layout.Swapfile.Size != "none":
+		default:
+			continue
+		}
+		steps = append(steps, step)
+	}
+	return steps
 }
 
 // initSwapfile returns the swapfile as mkimage-init is told of it, with sizes

@@ -110,6 +110,39 @@ func TestMemoryRoot(t *testing.T) {
 	}
 }
 
+// TestFirstBoot leaves to mkimage-init what must be done before the system
+// runs, and marks the root for it.
+func TestFirstBoot(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		in           []string
+		policy, size string
+		want         []string
+		attributes   uint64
+	}{
+		{"none", nil, SwapHibernate, "ram", nil, 0},
+		{"of the system", []string{"machine-id", "host-keys"}, SwapHibernate, "ram", nil, 0},
+		{"grow", []string{"machine-id", "grow"}, SwapHibernate, "ram", []string{"grow"}, 1 << 59},
+		{"swapfile", []string{"swapfile", "host-keys"}, SwapHibernate, "ram", []string{"swapfile"}, 1 << 59},
+		{"both", []string{"swapfile", "grow"}, SwapSwapfile, "1GiB", []string{"swapfile", "grow"}, 1 << 59},
+		{"without swap", []string{"swapfile", "grow"}, SwapNone, "ram", []string{"grow"}, 1 << 59},
+		{"swapfile without swap", []string{"swapfile"}, SwapNone, "ram", nil, 0},
+		{"swapfile without a size", []string{"swapfile"}, SwapSwapfile, "none", nil, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			profile, layout := laptop(), laptopLayout()
+			profile.FirstBoot.Steps, profile.Swap.Policy, layout.Swapfile.Size = test.in, test.policy, test.size
+			p := mustMake(t, profile, layout, Options{})
+			if diff := cmp.Diff(test.want, InitConfig(p).FirstBoot); diff != "" {
+				t.Errorf("steps (-want +got):\n%s", diff)
+			}
+			if got := p.Partition(RoleRoot).Attributes(); got != test.attributes || p.Partition(RoleESP).Attributes() != 0 {
+				t.Errorf("attributes %#x of the root, %#x of the ESP; want %#x and 0", got, p.Partition(RoleESP).Attributes(), test.attributes)
+			}
+		})
+	}
+}
+
 // TestInitSwapfile tells mkimage-init sizes as plain numbers, and of a swapfile
 // only where there is one.
 func TestInitSwapfile(t *testing.T) {

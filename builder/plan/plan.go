@@ -50,6 +50,22 @@ type Partition struct {
 	Size     int64    `json:"size"`        // bytes; 0 means the rest of the disk
 	FSType   string   `json:"file_system"` // "vfat" or "btrfs"
 	FSID     string   `json:"fsid"`        // as blkid prints it: a UUID, or XXXX-XXXX of vfat
+	// FirstBoot says that the entry of the partition has attribute 59,
+	// grow-file-system (Discoverable Partitions Specification): to mkimage-init
+	// it means that the first boot is not finished.
+	FirstBoot bool `json:"first_boot,omitempty"`
+}
+
+// attributeFirstBoot is attribute 59 of an entry in the partition table.
+const attributeFirstBoot = 1 << 59
+
+// Attributes returns the attributes of the partition's entry, bits as the UEFI
+// specification numbers them.
+func (p *Partition) Attributes() uint64 {
+	if p.FirstBoot {
+		return attributeFirstBoot
+	}
+	return 0
 }
 
 // Subvolume is a subvolume that the writer makes.

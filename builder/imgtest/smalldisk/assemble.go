@@ -94,7 +94,7 @@ func (s *Parts) placeTable(rootSize int64) (gpt.Table, error) {
 		if p.Size == 0 {
 			p.Size = rootSize
 		}
-		table.Partitions = append(table.Partitions, gpt.Partition{Type: p.Type, GUID: p.PARTUUID, Label: p.Label, Start: p.Start, Size: p.Size})
+		table.Partitions = append(table.Partitions, gpt.Partition{Type: p.Type, GUID: p.PARTUUID, Label: p.Label, Start: p.Start, Size: p.Size, Attributes: p.Attributes()})
 	}
 	if s.Table != nil {
 		s.Table(&table)
