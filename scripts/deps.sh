@@ -17,6 +17,7 @@ packages=(
 	qemu-system-x86 qemu-utils ovmf # boots of what was built
 	mtools dosfstools gdisk     # other people's readers of FAT32 and GPT
 	systemd-boot-efi            # the boot loader of made systems
+	systemd                     # systemd-analyze, which reads units that are written
 	nix-bin                     # parses and evaluates the modules of NixOS that are written
 	cpio kmod binutils          # of the initramfs, of modules, of a UKI
 	dracut-core initramfs-tools-core # lsinitrd, lsinitramfs, unmkinitramfs

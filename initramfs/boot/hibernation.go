@@ -31,6 +31,7 @@ func (m *machine) hibernation() error {
 		open: func(d Device, flag int) (rawDevice, error) { return openRaw(d.Path(), flag) },
 	}
 	h.run()
+	m.leaveUnits()
 	return nil
 }
 

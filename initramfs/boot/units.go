@@ -1,0 +1,161 @@
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/initramfs/config"
+)
+
+// The units that keep hibernation possible in the running system. Until its
+// swap space is in use there is nothing to watch; and as what stops first at
+// the end, the watch sees no swap space go. At each %s stands the command
+// without its first argument.
+const (
+	watchUnit = `[Unit]
+Description=Tell the kernel where the swapfile for hibernation is
+DefaultDependencies=no
+After=swap.target
+Conflicts=shutdown.target
+Before=shutdown.target
+
+[Service]
+ExecStart=%s watch %s
+Restart=on-failure
+CapabilityBoundingSet=CAP_SYS_ADMIN
+NoNewPrivileges=yes
+`
+	checkUnit = `[Unit]
+Description=Check that this machine can hibernate
+DefaultDependencies=no
+Before=systemd-hibernate.service systemd-hybrid-sleep.service systemd-suspend-then-hibernate.service
+
+[Service]
+Type=oneshot
+ExecStart=%s check %s
+CapabilityBoundingSet=CAP_SYS_ADMIN
+NoNewPrivileges=yes
+`
+)
+
+// unitsLeft are the units and which others pull them in. To suspend first must
+// not fail because hibernating later would: systemd tries, and suspends again.
+var unitsLeft = []struct {
+	name, text string
+	links      []string
+}{
+	{"mkimage-swap-watch.service", watchUnit, []string{"swap.target.wants"}},
+	{"mkimage-hibernate-check.service", checkUnit, []string{
+		"systemd-hibernate.service.requires", "systemd-hybrid-sleep.service.requires", "systemd-suspend-then-hibernate.service.wants",
+	}},
+}
+
+// leaveUnits leaves the program and the units in /run, which the system gets
+// from us.
+func (m *machine) leaveUnits() {
+	if !m.config.Hibernates() || !runsSystemd(newRoot) {
+		return
+	}
+	if err := leaveUnits("/run", config.HibernateProgram, m.config.Swapfile.Target); err != nil {
+		m.log.printf(levelWarning, "hibernation: a swapfile that is made anew will not be noticed: %v", err)
+	}
+}
+
+// runsSystemd reports whether the system in root has systemd. In any other one
+// the folder of units must not be made: programs take it for a sign that
+// systemd runs (sd_booted(3)).
+func runsSystemd(root string) bool {
+	for _, name := range []string{"/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/nix/store"} {
+		real, err := Resolve(root, name)
+		if err != nil {
+			continue
+		}
+		if _, err := os.Lstat(filepath.Join(root, real)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// leaveUnits puts the program into run, and units that run it for the swapfile.
+func leaveUnits(run, program, swapfile string) error {
+	dir := filepath.Join(run, "mkimage")
+	if err := executableDir(run, dir); err != nil {
+		return err
+	}
+	command := filepath.Join(dir, filepath.Base(program))
+	if err := copyFile(program, command); err != nil {
+		return err
+	}
+	units := filepath.Join(run, "systemd/system")
+	for _, u := range unitsLeft {
+		if err := leaveUnit(units, u.name, fmt.Sprintf(u.text, command, unitWord(swapfile)), u.links); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func leaveUnit(units, name, text string, links []string) error {
+	for _, link := range append([]string{""}, links...) {
+		if err := os.MkdirAll(filepath.Join(units, link), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(units, name), []byte(text), 0o644); err != nil {
+		return err
+	}
+	for _, link := range links {
+		if err := os.Symlink("../"+name, filepath.Join(units, link, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// executableDir makes a directory in run from which programs can be started.
+func executableDir(run, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	if st.Flags&unix.ST_NOEXEC == 0 {
+		return nil
+	}
+	if err := unix.Mount("mkimage", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "size=16m,mode=755"); err != nil {
+		return fmt.Errorf("mount %s, as %s takes no programs: %w", dir, run, err)
+	}
+	return nil
+}
+
+// copyFile copies a program.
+func copyFile(from, to string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o755)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	_, err = io.Copy(out, in)
+	return err
+}
+
+// unitWord quotes an argument of a command in a unit: see "Command lines" in
+// systemd.service(5).
+func unitWord(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%", "$", "$$").Replace(text) + `"`
+}
