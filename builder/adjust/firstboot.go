@@ -70,7 +70,8 @@ func (e *editor) enabledServer() string {
 	return ""
 }
 
-// zram configures the generator that makes swap in compressed memory.
+// zram configures the generator that makes swap in compressed memory. It is used
+// before a swapfile, which gets a priority below 0 as it names none.
 func (e *editor) zram() error {
 	z := e.plan.Profile.Zram
 	if !z.Enable {
@@ -81,7 +82,7 @@ func (e *editor) zram() error {
 		e.Add("zram.enable", "needs %s, which the source does not have; add the package systemd-zram-generator", generator)
 		return nil
 	}
-	text := fmt.Sprintf("[zram0]\nzram-size = ram * %d / 100\ncompression-algorithm = zstd\n", z.Percent)
+	text := fmt.Sprintf("[zram0]\nzram-size = ram * %d / 100\ncompression-algorithm = zstd\nswap-priority = 100\n", z.Percent)
 	return e.write("/etc/systemd/zram-generator.conf", text, 0o644)
 }
 

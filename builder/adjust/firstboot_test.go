@@ -46,7 +46,7 @@ func TestZram(t *testing.T) {
 	refused(t, makeTree(t, small()...), p, "zram.enable: needs /usr/lib/systemd/system-generators/zram-generator")
 	tree := makeTree(t, small("f /usr/lib/systemd/system-generators/zram-generator x")...)
 	apply(t, tree, p)
-	check(t, tree, map[string]string{"etc/systemd/zram-generator.conf": "644 0:0 [zram0];zram-size = ram * 50 / 100;compression-algorithm = zstd;"})
+	check(t, tree, map[string]string{"etc/systemd/zram-generator.conf": "644 0:0 [zram0];zram-size = ram * 50 / 100;compression-algorithm = zstd;swap-priority = 100;"})
 }
 
 // TestUpdated stamps /etc and /var with the time of /usr, of Debian alone.
