@@ -11,15 +11,18 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
 
-// hibernatingArgs build an image whose swapfile is large enough for a machine of
-// a gigabyte, without a first boot that makes it so.
-var hibernatingArgs = []string{"--set", "swap.policy=hibernate", "--set", "layout.swapfile.image=1GiB"}
+// sleeperDisk and sleeperRAM are what the first boot of a sleeper has to grow to,
+// in bytes.
+const (
+	sleeperDisk = 20 << 30
+	sleeperRAM  = 1 << 30
+)
 
-// TestHibernate sends a machine to sleep with work in its memory, and finds it
-// again where the disk now is.
+// TestHibernate grows an image to its disk at the first boot, sends the machine
+// to sleep with work in its memory, and finds it again where the disk now is.
 func TestHibernate(t *testing.T) {
 	imgtest.Need(t, Binary, "qemu-img")
-	image := buildImage(t, bootCase{profile: "bandit-minimal", args: hibernatingArgs})
+	image := buildImage(t, bootCase{profile: "bandit-minimal", args: []string{"--set", "swap.policy=hibernate"}})
 	for _, tt := range []struct {
 		name     string
 		from, to Bus
@@ -36,6 +39,7 @@ func TestHibernate(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSleeper(t, image, tt.from)
 			s.wake(tt.from)
+			s.grown()
 			s.work()
 			s.sleep()
 			s.wake(tt.to)
@@ -62,7 +66,8 @@ type work struct {
 func newSleeper(t *testing.T, image string, bus Bus) *sleeper {
 	return &sleeper{t: t, config: Config{
 		Name: "sleeper", Agent: true, Keep: keepDir(t), Dir: filepath.Join(t.TempDir()),
-		Disks: []Disk{{File: image, Bus: bus}},
+		Memory: sleeperRAM >> 20,
+		Disks:  []Disk{{File: image, Bus: bus, Size: sleeperDisk}},
 	}}
 }
 
@@ -72,6 +77,32 @@ func (s *sleeper) wake(bus Bus) {
 	s.config.Disks[0].Bus = bus
 	s.vm = startVM(s.t, s.config)
 	check(s.t, s.vm.WaitAgent(step(s.t)))
+}
+
+// grown makes sure that the first boot left nothing of the disk to waste.
+func (s *sleeper) grown() {
+	s.t.Helper()
+	out, err := s.vm.Output(step(s.t), "findmnt -bno SIZE /; stat -c %s /swap/swapfile; lsblk -ndo PARTFLAGS $(findmnt -nvo SOURCE /)")
+	check(s.t, err)
+	fields := strings.Fields(out)
+	if len(fields) < 2 {
+		s.t.Fatalf("sizes: got %q", out)
+	}
+	size, err := strconv.ParseInt(fields[0], 10, 64)
+	check(s.t, err)
+	const least = sleeperDisk - 2<<30 // the ESP, and what is lost to alignment
+	if size < least || size > sleeperDisk {
+		s.t.Errorf("the file system has %d bytes; want %d to %d", size, int64(least), int64(sleeperDisk))
+	}
+	if want := strconv.Itoa(sleeperRAM); fields[1] != want {
+		s.t.Errorf("the swapfile has %s bytes; want %s", fields[1], want)
+	}
+	if len(fields) > 2 && fields[2] != "0x0" {
+		s.t.Errorf("the entry of the root has attributes %s; want none, the first boot is over", fields[2])
+	}
+	if s.vm.Console.Seen(regexp.MustCompile(`mkimage-init: \S+ first boot finished`)) == nil {
+		s.t.Error("the console does not say that the first boot is finished")
+	}
 }
 
 // counting is a unit whose only memory is that of its process.
