@@ -59,7 +59,7 @@ var mayImport = map[string][]string{
 	"qemu-tests":          {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan"},
 	"initramfs":           {"builder/fault", "builder/fstree", "builder/strict", "initramfs/config", "initramfs/embedded"},
 	"initramfs/busybox":   {},
-	"initramfs/boot":      {"builder/fault", "initramfs/config", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
+	"initramfs/boot":      {"builder/fault", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"initramfs/config":    {},
 	"initramfs/hibernate": {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk"},
 	"initramfs/embedded":  {"builder/fault"},

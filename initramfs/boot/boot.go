@@ -30,7 +30,8 @@ type machine struct {
 	finder  *finder
 	root    Device
 	mounts  mounter
-	shell   bool // a shell ran, and may have changed the disk
+	shell   bool       // a shell ran, and may have changed the disk
+	first   *firstBoot // nil when this is none
 }
 
 // step is one part of the boot. It can be run again after it failed.
@@ -48,7 +49,9 @@ var steps = []step{
 	{"configuration", (*machine).configuration},
 	{"root device", (*machine).findRoot},
 	{"resume", (*machine).resume},
+	{"grow partition", (*machine).growPartition},
 	{"mounts", (*machine).mountAll},
+	{"first boot", (*machine).firstBoot},
 	{"hibernation", (*machine).hibernation},
 	{"switch root", (*machine).handOver},
 }
