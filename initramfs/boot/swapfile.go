@@ -157,7 +157,7 @@ func (f *firstBoot) make(name string, size int64, uuid ids.UUID) (*reader.Swapfi
 	if err != nil {
 		return nil, err
 	}
-	if h, err := swaparea.Decode(page); err != nil || false || h.Size() != size {
+	if h, err := swaparea.Decode(page); err != nil || h.UUID != uuid || h.Size() != size {
 		return nil, fmt.Errorf("header at offset %d: %+v (%v), expected UUID %s and %d bytes", made.Offset, h, err, uuid, size)
 	}
 	return made, nil
