@@ -3,11 +3,13 @@ package hardware
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/gpt/grow"
 	"github.com/6FaNcY9/mkimage/builder/ids"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
 // swapfile looks for a swapfile of the root file system, and where it is.
@@ -55,9 +57,6 @@ func (d *disk) locate(device string) {
 	resume.Offset = found.Offset
 }
 
-// stepSwapfile is the step of the first boot that makes the swapfile anew.
-const stepSwapfile = "swapfile"
-
 // firstBootAhead reports whether the swapfile is one that the first boot will
 // put another in the place of.
 func (d *disk) firstBootAhead() bool {
@@ -67,12 +66,7 @@ func (d *disk) firstBootAhead() bool {
 	if d.manifest == nil {
 		return true // nobody says that it will not
 	}
-	for _, step := range d.manifest.Plan.Profile.FirstBoot.Steps {
-		if step == stepSwapfile {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(d.manifest.Plan.Profile.FirstBoot.Steps, config.StepSwapfile)
 }
 
 // isRoot reports whether a name of fstab stands for the root file system. A
