@@ -82,6 +82,8 @@ func (s *sleeper) wake(bus Bus) {
 // grown makes sure that the first boot left nothing of the disk to waste.
 func (s *sleeper) grown() {
 	s.t.Helper()
+	// The agent is there before /swap is.
+	output(s.t, s.vm, "systemctl is-system-running --wait", "running")
 	out, err := s.vm.Output(step(s.t), "findmnt -bno SIZE /; stat -c %s /swap/swapfile; lsblk -ndo PARTFLAGS $(findmnt -nvo SOURCE /)")
 	check(s.t, err)
 	fields := strings.Fields(out)
@@ -106,8 +108,7 @@ func (s *sleeper) grown() {
 }
 
 // counting is a unit whose only memory is that of its process.
-const counting = `systemctl is-system-running --wait
-systemd-run --quiet --unit=counting sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/run/counter; sleep 0.2; done'
+const counting = `systemd-run --quiet --unit=counting sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/run/counter; sleep 0.2; done'
 head -c 20000000 /dev/urandom >/dev/shm/kept
 sha256sum /dev/shm/kept >/dev/shm/sum
 `
@@ -115,7 +116,7 @@ sha256sum /dev/shm/kept >/dev/shm/sum
 // work starts what must go on after the sleep.
 func (s *sleeper) work() {
 	s.t.Helper()
-	output(s.t, s.vm, counting, "running")
+	output(s.t, s.vm, counting, "")
 	s.before = s.look()
 	s.sameOffset()
 }
