@@ -1,177 +1,128 @@
 package qemutests
 
 import (
-	"context"
-	"path/filepath"
-	"regexp"
-	"strconv"
-	"strings"
+	"fmt"
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
 
-// sleeperDisk and sleeperRAM are what the first boot of a sleeper has to grow to,
-// in bytes.
-const (
-	sleeperDisk = 20 << 30
-	sleeperRAM  = 1 << 30
-)
+// sleeperImage is the image of a laptop that hibernates.
+func sleeperImage(t *testing.T) string {
+	t.Helper()
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, Binary, "qemu-img", "mcopy", "sgdisk", "losetup", "btrfs")
+	return buildImage(t, bootCase{profile: "bandit-minimal", args: []string{"--set", "swap.policy=hibernate"}})
+}
 
 // TestHibernate grows an image to its disk at the first boot, sends the machine
-// to sleep with work in its memory, and finds it again.
+// to sleep with work in its memory, and finds it again. What one of the machines
+// left on its disk is then damaged in every way.
 func TestHibernate(t *testing.T) {
-	imgtest.Need(t, Binary, "qemu-img")
-	image := buildImage(t, bootCase{profile: "bandit-minimal", args: []string{"--set", "swap.policy=hibernate"}})
+	image := sleeperImage(t)
 	for _, tt := range []struct {
-		bus  Bus
-		full bool
+		bus    Bus
+		memory int // MiB
+		full   bool
 	}{
-		{VirtioBlk, false},
-		{NVMe, true},
-		{USB, true},
+		{VirtioBlk, 512, false},
+		{VirtioBlk, 2048, true},
+		{NVMe, 512, true},
+		{NVMe, 2048, true},
+		{USB, 512, true},
+		{USB, 2048, true},
 	} {
 		if tt.full && !imgtest.Full() {
 			continue
 		}
-		t.Run(string(tt.bus), func(t *testing.T) {
-			s := newSleeper(t, image)
-			s.wake(tt.bus)
+		t.Run(fmt.Sprintf("%s-%d", tt.bus, tt.memory), func(t *testing.T) {
+			s := newSleeper(t, image, tt.bus, tt.memory)
+			s.wake()
 			s.grown()
+			expect(t, s.vm, `mkimage-init: \S+ first boot finished`)
+			refusesWithoutSwapfile(s)
 			s.work()
+			s.bootedOffset()
 			s.sleep()
-			s.wake(tt.bus)
+			if tt.bus == VirtioBlk && tt.memory == 512 {
+				t.Run("faults", func(t *testing.T) { testFaults(t, s) })
+			}
+			s.wake()
 			s.wasAsleep()
+			s.off()
 		})
 	}
 }
 
-// sleeper is a machine that hibernates, over several of its starts.
-type sleeper struct {
-	t      *testing.T
-	config Config
-	vm     *VM
-	before work
-}
-
-// work is what a hibernated system must still have.
-type work struct {
-	bootID  string
-	counter int
-	offset  string // of the swapfile in pages, as the running system counts
-}
-
-func newSleeper(t *testing.T, image string) *sleeper {
-	return &sleeper{t: t, config: Config{
-		Name: "sleeper", Agent: true, Keep: keepDir(t), Dir: filepath.Join(t.TempDir()),
-		Memory: sleeperRAM >> 20,
-		Disks:  []Disk{{File: image, Size: sleeperDisk}},
-	}}
-}
-
-// wake switches the machine on, with its disk on a bus.
-func (s *sleeper) wake(bus Bus) {
+// refusesWithoutSwapfile takes the swapfile out of use: what is left is zram,
+// which the profile has.
+func refusesWithoutSwapfile(s *sleeper) {
 	s.t.Helper()
-	s.config.Disks[0].Bus = bus
-	s.vm = startVM(s.t, s.config)
-	check(s.t, s.vm.WaitAgent(step(s.t)))
+	output(s.t, s.vm, "swapoff /swap/swapfile && awk 'NR > 1 {print $1}' /proc/swaps", "/dev/zram0")
+	output(s.t, s.vm, "systemctl hibernate && echo hibernated; /run/mkimage/mkimage-hibernate check /swap/swapfile 2>&1",
+		"hibernation refused: /swap/swapfile is not in use as swap space (/dev/zram0 is memory); try: swapon /swap/swapfile")
+	output(s.t, s.vm, "swapon /swap/swapfile && systemctl is-active mkimage-swap-watch", "active")
 }
 
-// grown makes sure that the first boot left nothing of the disk to waste.
-func (s *sleeper) grown() {
-	s.t.Helper()
-	// The agent is there before /swap is.
-	output(s.t, s.vm, "systemctl is-system-running --wait", "running")
-	out, err := s.vm.Output(step(s.t), "findmnt -bno SIZE /; stat -c %s /swap/swapfile; lsblk -ndo PARTFLAGS $(findmnt -nvo SOURCE /)")
-	check(s.t, err)
-	fields := strings.Fields(out)
-	if len(fields) < 2 {
-		s.t.Fatalf("sizes: got %q", out)
-	}
-	size, err := strconv.ParseInt(fields[0], 10, 64)
-	check(s.t, err)
-	const least = sleeperDisk - 2<<30 // the ESP, and what is lost to alignment
-	if size < least || size > sleeperDisk {
-		s.t.Errorf("the file system has %d bytes; want %d to %d", size, int64(least), int64(sleeperDisk))
-	}
-	if want := strconv.Itoa(sleeperRAM); fields[1] != want {
-		s.t.Errorf("the swapfile has %s bytes; want %s", fields[1], want)
-	}
-	if len(fields) > 2 && fields[2] != "0x0" {
-		s.t.Errorf("the entry of the root has attributes %s; want none, the first boot is over", fields[2])
-	}
-	if s.vm.Console.Seen(regexp.MustCompile(`mkimage-init: \S+ first boot finished`)) == nil {
-		s.t.Error("the console does not say that the first boot is finished")
-	}
+// hibernateFault is what happens to a machine while it is off, or as it starts.
+type hibernateFault struct {
+	name  string
+	full  bool
+	do    func(t *testing.T, s *sleeper)
+	why   string // pattern of what the console says
+	woken bool   // the hibernated system goes on all the same
+	state string // of the units after a boot anew, "running" when empty
 }
 
-// counting is a unit whose only memory is that of its process.
-const counting = `systemd-run --quiet --unit=counting sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/run/counter; sleep 0.2; done'
-head -c 20000000 /dev/urandom >/dev/shm/kept
-sha256sum /dev/shm/kept >/dev/shm/sum
-`
-
-// work starts what must go on after the sleep.
-func (s *sleeper) work() {
-	s.t.Helper()
-	output(s.t, s.vm, counting, "")
-	s.before = s.look()
-	s.sameOffset()
+var hibernateFaults = []hibernateFault{
+	{name: "noresume", do: bootWith("noresume"), why: `the hibernated system is given up: noresume is on the command line`},
+	{name: "wrong resume_offset", full: true, do: bootWith("resume_offset=4711"), woken: true,
+		why: `command line offset 4711 on \S+: nothing to resume there; what counts is swapfile @swap/swapfile offset \d+`},
+	{name: "image out of reach", full: true, do: editHeader(loseImage), why: `resume failed, the machine boots anew: .*PM: `},
+	{name: "swap header damaged", full: true, do: editHeader(loseArea), woken: true, why: `swapfile @swap/swapfile offset \d+ on \S+: swap header`},
+	{name: "header gone", full: true, do: editHeader(loseAll), state: "degraded",
+		why: `hibernation: not possible: swapfile @swap/swapfile: swap header`},
+	{name: "moved to NVMe", full: true, do: func(_ *testing.T, s *sleeper) { s.config.Disks[0].Bus = NVMe },
+		why: `the hibernated system is given up: its disk was at \S+ and is at \S+ now`},
+	{name: "power cut while it is read", do: cutWhileReading, why: `the system hibernated`},
 }
 
-func (s *sleeper) look() (w work) {
-	s.t.Helper()
-	out, err := s.vm.Output(step(s.t), "cat /proc/sys/kernel/random/boot_id /run/counter; btrfs inspect-internal map-swapfile -r /swap/swapfile")
-	check(s.t, err)
-	fields := strings.Fields(out)
-	if len(fields) != 3 {
-		s.t.Fatalf("boot id, counter and offset: got %q", out)
-	}
-	w.bootID, w.offset = fields[0], fields[2]
-	w.counter, err = strconv.Atoi(fields[1])
-	check(s.t, err)
-	return w
+func bootWith(words string) func(*testing.T, *sleeper) {
+	return func(t *testing.T, s *sleeper) { s.disk.bootWith(t, words) }
 }
 
-// consoleOffset is in the line that every boot prints of its swapfile.
-var consoleOffset = regexp.MustCompile(`mkimage-init: \S+ swapfile @swap/swapfile offset (\d+)`)
-
-// sameOffset compares all who say where the swapfile is.
-func (s *sleeper) sameOffset() {
-	s.t.Helper()
-	output(s.t, s.vm, "cat /sys/power/resume_offset", s.before.offset)
-	if m := s.vm.Console.Seen(consoleOffset); m == nil || m[1] != s.before.offset {
-		s.t.Errorf("the console says %q; want offset %s", m, s.before.offset)
-	}
+func editHeader(edit func(page []byte)) func(*testing.T, *sleeper) {
+	return func(t *testing.T, s *sleeper) { s.disk.editHeader(t, edit) }
 }
 
-// sleep lets the system hibernate, which ends in the machine being off.
-func (s *sleeper) sleep() {
-	s.t.Helper()
-	// The answer must be there before the processes are frozen.
-	output(s.t, s.vm, "systemd-run --quiet --on-active=1 systemctl hibernate", "")
-	_, err := s.vm.WaitEvent(step(s.t), "SUSPEND_DISK")
-	check(s.t, err)
-	check(s.t, s.vm.Wait(step(s.t)))
-	check(s.t, s.vm.Close())
+func cutWhileReading(t *testing.T, s *sleeper) {
+	s.start()
+	expect(t, s.vm, `PM: Image loading progress: +[2-9]0%`)
+	s.vm.PowerCut()
+	check(t, s.vm.Close())
 }
 
-// wasAsleep makes sure that the system went on where it was.
-func (s *sleeper) wasAsleep() {
-	s.t.Helper()
-	after := s.look()
-	if after.bootID != s.before.bootID {
-		s.t.Fatalf("boot id %s; want %s, the machine booted anew", after.bootID, s.before.bootID)
+// testFaults boots copies of a machine that is asleep.
+func testFaults(t *testing.T, asleep *sleeper) {
+	for _, tt := range hibernateFaults {
+		if tt.full && !imgtest.Full() {
+			continue
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			s := asleep.fork(t)
+			tt.do(t, s)
+			s.wake()
+			if tt.woken {
+				expect(t, s.vm, tt.why)
+				s.wasAsleep()
+			} else {
+				state := tt.state
+				if state == "" {
+					state = "running"
+				}
+				s.anew(tt.why, state)
+			}
+			s.off()
+		})
 	}
-	if after.counter < s.before.counter {
-		s.t.Errorf("counter %d; want at least %d", after.counter, s.before.counter)
-	}
-	if after.offset != s.before.offset {
-		s.t.Errorf("offset %s; want %s", after.offset, s.before.offset)
-	}
-	output(s.t, s.vm, "sha256sum --quiet -c /dev/shm/sum && systemctl is-active counting", "active")
-	output(s.t, s.vm, "btrfs scrub start -B / >/dev/null && echo clean", "clean")
-	ctx, cancel := context.WithTimeout(s.t.Context(), stepLimit)
-	defer cancel()
-	check(s.t, s.vm.PowerDown(ctx))
 }

@@ -11,12 +11,17 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
+
+// sayAfter is how long the root device may be missing without a word: a disk
+// on USB takes three seconds.
+const sayAfter = 4 * time.Second
 
 // machine is the state of one boot.
 type machine struct {
@@ -199,6 +204,10 @@ func (m *machine) findRoot() error {
 		}
 	}
 	before := sinceStart()
+	patient := time.AfterFunc(sayAfter, func() {
+		m.log.printf(levelWarning, "root %s is not there after %s, waiting up to %s", root, sayAfter, m.cmd.Timeout)
+	})
+	defer patient.Stop()
 	if m.root, err = m.finder.wait(context.Background(), root, m.cmd.Timeout); err != nil {
 		m.loader.finish(patience)
 		return err

@@ -1,0 +1,118 @@
+package qemutests
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
+)
+
+// TestHibernateOften hibernates one machine many times, with all that may
+// happen to its disk in between.
+func TestHibernateOften(t *testing.T) {
+	if !imgtest.Full() {
+		t.Skip("takes minutes")
+	}
+	s := newSleeper(t, sleeperImage(t), VirtioBlk, 512)
+	s.wake()
+	s.grown()
+	s.work()
+	for i := range 10 {
+		output(t, s.vm, fmt.Sprintf("cp /home/kept /home/copy-%d && rm -f /home/copy-%d && btrfs subvolume snapshot -r /home /home/.snapshot-%d >/dev/null", i, i-2, i), "")
+		s.sleep()
+		s.wake()
+		s.wasAsleep()
+	}
+	t.Run("swapfile recreated", func(t *testing.T) {
+		output(t, s.vm, `swapoff /swap/swapfile && mv /swap/swapfile /swap/old &&
+btrfs filesystem mkswapfile --size 512M /swap/swapfile >/dev/null && rm /swap/old && swapon /swap/swapfile`, "")
+		s.sleepsAt(t, true)
+	})
+	t.Run("full balance", func(t *testing.T) {
+		output(t, s.vm, "swapoff /swap/swapfile && btrfs balance start --full-balance / >/dev/null && swapon /swap/swapfile", "")
+		s.sleepsAt(t, true)
+	})
+	t.Run("full balance in use", func(t *testing.T) {
+		r, err := s.vm.Run(step(t), "btrfs balance start --full-balance / 2>&1")
+		check(t, err)
+		t.Logf("balance: status %d: %s", r.Status, strings.TrimSpace(r.Stdout))
+		s.sleepsAt(t, false)
+	})
+	t.Run("power cut while it is written", func(t *testing.T) {
+		s.t = t
+		s.work()
+		s.fallAsleep()
+		expect(t, s.vm, `PM: Image saving progress: +[3-9]0%`)
+		s.vm.PowerCut()
+		check(t, s.vm.Close())
+		s.disk.mustBe(t, s.before.offset, swapSignature)
+		s.wake()
+		s.anew(`the system hibernated`, "running")
+		s.off()
+	})
+}
+
+// sleepsAt hibernates to a swapfile that may have moved.
+func (s *sleeper) sleepsAt(t *testing.T, moved bool) {
+	t.Helper()
+	s.t = t
+	was := s.before.offset
+	// The watch is told when the swapfile is in use again.
+	output(t, s.vm, "until [ $(cat /sys/power/resume_offset) = $(btrfs inspect-internal map-swapfile -r /swap/swapfile) ]; do sleep 0.1; done", "")
+	s.before = s.look()
+	if (s.before.offset != was) != moved {
+		t.Errorf("offset %s, was %s; want another: %v", s.before.offset, was, moved)
+	}
+	s.sameOffset()
+	s.sleep()
+	s.wake()
+	s.wasAsleep()
+}
+
+// TestLateRoot hibernates a machine whose disk is plugged in only once the
+// initramfs misses it. Without a disk there is no firmware to start from, so the
+// kernel is started directly, each time.
+func TestLateRoot(t *testing.T) {
+	if !imgtest.Full() {
+		t.Skip("takes minutes")
+	}
+	s := newSleeper(t, sleeperImage(t), USB, 512)
+	s.config.Direct = s.disk.kernel(t)
+	s.plug = true
+	s.wake()
+	s.grown()
+	s.work()
+	s.bootedOffset()
+	s.sleep()
+	s.wake()
+	s.wasAsleep()
+	s.off()
+}
+
+// kernel copies what the first entry of the menu starts from the ESP.
+func (d rawDisk) kernel(t *testing.T) (direct Direct) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "entry.conf")
+	d.fromESP(t, firstEntry, file)
+	text, err := os.ReadFile(file)
+	check(t, err)
+	for line := range strings.Lines(string(text)) {
+		word, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		name := filepath.Join(dir, word)
+		switch value = strings.TrimSpace(value); word {
+		case "linux":
+			d.fromESP(t, value, name)
+			direct.Kernel = name
+		case "initrd":
+			d.fromESP(t, value, name)
+			direct.Initrd = name
+		case "options":
+			direct.Cmdline = value
+		}
+	}
+	return direct
+}
