@@ -82,9 +82,14 @@ func TestBoot(t *testing.T) {
 // buildImage builds the image of a case from the reference userland.
 func buildImage(t *testing.T, c bootCase) string {
 	t.Helper()
+	return buildFrom(t, "tar:"+imgtest.Reference(t).Tar, c)
+}
+
+func buildFrom(t *testing.T, source string, c bootCase) string {
+	t.Helper()
 	dir := t.TempDir()
 	image := filepath.Join(dir, "disk.img")
-	args := append([]string{"build", c.profile, "--quiet", "--source", "tar:" + imgtest.Reference(t).Tar, "-o", image, "--lock", filepath.Join(dir, "lock.json")}, c.args...)
+	args := append([]string{"build", c.profile, "--quiet", "--source", source, "-o", image, "--lock", filepath.Join(dir, "lock.json")}, c.args...)
 	command(t, builtMkimage(t), args...)
 	return image
 }

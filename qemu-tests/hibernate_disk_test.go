@@ -121,17 +121,52 @@ func (d rawDisk) fromESP(t *testing.T, path, file string) {
 	command(t, "mcopy", "-i", d.esp(t), "::"+path, file)
 }
 
-// bootWith adds words to the command line of the first entry.
-func (d rawDisk) bootWith(t *testing.T, words string) {
+// firstEntry returns what the first entry starts, as paths on the ESP.
+func (d rawDisk) firstEntry(t *testing.T) (direct Direct) {
+	t.Helper()
+	for line := range strings.Lines(d.readEntry(t)) {
+		word, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch value = strings.TrimSpace(value); word {
+		case "linux":
+			direct.Kernel = value
+		case "initrd":
+			direct.Initrd = value
+		case "options":
+			direct.Cmdline = value
+		}
+	}
+	return direct
+}
+
+func (d rawDisk) readEntry(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "entry.conf")
 	d.fromESP(t, firstEntry, file)
 	text, err := os.ReadFile(file)
 	check(t, err)
-	before, after, ok := strings.Cut(string(text), "\noptions ")
-	if !ok {
-		t.Fatalf("entry without options:\n%s", text)
+	return string(text)
+}
+
+// kernel copies what the first entry starts to the host.
+func (d rawDisk) kernel(t *testing.T) Direct {
+	t.Helper()
+	direct, dir := d.firstEntry(t), t.TempDir()
+	for _, file := range []*string{&direct.Kernel, &direct.Initrd} {
+		to := filepath.Join(dir, filepath.Base(*file))
+		d.fromESP(t, *file, to)
+		*file = to
 	}
+	return direct
+}
+
+// bootWith adds words to the command line of the first entry.
+func (d rawDisk) bootWith(t *testing.T, words string) {
+	t.Helper()
+	before, after, ok := strings.Cut(d.readEntry(t), "\noptions ")
+	if !ok {
+		t.Fatalf("entry without options: %q", before)
+	}
+	file := filepath.Join(t.TempDir(), "entry.conf")
 	check(t, os.WriteFile(file, []byte(before+"\noptions "+words+" "+after), 0o644))
 	command(t, "mcopy", "-o", "-i", d.esp(t), file, "::"+firstEntry)
 }

@@ -2,8 +2,6 @@ package qemutests
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -90,29 +88,4 @@ func TestLateRoot(t *testing.T) {
 	s.wake()
 	s.wasAsleep()
 	s.off()
-}
-
-// kernel copies what the first entry of the menu starts from the ESP.
-func (d rawDisk) kernel(t *testing.T) (direct Direct) {
-	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "entry.conf")
-	d.fromESP(t, firstEntry, file)
-	text, err := os.ReadFile(file)
-	check(t, err)
-	for line := range strings.Lines(string(text)) {
-		word, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		name := filepath.Join(dir, word)
-		switch value = strings.TrimSpace(value); word {
-		case "linux":
-			d.fromESP(t, value, name)
-			direct.Kernel = name
-		case "initrd":
-			d.fromESP(t, value, name)
-			direct.Initrd = name
-		case "options":
-			direct.Cmdline = value
-		}
-	}
-	return direct
 }
