@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/ids"
@@ -24,8 +25,12 @@ const PageSize = 4096
 // holds a hibernated system.
 const (
 	Signature          = "SWAPSPACE2"
-	HibernateSignature = "S1SUSPEND\x00"
+	HibernateSignature = "S1SUSPEND"
 )
+
+// hibernateMark is HibernateSignature as it is in the header, as long as the
+// other.
+const hibernateMark = HibernateSignature + "\x00"
 
 // MinSize is the size of the smallest swap space that mkswap makes, in bytes.
 // The kernel takes two pages, too.
@@ -73,7 +78,7 @@ func Decode(page []byte) (Header, error) {
 	if len(page) != PageSize {
 		return Header{}, fault.New(fault.Input, "", "header of swap space: %d bytes, expected %d", len(page), PageSize)
 	}
-	h := Header{Signature: string(page[signatureAt:]), UUID: ids.UUID(page[uuidAt:labelAt])}
+	h := Header{Signature: strings.TrimSuffix(string(page[signatureAt:]), "\x00"), UUID: ids.UUID(page[uuidAt:labelAt])}
 	if h.Signature != Signature && h.Signature != HibernateSignature {
 		return Header{}, fault.New(fault.Input, "", "header of swap space: signature %q, expected %q", h.Signature, Signature)
 	}
@@ -96,7 +101,7 @@ func Decode(page []byte) (Header, error) {
 // Hibernated reports whether a page has the signature of a hibernated system,
 // whatever else is in it: that alone makes the kernel resume.
 func Hibernated(page []byte) bool {
-	return len(page) == PageSize && string(page[signatureAt:]) == HibernateSignature
+	return len(page) == PageSize && string(page[signatureAt:]) == hibernateMark
 }
 
 // New returns the header of swap space of size bytes, which need not be whole

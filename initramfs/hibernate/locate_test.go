@@ -143,7 +143,7 @@ func TestCompareHeaders(t *testing.T) {
 	own := swaparea.New(1<<20, ids.UUID{1}, "")
 	other := swaparea.New(1<<20, ids.UUID{2}, "")
 	image := bytes.Clone(own)
-	copy(image[page-10:], swaparea.HibernateSignature)
+	copy(image[page-10:], swaparea.HibernateSignature+"\x00")
 	tests := []struct {
 		name       string
 		want, have []byte

@@ -54,7 +54,7 @@ func TestSwapfileOffset(t *testing.T) {
 		if got, err := v.SwapfileOffset(name); err != nil || strconv.FormatInt(got, 10) != offset {
 			t.Errorf("SwapfileOffset(%q) = %d, %v; btrfs says %s", name, got, err, offset)
 		}
-		if s.Fragments < 1 || s.UUID.IsZero() || (name == "suspended") != (s.Signature == "S1SUSPEND\x00") {
+		if s.Fragments < 1 || s.UUID.IsZero() || (name == "suspended") != (s.Signature == "S1SUSPEND") {
 			t.Errorf("Swapfile(%q) = %+v", name, s)
 		}
 	}
