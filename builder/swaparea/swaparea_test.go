@@ -70,7 +70,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"long", "4097 bytes", append(bytes.Clone(good), 0)},
 		{"no signature", `signature "\x00`, changed(4086, strings.Repeat("\x00", 10))},
 		{"old signature", `signature "SWAP-SPACE"`, changed(4086, "SWAP-SPACE")},
-		{"of another suspend", `signature "ULSUSPEND\x00"`, changed(4086, "ULSUSPEND\x00")},
+		{"of another suspend", `signature "ULSUSPEND"`, changed(4086, "ULSUSPEND\x00")},
 		{"version 2", "version 2, expected 1", changed(1024, "\x02")},
 		{"version 0", "version 0, expected 1", changed(1024, "\x00")},
 		{"one page", "counts 1 page,", swaparea.New(8191, uuid, "")},
