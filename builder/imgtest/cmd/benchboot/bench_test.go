@@ -87,3 +87,23 @@ func TestReportBoots(t *testing.T) {
 		})
 	}
 }
+
+func TestDecided(t *testing.T) {
+	tests := []struct {
+		name, console string
+		want          float64
+		wantErr       bool
+	}{
+		{"normal boot", "[    5.6] mkimage-init: +5.56s resume not needed, decided in 12.5ms", 0.0125, false},
+		{"resume", "mkimage-init: +5.56s resume from swapfile @swap/swapfile offset 1 on /dev/vda2, decided in 100.0ms", 0.1, false},
+		{"not asked", "mkimage-init: +5.56s mounted 3 file systems", 0, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := decided(decision.FindStringSubmatch(tt.console))
+			if got != tt.want || (err != nil) != tt.wantErr {
+				t.Errorf("decided = %v, %v; want %v, error %v", got, err, tt.want, tt.wantErr)
+			}
+		})
+	}
+}

@@ -2,7 +2,8 @@
 // an image, the making of an initramfs (by benchinitramfs), and how long a
 // machine takes from the start of its kernel to the start of the system, with
 // our initramfs and with those of initramfs-tools and dracut for the same
-// kernel, disk, command line and machine.
+// kernel, disk, command line and machine; and how long it takes from power-on
+// to a system that was hibernated, beside one that boots.
 //
 // All three boots are timed by one clock: the moment at which the system's systemd
 // was executed, which it keeps itself (UserspaceTimestampMonotonic) and which is
@@ -76,7 +77,7 @@ func measure(ctx context.Context, rounds int, profile string, out, log io.Writer
 		return false, err
 	}
 	fmt.Fprintf(out, "Load of the machine before: %s. Rounds: %d, medians.\n\n", strings.Fields(string(load))[0], rounds)
-	builds, err := buildImages(ctx, rounds, []string{b.program("mkimage"), "build", profile, "--source", "tar:" + b.userland.Tar, "-o", b.image, "--json"}, b.image)
+	builds, err := buildImages(ctx, rounds, []string{b.program("mkimage"), "build", profile, "--set", "swap.policy=hibernate", "--source", "tar:" + b.userland.Tar, "-o", b.image, "--json"}, b.image)
 	if err != nil {
 		return false, err
 	}
@@ -86,7 +87,10 @@ func measure(ctx context.Context, rounds int, profile string, out, log io.Writer
 		return false, err
 	}
 	fast, err := b.boots(ctx, out)
-	return small && fast, err
+	if err != nil {
+		return false, err
+	}
+	return small && fast, b.resumes(ctx, out)
 }
 
 // prepare makes the reference userland, the folder and the programs.
