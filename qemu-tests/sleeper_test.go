@@ -218,7 +218,7 @@ func (s *sleeper) off() {
 // what mkimage-init says once nothing can be resumed any more.
 var (
 	mountsRoot = regexp.MustCompile(`(?m)^.*BTRFS info \(device \S+\): first mount of filesystem`)
-	gaveUp     = regexp.MustCompile(`(?m)^.*mkimage-init: \S+ resume (dropped the hibernated system|not needed)`)
+	gaveUp     = regexp.MustCompile(`(?m)^.*mkimage-init: \S+ resume (dropped the hibernated system|failed, the machine boots anew|not needed)`)
 )
 
 // anew makes sure that the machine booted anew, with all that was on its disk,
