@@ -7,7 +7,7 @@ import (
 )
 
 func TestRun(t *testing.T) {
-	const usage = "usage: mkimage-hibernate watch|check SWAPFILE\n"
+	const usage = "usage: mkimage-hibernate watch|check|prepare|woken SWAPFILE\n"
 	tests := []struct {
 		name           string
 		args           []string
@@ -18,6 +18,7 @@ func TestRun(t *testing.T) {
 		{"no file", []string{"check"}, 2, "", usage},
 		{"two files", []string{"check", "/a", "/b"}, 2, "", usage},
 		{"other command", []string{"look", "/a"}, 2, "", usage},
+		{"to prepare for a file that is not there", []string{"prepare", "/no/such/swapfile"}, 1, "", "hibernation refused: "},
 		{"a file that is not there", []string{"check", "/no/such/swapfile"}, 1, "", "hibernation refused: "},
 	}
 	for _, tt := range tests {

@@ -78,7 +78,7 @@ func (h *hibernator) findOnce() (*reader.Swapfile, error) {
 		return nil, err
 	}
 	defer d.Close()
-	s, err := mapSwapfile(d, h.swapfile.Path)
+	s, _, err := mapSwapfile(d, h.swapfile.Path)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 func TestHibernation(t *testing.T) {
-	image, err := swapImage()
+	image, err := plainImage()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/swaparea"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
 )
 
 const dropHint = "the disk holds a hibernated system that must not be resumed any more, and to go on would destroy its file system: " +
@@ -28,6 +30,7 @@ type resumer struct {
 	power    power
 	open     func(d Device, flag int) (rawDevice, error)
 	location func() ([]byte, error) // HibernateLocation as efivarfs shows it
+	place    func() (string, error) // where the root's disk is attached
 	quiet    func()                 // returns when no driver is being loaded
 	messages func() []string        // all of the kernel's about power management
 	log      func(level int, format string, args ...any)
@@ -46,6 +49,7 @@ func (m *machine) resume() error {
 		kernel: unix.ByteSliceToString(uts.Release[:]), power: sysPower("/sys/power"),
 		open:     func(d Device, flag int) (rawDevice, error) { return openRaw(d.Path(), flag) },
 		location: func() ([]byte, error) { return readLocation("/sys/firmware/efi/efivars", m.loader) },
+		place:    func() (string, error) { return record.DiskPath("/sys", m.root.Number) },
 		// A driver that is being started cannot be frozen, and the kernel
 		// would give up to resume.
 		quiet:    func() { m.loader.finish(max(m.cmd.Timeout, DefaultTimeout)) },
@@ -92,7 +96,7 @@ func (r *resumer) look() findings {
 	absent := r.swapfile == nil
 	if r.swapfile != nil {
 		var err error
-		f.Swapfile, err = r.ofSwapfile()
+		f.Swapfile, f.Note, err = r.ofSwapfile()
 		// The first boot makes one where there is none, and a later step tells.
 		absent = err != nil
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -108,20 +112,29 @@ func (r *resumer) look() findings {
 	if absent || f.Swapfile.Hibernated || f.Cmdline != nil && f.Cmdline.Hibernated {
 		r.askFirmware(&f)
 	}
+	if f.Note != nil {
+		f.Disk, _ = r.place() // without it nothing is compared
+		f.ImageKernel = cmp.Or(f.ImageKernel, f.Note.Kernel)
+	}
 	return f
 }
 
-func (r *resumer) ofSwapfile() (*spot, error) {
+// ofSwapfile returns the place of the swapfile and the note of a system that
+// was about to hibernate there. One that means another place is of another time.
+func (r *resumer) ofSwapfile() (*spot, *record.Record, error) {
 	d, err := r.open(r.root, os.O_RDONLY)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer d.Close()
-	s, err := mapSwapfile(d, r.swapfile.Path)
+	s, note, err := mapSwapfile(d, r.swapfile.Path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return look(d, spot{From: "swapfile " + r.swapfile.Path, Path: r.root.Path(), Number: r.root.Number, Offset: s.Offset}), nil
+	if note != nil && note.Offset != s.Offset {
+		note = nil
+	}
+	return look(d, spot{From: "swapfile " + r.swapfile.Path, Path: r.root.Path(), Number: r.root.Number, Offset: s.Offset}), note, nil
 }
 
 // ofCmdline returns the place that the command line names, nil when that is

@@ -1,6 +1,10 @@
 package boot
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
+)
 
 // spot is a page on a block device at which the header of a hibernated system
 // may stand, and what stands there.
@@ -25,11 +29,13 @@ func (s spot) String() string {
 type findings struct {
 	Swapfile, Cmdline, EFI                      *spot
 	SwapfileProblem, CmdlineProblem, EFIProblem string
-	NoResume                                    bool   // the command line has noresume
-	Factory                                     bool   // the command line has mkimage.factory
-	Shell                                       bool   // a shell had the disk before
-	Unable                                      string // why this kernel cannot resume, "" when it can
-	Kernel, ImageKernel                         string // releases: of this kernel and, if known, of the one that hibernated
+	Note                                        *record.Record // of a system that was about to hibernate into the swapfile, or nil
+	Disk                                        string         // where the disk of the root is attached, "" when unknown
+	NoResume                                    bool           // the command line has noresume
+	Factory                                     bool           // the command line has mkimage.factory
+	Shell                                       bool           // a shell had the disk before
+	Unable                                      string         // why this kernel cannot resume, "" when it can
+	Kernel, ImageKernel                         string         // releases: of this kernel and, if known, of the one that hibernated
 }
 
 // decision is what to do before anything is mounted.
@@ -54,6 +60,9 @@ func decide(f findings) decision {
 	}
 	d.Warnings = disagreements(f)
 	if len(asleep) == 0 {
+		if f.Note != nil {
+			d.Warnings = append(d.Warnings, lost)
+		}
 		return d
 	}
 	why := ""
@@ -66,6 +75,8 @@ func decide(f findings) decision {
 		why = "a shell ran before, and may have changed the disk"
 	case f.Unable != "":
 		why = f.Unable
+	case diskMoved(f):
+		why = fmt.Sprintf("its disk was at %s and is at %s now, where it would not find it", f.Note.Disk, f.Disk)
 	case len(asleep) > 1:
 		why = fmt.Sprintf("there are two, and one of them is stale: %s; %s", asleep[0], asleep[1])
 	default:
@@ -78,6 +89,15 @@ func decide(f findings) decision {
 	d.Drop = asleep
 	d.Warnings = append(d.Warnings, "the hibernated system is given up: "+why)
 	return d
+}
+
+// lost is said when a system went to sleep and is nowhere.
+const lost = "the system hibernated, and is not in the swapfile: the power failed while it was written there or read back; the machine boots anew"
+
+// diskMoved reports whether the disk is attached elsewhere than when the system in
+// the swapfile hibernated. The kernel would wake it, and it would hang.
+func diskMoved(f findings) bool {
+	return f.Note != nil && f.Swapfile.Hibernated && f.Note.Disk != "" && f.Disk != "" && f.Note.Disk != f.Disk
 }
 
 func holds(list []spot, s spot) bool {

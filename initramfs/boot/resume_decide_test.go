@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
 )
 
 // at returns a place on a device; asleep one with a hibernated system.
@@ -47,6 +49,16 @@ func TestDecide(t *testing.T) {
 			decision{Drop: []spot{*asleep(swap())}, Warnings: []string{"the hibernated system is given up: a shell ran before, and may have changed the disk"}}},
 		{"kernel cannot", findings{Swapfile: asleep(swap()), Unable: "locked down"},
 			decision{Drop: []spot{*asleep(swap())}, Warnings: []string{"the hibernated system is given up: locked down"}}},
+		{"disk moved", findings{Swapfile: asleep(swap()), Note: &record.Record{Disk: "pci-1-virtio"}, Disk: "pci-2-nvme"},
+			decision{Drop: []spot{*asleep(swap())}, Warnings: []string{
+				"the hibernated system is given up: its disk was at pci-1-virtio and is at pci-2-nvme now, where it would not find it"}}},
+		{"disk where it was", findings{Swapfile: asleep(swap()), Note: &record.Record{Disk: "pci-1"}, Disk: "pci-1"}, decision{Resume: asleep(swap())}},
+		{"disk at an unknown place", findings{Swapfile: asleep(swap()), Note: &record.Record{Disk: "pci-1"}}, decision{Resume: asleep(swap())}},
+		{"disk from an unknown place", findings{Swapfile: asleep(swap()), Note: &record.Record{}, Disk: "pci-1"}, decision{Resume: asleep(swap())}},
+		{"disk moved, and another system asleep", findings{Swapfile: swap(), Cmdline: asleep(line(7)), Note: &record.Record{Disk: "pci-1"}, Disk: "pci-2"},
+			decision{Resume: asleep(line(7)), Warnings: []string{
+				"command line offset 7 on /dev/254:2: is not where the swapfile is: swapfile @swap/swapfile offset 100 on /dev/254:2"}}},
+		{"asleep and not there", findings{Swapfile: swap(), Note: &record.Record{}}, decision{Warnings: []string{lost}}},
 		{"wrong offset on the command line", findings{Swapfile: asleep(swap()), Cmdline: line(7)},
 			decision{Resume: asleep(swap()), Warnings: []string{
 				"command line offset 7 on /dev/254:2: nothing to resume there; what counts is swapfile @swap/swapfile offset 100 on /dev/254:2"}}},

@@ -14,6 +14,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/swaparea"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
 )
 
 // resumer returns the step on a bench. The order of what it does outside the
@@ -33,6 +34,7 @@ func (b *bench) resumer(cmdline string) *resumer {
 			}
 			return b.efi, nil
 		},
+		place:    func() (string, error) { return "pci-here", nil },
 		quiet:    func() { b.sys.writes = append(b.sys.writes, "quiet") },
 		messages: func() []string { return b.kernel },
 	}
@@ -187,11 +189,12 @@ func runResume(t *testing.T, tests []resumeCase) {
 			if err := r.run(); err != nil {
 				t.Fatal(err)
 			}
+			writes := put(strings.Join(test.writes, " "))
 			for i, line := range test.console {
 				test.console[i] = put(line)
 			}
 			b.wantLines(test.console...)
-			if diff := cmp.Diff(put(strings.Join(test.writes, " ")), strings.Join(b.sys.writes, " ")); diff != "" {
+			if diff := cmp.Diff(writes, strings.Join(b.sys.writes, " ")); diff != "" {
 				t.Errorf("the kernel was told (-want +got):\n%s", diff)
 			}
 			if !bytes.Equal(want, b.disks["vda2"]) {
@@ -202,6 +205,44 @@ func runResume(t *testing.T, tests []resumeCase) {
 			}
 		})
 	}
+}
+
+// noted gives the disk a note beside the swapfile, in which HERE is the
+// swapfile's offset.
+func noted(note string) func(b *bench, r *resumer) {
+	return func(b *bench, r *resumer) {
+		b.t.Helper()
+		asleep := swaparea.Hibernated(b.disks["vda2"][b.offset*4096:][:4096])
+		image, err := makeSwapImage(strings.ReplaceAll(note, "HERE", "1"))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if image, err = makeSwapImage(strings.ReplaceAll(note, "HERE", fmt.Sprint(image.offset))); err != nil {
+			b.t.Fatal(err)
+		}
+		b.put("vda2", image.bytes)
+		if b.offset, b.root.UUID, r.root.UUID = image.offset, image.fsid, image.fsid; asleep {
+			b.edit("vda2", b.offset, hibernate)
+		}
+	}
+}
+
+// TestResumeNote has a disk with a note of a system that was about to hibernate.
+func TestResumeNote(t *testing.T) {
+	const reasonless = anew + "the kernel came back without a reason"
+	runResume(t, []resumeCase{
+		{name: "same place", asleep: true, with: noted(`{"disk":"pci-here","kernel":"6.12","offset":HERE}`), writes: tried, awake: true, asked: 1,
+			console: []string{from, reasonless, dropped}},
+		{name: "other place", asleep: true, with: noted(`{"disk":"pci-there","kernel":"6.12","offset":HERE}`), awake: true, asked: 1,
+			console: []string{givenUp + "its disk was at pci-there and is at pci-here now, where it would not find it", refused, dropped}},
+		{name: "other kernel", asleep: true, with: noted(`{"disk":"pci-here","kernel":"6.1","offset":HERE}`), writes: tried, awake: true, asked: 1,
+			console: []string{"<4>resume: kernel 6.1 hibernated, this is 6.12", from, reasonless, dropped}},
+		{name: "of another swapfile", asleep: true, with: noted(`{"disk":"pci-there","kernel":"6.1","offset":7}`), writes: tried, awake: true, asked: 1,
+			console: []string{from, reasonless, dropped}},
+		{name: "nonsense", asleep: true, with: noted(`{`), writes: tried, awake: true, asked: 1, console: []string{from, reasonless, dropped}},
+		{name: "too long", with: noted(`{"offset":HERE}` + strings.Repeat(" ", record.MaxSize)), console: []string{needless}},
+		{name: "awake", with: noted(`{"disk":"pci-here","kernel":"6.12","offset":HERE}`), console: []string{"<4>resume: " + lost, needless}},
+	})
 }
 
 // TestResumeElsewhere resumes from a swap partition that the command line

@@ -11,6 +11,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/swaparea"
+	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
 )
 
 // rawDevice is a block device, or an image that stands for one, past the page
@@ -49,9 +50,11 @@ func openRaw(node string, flag int) (rawDevice, error) {
 }
 
 // mapSwapfile finds a swapfile, by its path from the top level, of the file
-// system on a device that need not be mounted. A panic is an error like any
-// other: not to know the place must not keep the machine from booting.
-func mapSwapfile(d rawDevice, name string) (s *reader.Swapfile, err error) {
+// system on a device that need not be mounted, and the note of a system that was
+// about to hibernate into it, nil when there is none that can be read. A panic
+// is an error like any other: not to know the place must not keep the machine
+// from booting.
+func mapSwapfile(d rawDevice, name string) (s *reader.Swapfile, note *record.Record, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fault.New(fault.Internal, "", "swapfile %s: panic: %v", name, p)
@@ -59,13 +62,32 @@ func mapSwapfile(d rawDevice, name string) (s *reader.Swapfile, err error) {
 	}()
 	f, err := reader.Open(d, d.Size())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	top, err := f.Subvolume("")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return top.MapSwapfile(name)
+	if s, err = top.MapSwapfile(name); err != nil {
+		return nil, nil, err
+	}
+	return s, readNote(top, name+record.Suffix), nil
+}
+
+func readNote(top *reader.Volume, name string) *record.Record {
+	info, err := top.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > record.MaxSize {
+		return nil
+	}
+	text, err := top.ReadFile(name)
+	if err != nil {
+		return nil
+	}
+	r, err := record.Parse(text)
+	if err != nil {
+		return nil
+	}
+	return &r
 }
 
 // readPage reads a page of swap space by its number.

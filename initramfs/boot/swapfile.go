@@ -149,7 +149,7 @@ func (f *firstBoot) make(name string, size int64, uuid ids.UUID) (*reader.Swapfi
 		return nil, err
 	}
 	defer d.Close()
-	made, err := mapSwapfile(d, f.swapfile.Path+newSuffix)
+	made, _, err := mapSwapfile(d, f.swapfile.Path+newSuffix)
 	if err != nil {
 		return nil, err
 	}

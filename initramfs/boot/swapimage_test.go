@@ -16,27 +16,45 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/swaparea"
+	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
 )
 
 const testSwapfile = "@swap/swapfile"
 
-// swapImage is a file system with a swapfile, made once.
-var swapImage = sync.OnceValues(func() (image struct {
+// swapImage is a file system with a swapfile.
+type swapImage struct {
 	bytes  []byte
 	offset int64
 	fsid   string
-}, err error) {
+}
+
+// plainImage has a swapfile and nothing else. It is made once.
+var plainImage = sync.OnceValues(func() (swapImage, error) { return makeSwapImage("") })
+
+// makeSwapImage writes an image, with a note beside the swapfile unless it is
+// "".
+func makeSwapImage(note string) (image swapImage, err error) {
 	dir, err := os.MkdirTemp("", "mkimage-swap")
 	if err != nil {
 		return image, err
 	}
 	defer os.RemoveAll(dir)
+	tree := fstree.New()
+	if note != "" {
+		name := filepath.Join(dir, "tree", testSwapfile+record.Suffix)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(note), 0o600)); err != nil {
+			return image, err
+		}
+		if tree, err = fstree.ScanDir(context.Background(), filepath.Join(dir, "tree"), fstree.DirOptions{}); err != nil {
+			return image, err
+		}
+	}
 	f, err := os.Create(filepath.Join(dir, "fs"))
 	if err != nil {
 		return image, err
 	}
 	defer f.Close()
-	result, err := btrfs.Write(context.Background(), f, fstree.New(), btrfs.Params{
+	result, err := btrfs.Write(context.Background(), f, tree, btrfs.Params{
 		Seed: ids.Seed{5}, Swapfiles: []btrfs.Swapfile{{Path: testSwapfile, Size: 1 << 20}}})
 	if err != nil {
 		return image, err
@@ -47,7 +65,7 @@ var swapImage = sync.OnceValues(func() (image struct {
 	image.bytes, err = os.ReadFile(f.Name())
 	image.offset, image.fsid = result.Swapfiles[0].PhysicalPage, result.FSID.String()
 	return image, err
-})
+}
 
 // bench is a machine's disks in memory, its kernel and its console, for the
 // steps that look at swap space.
@@ -95,7 +113,7 @@ func (p *fakePower) write(name, value string) error {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	image, err := swapImage()
+	image, err := plainImage()
 	if err != nil {
 		t.Fatal(err)
 	}

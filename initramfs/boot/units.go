@@ -16,8 +16,9 @@ import (
 
 // The units that keep hibernation possible in the running system. Until its
 // swap space is in use there is nothing to watch; and as what stops first at
-// the end, the watch sees no swap space go. At each %s stands the command
-// without its first argument.
+// the end, the watch sees no swap space go. The check is there as long as one of
+// the services that need it, so that its end is the end of the sleep. %[1]s is the
+// command, %[2]s the swapfile.
 const (
 	watchUnit = `[Unit]
 Description=Tell the kernel where the swapfile for hibernation is
@@ -27,7 +28,7 @@ Conflicts=shutdown.target
 Before=shutdown.target
 
 [Service]
-ExecStart=%s watch %s
+ExecStart=%[1]s watch %[2]s
 Restart=on-failure
 CapabilityBoundingSet=CAP_SYS_ADMIN
 NoNewPrivileges=yes
@@ -36,10 +37,13 @@ NoNewPrivileges=yes
 Description=Check that this machine can hibernate
 DefaultDependencies=no
 Before=systemd-hibernate.service systemd-hybrid-sleep.service systemd-suspend-then-hibernate.service
+StopWhenUnneeded=yes
 
 [Service]
 Type=oneshot
-ExecStart=%s check %s
+RemainAfterExit=yes
+ExecStart=%[1]s prepare %[2]s
+ExecStop=%[1]s woken %[2]s
 CapabilityBoundingSet=CAP_SYS_ADMIN
 NoNewPrivileges=yes
 `

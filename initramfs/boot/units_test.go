@@ -62,7 +62,7 @@ func TestLeaveUnits(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("left in /run (-want +got):\n%s", diff)
 	}
-	for name, line := range map[string]string{"mkimage-swap-watch": "watch", "mkimage-hibernate-check": "check"} {
+	for name, line := range map[string]string{"mkimage-swap-watch": "watch", "mkimage-hibernate-check": "prepare"} {
 		text, err := os.ReadFile(filepath.Join(run, "systemd/system", name+".service"))
 		want := "\nExecStart=" + run + "/mkimage/mkimage-hibernate " + line + " \"/swap/swapfile\"\n"
 		if err != nil || !strings.Contains(string(text), want) {

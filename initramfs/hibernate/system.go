@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
 )
 
 // System is the machine that hibernates.
@@ -12,12 +14,13 @@ type System struct {
 	Swapfile string                           // of the layout, the path in the running system
 	Power    Power                            // /sys/power
 	Proc     string                           // the directory /proc
+	Sys      string                           // the directory /sys
 	Locate   func(path string) (Place, error) // see the function Locate
 }
 
 // Running is the system that this program runs in.
 func Running(swapfile string) *System {
-	return &System{Swapfile: filepath.Clean(swapfile), Power: PowerDir("/sys/power"), Proc: "/proc", Locate: Locate}
+	return &System{Swapfile: filepath.Clean(swapfile), Power: PowerDir("/sys/power"), Proc: "/proc", Sys: "/sys", Locate: Locate}
 }
 
 // swap returns the swapfile in use.
@@ -76,22 +79,57 @@ func (s *System) update() (swap Swap, place Place, changed bool, err error) {
 // Check returns nil when the system can hibernate, with the line to print; the
 // place that the kernel has is put right before. Any error is a refusal.
 func (s *System) Check() (string, error) {
-	swap, place, changed, err := s.update()
+	text, _, err := s.check()
+	return text, err
+}
+
+// Prepare is Check just before the system hibernates: it leaves a note of that
+// for the boot that follows, see package record. To hibernate without one is
+// possible, too.
+func (s *System) Prepare() (string, error) {
+	text, place, err := s.check()
 	if err != nil {
 		return "", err
+	}
+	if err := s.note(place); err != nil {
+		text += "; no note of that: " + err.Error()
+	}
+	return text, nil
+}
+
+func (s *System) note(p Place) error {
+	disk, err := record.DiskPath(s.Sys, p.resume())
+	if err != nil {
+		return err
+	}
+	kernel, err := os.ReadFile(filepath.Join(s.Proc, "sys/kernel/osrelease"))
+	if err != nil {
+		return err
+	}
+	return record.Record{Disk: disk, Kernel: strings.TrimSpace(string(kernel)), Offset: p.Offset}.Write(s.Swapfile)
+}
+
+// Woken takes the note away that Prepare left: the system is awake.
+func (s *System) Woken() error { return record.Remove(s.Swapfile) }
+
+// check is Check, and returns the place too.
+func (s *System) check() (text string, place Place, err error) {
+	swap, place, changed, err := s.update()
+	if err != nil {
+		return "", place, err
 	}
 	meminfo, err := os.ReadFile(filepath.Join(s.Proc, "meminfo"))
 	if err != nil {
-		return "", err
+		return "", place, err
 	}
 	active, err := activeAnon(string(meminfo))
 	if err != nil {
-		return "", err
+		return "", place, err
 	}
 	if free := swap.Size - swap.Used; !fits(active, free) {
-		return "", fmt.Errorf("%s has %s free, programs use %s of memory: close some, or make it larger", swap.Path, mebibytes(free), mebibytes(active))
+		return "", place, fmt.Errorf("%s has %s free, programs use %s of memory: close some, or make it larger", swap.Path, mebibytes(free), mebibytes(active))
 	}
-	return line(swap, place) + told(changed), nil
+	return line(swap, place) + told(changed), place, nil
 }
 
 // line says where the swapfile is.

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
 )
 
 // fakePower is a /sys/power that notes what is written to it.
@@ -107,6 +109,50 @@ func TestCheck(t *testing.T) {
 				t.Errorf("written %q; want %q", written, tt.written)
 			}
 		})
+	}
+}
+
+// TestPrepare leaves a note and takes it away.
+func TestPrepare(t *testing.T) {
+	power := &fakePower{files: map[string]string{"disk": "[platform]", "resume": "254:2", "resume_offset": "140544"}}
+	dir, sys := proc(t, "", someMeminfo), t.TempDir()
+	swapfile := filepath.Join(dir, "swapfile")
+	for name, text := range map[string]string{
+		swapfile: "", filepath.Join(dir, "swaps"): swapsTitle + strings.Replace(swapLine, "/swap/swapfile", swapfile, 1),
+		filepath.Join(dir, "sys/kernel/osrelease"): "6.12\n", filepath.Join(sys, "devices/pci0000:00/0000:00:04.0/virtio2/block/vda/vda2/dev"): "254:2\n",
+	} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &System{Swapfile: swapfile, Power: power, Proc: dir, Sys: sys, Locate: func(string) (Place, error) { return somePlace, nil }}
+	const well = " offset 140544 on /dev/vda2 (254:2)"
+	if text, err := s.Prepare(); text != "swapfile "+swapfile+well+"; no note of that: lstat "+sys+"/dev: no such file or directory" || err != nil {
+		t.Errorf("Prepare without a device = %q, %v", text, err)
+	}
+	link := filepath.Join(sys, "dev/block/254:2")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(link), 0o755), os.Symlink("../../devices/pci0000:00/0000:00:04.0/virtio2/block/vda/vda2", link)); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := s.Prepare(); text != "swapfile "+swapfile+well || err != nil {
+		t.Errorf("Prepare = %q, %v", text, err)
+	}
+	text, err := os.ReadFile(swapfile + record.Suffix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := record.Parse(text); r != (record.Record{Disk: "pci-0000:00:04.0-virtio", Kernel: "6.12", Offset: 140544}) || err != nil {
+		t.Errorf("note: %+v, %v", r, err)
+	}
+	power.files["disk"] = "[disabled]"
+	if text, err := s.Prepare(); text != "" || !hasError(err, "disabled") {
+		t.Errorf("Prepare where it is disabled = %q, %v", text, err)
+	}
+	if err := s.Woken(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(swapfile + record.Suffix); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("note once awake: %v; want none", err)
 	}
 }
 

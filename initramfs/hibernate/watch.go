@@ -22,6 +22,10 @@ func (s *System) Watch(w io.Writer) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	defer unix.Close(fd)
+	// Left over, when this system was booted and not woken.
+	if err := s.Woken(); err != nil {
+		fmt.Fprintf(w, "note of a hibernated system: %v\n", err)
+	}
 	for said := ""; ; {
 		text, changed := s.look()
 		if text != said || changed {
