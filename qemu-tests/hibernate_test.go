@@ -87,8 +87,6 @@ var hibernateFaults = []hibernateFault{
 		why: `hibernation: not possible: swapfile @swap/swapfile: header of swap space`},
 	{name: "moved to NVMe", full: true, do: func(_ *testing.T, s *sleeper) { s.config.Disks[0].Bus = NVMe },
 		why: `the hibernated system is given up: its disk was at \S+ and is at \S+ now`},
-	{name: "other kernel", full: true, do: func(t *testing.T, s *sleeper) { s.disk.bootKernelOf(t, otherKernelImage(t)) },
-		why: `kernel 6\.12\S+ hibernated, this is \S+`, woken: true},
 	{name: "power cut while it is read", do: cutWhileReading, why: `the system hibernated`},
 }
 

@@ -13,23 +13,49 @@ import (
 // not that of the reference userland.
 const otherKernelPackage = "linux-image-amd64"
 
-// otherKernelImage builds the image of a sleeper from the reference userland
-// with another kernel in it.
-func otherKernelImage(t *testing.T) rawDisk {
-	t.Helper()
-	imgtest.Need(t, "apt-get", "apt-cache", "dpkg-deb", "depmod", "tar")
-	dir := t.TempDir()
-	root := filepath.Join(dir, "root")
-	command(t, "cp", "-al", imgtest.Reference(t).Dir, root)
-	for _, old := range []string{"usr/lib/modules", "boot"} {
-		// The names alone: the files are those of the userland.
-		check(t, os.RemoveAll(filepath.Join(root, old)))
-		check(t, os.Mkdir(filepath.Join(root, old), 0o755))
+// TestOtherKernel hibernates with one kernel and boots another, as after an
+// update whose kernel was not yet running. The system has the modules of both.
+func TestOtherKernel(t *testing.T) {
+	if !imgtest.Full() {
+		t.Skip("takes minutes")
 	}
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, Binary, "apt-get", "apt-cache", "dpkg-deb", "depmod", "tar")
+	both, old := twoKernels(t)
+	s := newSleeper(t, buildFrom(t, "dir:"+both, sleeperCase), VirtioBlk, 512)
+	s.wake()
+	s.grown()
+	s.work()
+	s.sleep()
+	s.disk.bootKernelOf(t, rawDisk(buildFrom(t, "dir:"+old, sleeperCase)))
+	s.wake()
+	// Linux 6.1 cannot read an image of 6.12. It says so once it has tried.
+	expect(t, s.vm, `mkimage-init: \S+ resume: kernel 6\.12\.\S+ hibernated, this is \S+`)
+	s.anew(`resume failed, the machine boots anew: .*PM: `, "running")
+	s.off()
+}
+
+// twoKernels returns folders with the reference userland: with another kernel
+// besides its own, of which the newer one is booted, and with the other alone.
+func twoKernels(t *testing.T) (both, old string) {
+	t.Helper()
+	dir := t.TempDir()
+	both, old = filepath.Join(dir, "both"), filepath.Join(dir, "old")
+	reference := imgtest.Reference(t).Dir
 	deb := downloadKernel(t, dir)
-	command(t, "sh", "-c", `dpkg-deb --fsys-tarfile "$1" | tar -C "$2" -x --keep-directory-symlink`, "sh", deb, root)
-	command(t, "depmod", "--basedir", root, filepath.Base(only(t, filepath.Join(root, "usr/lib/modules/*"))))
-	return rawDisk(buildFrom(t, "dir:"+root, sleeperCase))
+	for _, root := range []string{both, old} {
+		command(t, "cp", "-al", reference, root)
+	}
+	for _, name := range []string{"usr/lib/modules", "boot"} {
+		// The names alone: the files are those of the userland.
+		check(t, os.RemoveAll(filepath.Join(old, name)))
+		check(t, os.Mkdir(filepath.Join(old, name), 0o755))
+	}
+	for _, root := range []string{old, both} {
+		command(t, "sh", "-c", `dpkg-deb --fsys-tarfile "$1" | tar -C "$2" -x --keep-directory-symlink`, "sh", deb, root)
+		command(t, "depmod", "--basedir", root, filepath.Base(only(t, filepath.Join(old, "usr/lib/modules/*"))))
+	}
+	return both, old
 }
 
 // downloadKernel gets the package from the host's mirror.
