@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -56,7 +57,21 @@ func (m *machine) resume() error {
 		messages: func() []string { return kernelLines(1000, "PM: ") },
 		log:      m.log.printf,
 	}
+	defer urgently()()
 	return r.run()
+}
+
+// urgently puts this thread before those that load modules, of which there are
+// more than processors: everything waits for the decision. It returns what ends
+// that.
+func urgently() (end func()) {
+	runtime.LockOSThread()
+	priority := func(nice int) { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, nice) } // of this thread, on Linux
+	priority(-20)
+	return func() {
+		priority(0)
+		runtime.UnlockOSThread()
+	}
 }
 
 // run resumes, or makes sure that nothing is resumed later. Its only failure is

@@ -3,20 +3,20 @@ package record
 import (
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
-// What the names of devices in sysfs say of the place of a disk. Numbers that
-// the kernel gives in the order of discovery (host0, virtio1, usb2, ata1) are
-// left out: they are another boot's own.
-var (
-	pciFunction  = regexp.MustCompile(`^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$`)
-	usbInterface = regexp.MustCompile(`^\d+-([\d.]+:\d+\.\d+)$`)     // bus, ports, configuration and interface
-	scsiTarget   = regexp.MustCompile(`^\d+:(\d+:\d+:\d+)$`)         // host, channel, target, unit
-	ataPort      = regexp.MustCompile(`^ata\d+$`)                    // its number on the controller is in a file
-	numbered     = regexp.MustCompile(`^(virtio|nvme|mmc_host)\d*$`) // kinds of a bus
+// Patterns of path.Match for names of devices in sysfs that say where a disk is.
+// Numbers that the kernel gives in the order of discovery (host0, virtio1, usb2,
+// ata1) are left out of a place: they are another boot's own. Package regexp
+// would cost every boot more than the rest of this package.
+const (
+	pciFunction  = "*:[0-9a-f][0-9a-f]:[0-9a-f][0-9a-f].[0-7]"
+	usbInterface = "[0-9]*-[0-9]*:[0-9]*.[0-9]*" // bus, ports, configuration and interface
+	scsiUnit     = "[0-9]*:[0-9]*:[0-9]*:[0-9]*" // host, channel, target, unit
+	ataPort      = "ata[0-9]*"                   // its number on the controller is in a file
 )
 
 // DiskPath returns where the disk of a block device, MAJOR:MINOR, is attached,
@@ -58,29 +58,31 @@ func multipath(real string) (string, error) {
 // describe returns the parts of a device's folder in sysfs that are its place.
 // Of several functions on PCI the last counts: those before are bridges.
 func describe(real string) string {
-	pci, kind := "", ""
-	for dir, name := "", ""; ; {
-		name, real, _ = strings.Cut(strings.TrimPrefix(real, "/"), "/")
-		if name == "" {
-			break
-		}
-		dir += "/" + name
-		if m := usbInterface.FindStringSubmatch(name); m != nil {
-			kind += "-usb-" + m[1]
-		} else if m := scsiTarget.FindStringSubmatch(name); m != nil {
-			kind += "-scsi-" + m[1]
-		} else if m := numbered.FindStringSubmatch(name); m != nil && !strings.Contains(kind, m[1]) {
-			kind += "-" + m[1]
-		} else if ataPort.MatchString(name) {
-			kind += "-ata" + port(dir, name)
-		} else if pciFunction.MatchString(name) {
+	pci, kind, dir := "", "", ""
+	for name := range strings.SplitSeq(real, "/") {
+		dir = path.Join("/", dir, name)
+		switch bus := strings.TrimRight(name, "0123456789"); {
+		case is(pciFunction, name):
 			pci, kind = "pci-"+name, ""
+		case is(usbInterface, name):
+			kind += "-usb-" + name[strings.Index(name, "-")+1:]
+		case is(scsiUnit, name):
+			kind += "-scsi-" + name[strings.Index(name, ":")+1:]
+		case is(ataPort, name):
+			kind += "-ata" + port(dir, name)
+		case (bus == "virtio" || bus == "nvme" || bus == "mmc_host") && !strings.HasSuffix(kind, bus):
+			kind += "-" + bus
 		}
 	}
 	if pci == "" {
 		return ""
 	}
 	return pci + kind
+}
+
+func is(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
 }
 
 // port returns the number of an ATA port on its controller, after a dash.
