@@ -72,7 +72,7 @@ test: deps programs suites ## every test; installs what it needs (make deps)
 
 .PHONY: test-full
 test-full: export MKIMAGE_FULL = 1
-test-full: TIMEOUT = 60m
+test-full: TIMEOUT = 120m
 test-full: test ## every test, and the cases that take minutes
 
 .PHONY: suites
