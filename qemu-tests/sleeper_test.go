@@ -185,6 +185,9 @@ func (s *sleeper) sleep() {
 	check(s.t, s.vm.Wait(step(s.t)))
 	check(s.t, s.vm.Close())
 	s.disk.mustBe(s.t, s.before.offset, asleepSignature)
+	if note := command(s.t, builtMkimage(s.t), "cat", string(s.disk)+":@swap/swapfile.asleep"); !strings.Contains(note, `"offset":`+s.before.offset) {
+		s.t.Errorf("the note of the system that sleeps is %s; want offset %s in it", note, s.before.offset)
+	}
 }
 
 // wasAsleep makes sure that the system went on where it was.
@@ -201,7 +204,14 @@ func (s *sleeper) wasAsleep() {
 		s.t.Errorf("offset %s; want %s", after.offset, s.before.offset)
 	}
 	output(s.t, s.vm, "for dir in /dev/shm /home; do (cd $dir && sha256sum --quiet -c sum); done; systemctl is-active counting", "active")
+	s.noNote()
 	output(s.t, s.vm, "btrfs scrub start -B / >/dev/null && echo clean", "clean")
+}
+
+// noNote waits until the system has taken the note away that it sleeps.
+func (s *sleeper) noNote() {
+	s.t.Helper()
+	output(s.t, s.vm, "while [ -e /swap/swapfile.asleep ]; do sleep 0.1; done", "")
 }
 
 // off switches the machine off as its owner does, and looks for damage.
@@ -235,6 +245,7 @@ func (s *sleeper) anew(why, state string) {
 		s.t.Errorf("boot id %s; want another, as the machine should boot anew", out)
 	}
 	output(s.t, s.vm, "cd /home && sha256sum --quiet -c sum && ls /dev/shm/kept 2>/dev/null | wc -l", "0")
+	s.noNote()
 	log, err := s.vm.Output(step(s.t), "dmesg --notime")
 	check(s.t, err)
 	mounted, given := mountsRoot.FindStringIndex(log), gaveUp.FindStringIndex(log)
