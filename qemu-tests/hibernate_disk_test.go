@@ -11,6 +11,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/swaparea"
 )
 
@@ -171,13 +172,39 @@ func (d rawDisk) bootWith(t *testing.T, words string) {
 	command(t, "mcopy", "-o", "-i", d.esp(t), file, "::"+firstEntry)
 }
 
+// loop makes the root partition a device that is only read, until detach is
+// called.
+func (d rawDisk) loop(t *testing.T) (device string, detach func()) {
+	t.Helper()
+	p := d.partition(t, rootNumber)
+	device = command(t, "losetup", "--find", "--show", "--read-only", "--offset", strconv.FormatInt(p.Start, 10), "--sizelimit", strconv.FormatInt(p.Size, 10), string(d))
+	return device, func() { command(t, "losetup", "--detach", device) }
+}
+
+// builtOffset makes sure that the manifest of an image, mkimage map-swapfile and
+// the host's kernel agree on where its swapfile is.
+func (d rawDisk) builtOffset(t *testing.T) {
+	t.Helper()
+	m, err := manifest.ReadFile(string(d) + ".manifest.json")
+	check(t, err)
+	offset := strconv.FormatInt(m.Swapfile.ResumeOffset, 10)
+	d.mustBe(t, offset, swapSignature)
+	dir := t.TempDir()
+	device, detach := d.loop(t)
+	defer detach()
+	command(t, "mount", "-o", "ro,subvolid=5", device, dir)
+	defer command(t, "umount", dir)
+	if got := command(t, "btrfs", "inspect-internal", "map-swapfile", "-r", filepath.Join(dir, m.Swapfile.Path)); got != offset {
+		t.Errorf("btrfs inspect-internal map-swapfile: offset %s; want %s, as the manifest has it", got, offset)
+	}
+}
+
 // intact makes sure that the file system of a machine that is off has no error.
 func (d rawDisk) intact(t *testing.T) {
 	t.Helper()
 	imgtest.NeedRoot(t)
-	p := d.partition(t, rootNumber)
-	loop := command(t, "losetup", "--find", "--show", "--read-only", "--offset", strconv.FormatInt(p.Start, 10), "--sizelimit", strconv.FormatInt(p.Size, 10), string(d))
-	defer command(t, "losetup", "--detach", loop)
-	imgtest.BtrfsCheck(t, loop, "original")
+	device, detach := d.loop(t)
+	defer detach()
+	imgtest.BtrfsCheck(t, device, "original")
 	command(t, "sgdisk", "--verify", string(d))
 }

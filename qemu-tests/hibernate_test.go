@@ -23,6 +23,7 @@ func sleeperImage(t *testing.T) string {
 // left on its disk is then damaged in every way.
 func TestHibernate(t *testing.T) {
 	image := sleeperImage(t)
+	rawDisk(image).builtOffset(t)
 	for _, tt := range []struct {
 		bus    Bus
 		memory int // MiB
