@@ -21,6 +21,7 @@ const module = "github.com/6FaNcY9/mkimage/"
 var mayImport = map[string][]string{
 	"builder/fault":        {},
 	"builder/btrfs/ondisk": {},
+	"builder/rawdisk":      {},
 	"builder/sparse":       {},
 	"builder/swaparea":     {"builder/fault", "builder/ids"},
 	"builder/ids":          {"builder/fault"},
@@ -59,7 +60,7 @@ var mayImport = map[string][]string{
 	"qemu-tests":          {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan"},
 	"initramfs":           {"builder/fault", "builder/fstree", "builder/strict", "initramfs/config", "initramfs/embedded"},
 	"initramfs/busybox":   {},
-	"initramfs/boot":      {"builder/fault", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
+	"initramfs/boot":      {"builder/fault", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"initramfs/config":    {},
 	"initramfs/hibernate": {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk"},
 	"initramfs/embedded":  {"builder/fault"},

@@ -1,7 +1,7 @@
 // Package hardware describes what an installed system must be told of its disk:
 // what is mounted where, what it swaps to, and where it resumes from. It is
 // what nixos-generate-config finds out on the machine, taken from a plan or
-// read from a disk that is not mounted.
+// read from a disk, also that of the running system.
 //
 // A Hardware is a pure value with three encodings: Hardware.Nix, a module of
 // NixOS; Hardware.Fstab; and its JSON form, which is what the fields say. What

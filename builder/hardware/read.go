@@ -29,23 +29,38 @@ const maxFstab = 1 << 20
 // of the btrfs file system that begins with it. The mounts are those of
 // /etc/fstab in the root subvolume, or of the manifest on the ESP where there
 // is no such file; without either it fails with an error of class fault.Input.
+//
+// The root file system may be mounted and written to, if r reads past the page
+// cache of its device: see reader.Retry.
 func Read(ctx context.Context, r io.ReaderAt, size int64) (*Hardware, error) {
-	d := &disk{r: r, out: &Hardware{}}
-	if err := d.open(size); err != nil {
+	var d *disk
+	err := reader.Retry(func() (*reader.FS, error) {
+		d = &disk{r: r, out: &Hardware{}}
+		err := d.read(ctx, size) // which opens root
+		return d.root, err
+	})
+	if err != nil {
 		return nil, err
+	}
+	return d.out, nil
+}
+
+func (d *disk) read(ctx context.Context, size int64) error {
+	if err := d.open(size); err != nil {
+		return err
 	}
 	d.readManifest()
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.mounts(); err != nil {
-		return nil, err
+		return err
 	}
 	if d.manifest != nil {
 		d.out.Modules = d.manifest.Plan.Profile.Initramfs.Modules
 	}
 	d.swapfile()
-	return d.out, ctx.Err()
+	return ctx.Err()
 }
 
 // disk is a disk that is being read. What could not be opened is nil.

@@ -91,6 +91,37 @@ func TestRead(t *testing.T) {
 	parse(t, text)
 }
 
+// TestReadRewritten reads a disk that is written to meanwhile: it is read again,
+// until it was not.
+func TestReadRewritten(t *testing.T) {
+	for _, times := range []int{0, 1, 7, 8} {
+		s, err := smalldisk.New("systemd-boot")
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(t.TempDir(), "disk.img")
+		m, err := s.Assemble(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		r := &imgtest.Rewritten{ReaderAt: f, Start: m.Plan.Partition(plan.RoleRoot).Start, Times: times}
+		h, err := Read(t.Context(), r, m.Image.Size)
+		if want := min(times+1, 8); r.Opened() != want {
+			t.Errorf("rewritten %d times: opened %d times; want %d", times, r.Opened(), want)
+		}
+		if times == 8 {
+			refused(t, err, "(read 8 times, and was written to each time)")
+		} else if err != nil || len(h.Unread) > 0 || h.Resume == nil || h.Resume.Offset != m.Swapfile.ResumeOffset {
+			t.Errorf("rewritten %d times: %+v, %v", times, h, err)
+		}
+	}
+}
+
 // TestReadManifest: where there is no fstab, the manifest says what is mounted.
 func TestReadManifest(t *testing.T) {
 	h, m := mustAssemble(t, func(s *smalldisk.Parts) { remove(s.Source, "etc/fstab") })

@@ -69,7 +69,32 @@ type Origin struct {
 // Read describes the image of size bytes behind r. It fails where there is no
 // partition table that can be used, with an error of class fault.Input, and
 // where r cannot be read.
+//
+// The root file system may be mounted and written to, if r reads past the page
+// cache of its device. What of it could not be read while it moved is read
+// again; the rest is of one committed state, whatever came after it: on a large
+// disk several do while its trees are read.
 func Read(ctx context.Context, r io.ReaderAt, size int64) (*Image, error) {
+	var image *Image
+	err := reader.Retry(func() (*reader.FS, error) {
+		i, err := read(ctx, r, size)
+		if err != nil {
+			return nil, err
+		}
+		image = i.image
+		if len(image.Unread) == 0 {
+			return nil, nil
+		}
+		return i.root, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return image, nil
+}
+
+// read makes one try.
+func read(ctx context.Context, r io.ReaderAt, size int64) (*inspection, error) {
 	table, problems, err := gpt.Read(r, size)
 	if errors.Is(err, gpt.ErrNone) {
 		return nil, fault.New(fault.Input, "mkimage stat shows a btrfs file system without a partition table", "%w", err)
@@ -93,7 +118,7 @@ func Read(ctx context.Context, r io.ReaderAt, size int64) (*Image, error) {
 			return nil, err
 		}
 	}
-	return i.image, nil
+	return i, nil
 }
 
 // inspection is an inspection under way. What could not be opened is nil.

@@ -15,9 +15,11 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/imgtest/smalldisk"
 	"github.com/6FaNcY9/mkimage/builder/inspect"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
 // assemble writes an image of parts that a test changes.
@@ -54,6 +56,24 @@ func read(t testing.TB, f *os.File) *inspect.Image {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// TestReadRewritten reads a disk that is written to meanwhile: what could not be
+// read of it is read again.
+func TestReadRewritten(t *testing.T) {
+	f, m := assemble(t, "systemd-boot", nil)
+	for _, times := range []int{0, 1, 7, 8} {
+		r := &imgtest.Rewritten{ReaderAt: f, Start: m.Plan.Partition(plan.RoleRoot).Start, Times: times}
+		found, err := inspect.Read(t.Context(), r, m.Image.Size)
+		switch {
+		case err != nil:
+			t.Errorf("rewritten %d times: %v", times, err)
+		case times < 8 && (len(found.Unread) > 0 || found.Swapfile == nil):
+			t.Errorf("rewritten %d times: swapfile %+v, unread %q", times, found.Swapfile, found.Unread)
+		case times == 8 && len(found.Unread) == 0:
+			t.Error("nothing is said of what was overwritten")
+		}
+	}
 }
 
 func TestRead(t *testing.T) {

@@ -7,23 +7,31 @@ package sparse
 import (
 	"errors"
 	"io"
-	"os"
+	"io/fs"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 // Holes are the holes of one file. They are for one goroutine.
 type Holes struct {
-	file *os.File // nil when nothing is known
+	file file // nil when nothing is known
 	size int64
 	// The data that was found last: all before it is hole.
 	from, to int64
 }
 
+// file is what an *os.File has, and what stands for one.
+type file interface {
+	Stat() (fs.FileInfo, error)
+	SyscallConn() (syscall.RawConn, error)
+}
+
 // Of returns the holes in the first size bytes behind r. What is no regular
-// *os.File of at least that size has none.
+// file of at least that size, or gives no access to it as *os.File and
+// *rawdisk.Disk do, has none.
 func Of(r io.ReaderAt, size int64) *Holes {
-	f, ok := r.(*os.File)
+	f, ok := r.(file)
 	if !ok {
 		return &Holes{}
 	}

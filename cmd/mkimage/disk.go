@@ -5,35 +5,25 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/rawdisk"
 )
-
-// disk is a file or device that is open for reading.
-type disk struct {
-	*os.File
-	size int64 // bytes
-}
 
 // openDisk opens a raw disk image or a block device. Images of other formats
 // are refused with how to make raw ones of them.
-func openDisk(name string) (*disk, error) {
-	f, err := os.Open(name)
-	if err != nil {
+func openDisk(name string) (*rawdisk.Disk, error) {
+	d, err := rawdisk.Open(name, os.O_RDONLY)
+	if errors.Is(err, syscall.EISDIR) {
+		return nil, fault.New(fault.Input, "", "%s: is a directory, expected a file or device that holds a file system", name)
+	} else if err != nil {
 		return nil, fault.New(fault.Input, "", "%w", err)
 	}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, errors.Join(fault.New(fault.Input, "", "%s: is a directory, expected a file or device that holds a file system", name), f.Close())
+	if err := refusePacked(d, name); err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
-	// Seeking finds the size of block devices too; Stat does not.
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, errors.Join(fault.New(fault.Input, "", "%w", err), f.Close())
-	}
-	if err := refusePacked(f, name); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &disk{f, size}, nil
+	return d, nil
 }
 
 // qcow2Magic begins a qcow2 image, zstdMagic a zstd frame. (QEMU docs/interop;

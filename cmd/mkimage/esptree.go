@@ -12,6 +12,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/rawdisk"
 )
 
 // espPrefix stands between the name of a disk image and a path on its ESP.
@@ -55,13 +56,13 @@ func openESP(name string) (*openFS, fileTree, error) {
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("%s: ESP: %w", name, err), d.Close())
 	}
-	return &openFS{file: d.File}, espTree{fsys}, nil
+	return &openFS{file: d}, espTree{fsys}, nil
 }
 
 // findPartition returns the bytes of the first partition of a type. There is
 // none where there is no partition table.
-func findPartition(d *disk, kind ids.UUID) (*io.SectionReader, bool) {
-	table, _, err := gpt.Read(d, d.size)
+func findPartition(d *rawdisk.Disk, kind ids.UUID) (*io.SectionReader, bool) {
+	table, _, err := gpt.Read(d, d.Size())
 	if err != nil {
 		return nil, false
 	}

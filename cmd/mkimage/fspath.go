@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -14,6 +15,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/rawdisk"
 )
 
 // fsPath is an argument of the form FS[:SUBVOLUME][/PATH], or, for a disk
@@ -53,7 +55,7 @@ func isFile(name string) bool {
 // openFS is a file system that is open for reading. FS is nil for an ESP.
 type openFS struct {
 	*reader.FS
-	file *os.File
+	file io.Closer
 }
 
 // openImage opens the btrfs file system in a file or block device: that which
@@ -63,16 +65,23 @@ func openImage(name string) (*openFS, error) {
 	if err != nil {
 		return nil, err
 	}
-	fsys, err := reader.Open(d, d.size)
+	fsys, err := openRoot(d)
+	if err != nil {
+		return nil, errors.Join(nameError(name, err), d.Close())
+	}
+	return &openFS{fsys, d}, nil
+}
+
+// openRoot opens the file system that a disk begins with, or that of its root
+// partition.
+func openRoot(d *rawdisk.Disk) (*reader.FS, error) {
+	fsys, err := reader.Open(d, d.Size())
 	if err != nil {
 		if part, found := findPartition(d, plan.TypeRootX86_64); found {
 			fsys, err = reader.Open(part, part.Size())
 		}
 	}
-	if err != nil {
-		return nil, errors.Join(nameError(name, err), d.Close())
-	}
-	return &openFS{fsys, d.File}, nil
+	return fsys, err
 }
 
 func (i *openFS) Close() error { return i.file.Close() }

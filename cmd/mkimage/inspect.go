@@ -14,7 +14,7 @@ import (
 func newInspect(u *ui) *cobra.Command {
 	var ascii bool
 	cmd := &cobra.Command{
-		Use:   "inspect IMAGE",
+		Use:   "inspect IMAGE|DEVICE",
 		Short: "show what is in a disk image",
 		Long: `inspect shows the partitions of a disk image or disk, the subvolumes with what
 they hold and what that takes on the disk, the entries of the boot menu with their
@@ -22,9 +22,13 @@ kernels and command lines, the swapfile with its resume offset, and what the ima
 was made from. It reads and changes nothing; what is damaged is left out and named.
 Whether all is as it was built is for mkimage verify to say.
 
+It may be the disk of the running system. What its file system has not committed
+yet is not seen: sync first, or wait 30 seconds, after a change.
+
 What several subvolumes share, such as a snapshot and its origin, is counted in
 each of them.`,
 		Example: `  mkimage inspect bandit-minimal.img
+  mkimage inspect /dev/nvme0n1
   mkimage inspect --json bandit-minimal.img | jq -r '.boot.entries[].options'`,
 		Args:        takes(1, 1),
 		Annotations: exits(fault.Input),
@@ -42,7 +46,7 @@ func inspectImage(ctx context.Context, u *ui, name string, look plan.Look) error
 		return err
 	}
 	defer disk.Close()
-	found, err := inspect.Read(ctx, disk.File, disk.size)
+	found, err := inspect.Read(ctx, disk, disk.Size())
 	if err != nil {
 		return nameError(name, err)
 	}

@@ -32,11 +32,13 @@ where, what it swaps to, and where it resumes from after hibernation. With
 hardware-configuration.nix, so that no number in it was ever copied by hand.
 
 Of a PROFILE it says what an image of it will have. The flags are those of plan,
-and identities are those of the image if the flags are. Of an IMAGE or DEVICE,
-which must not be mounted, it reads the partition table, the btrfs file system of
-the root, and the mounts in /etc/fstab there, or those of the manifest on the ESP
-where there is no such file. PROFILE holds where a file has the same name; write
-./NAME for the file.
+and identities are those of the image if the flags are. Of an IMAGE or DEVICE it
+reads the partition table, the btrfs file system of the root, and the mounts in
+/etc/fstab there, or those of the manifest on the ESP where there is no such file.
+PROFILE holds where a file has the same name; write ./NAME for the file.
+
+DEVICE may be the disk of the running system. What its file system has not
+committed yet is not seen: sync first, or wait 30 seconds, after a change.
 
 What is not known is left out, never guessed. The resume offset, where the
 swapfile begins, comes from the metadata of a disk; a profile has none, nor has an
@@ -132,7 +134,7 @@ func readHardware(ctx context.Context, name string) (*hardware.Hardware, error) 
 	if err != nil {
 		return nil, err
 	}
-	found, err := hardware.Read(ctx, d, d.size)
+	found, err := hardware.Read(ctx, d, d.Size())
 	if err != nil {
 		err = fsPath{fs: name}.wrap(err)
 	}

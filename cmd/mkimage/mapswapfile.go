@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
@@ -27,12 +28,15 @@ func newMapSwapfile(u *ui) *cobra.Command {
 		Short: "print the resume offset of a swapfile",
 		Long: `map-swapfile prints the number that the kernel takes as resume_offset=: the
 physical page at which the swapfile begins. It reads the metadata of the file
-system, which must not be mounted, and it refuses a file that the kernel would
-not swap to. PATH starts at the top level. Of a disk image it reads the root
-partition, and the number counts from there, as the kernel wants it.
+system, and it refuses a file that the kernel would not swap to. PATH starts at
+the top level. Of a disk or an image of one it reads the root partition, and the
+number counts from there, as the kernel wants it.
 
 Without a PATH it takes the swapfile that /etc/fstab of the root subvolume names,
-or the manifest on the ESP where there is no such file.`,
+or the manifest on the ESP where there is no such file.
+
+The disk may be that of the running system. What its file system has not committed
+yet is not seen: sync first, or wait 30 seconds, when the swapfile was made anew.`,
 		Example: `  mkimage map-swapfile /dev/nvme0n1
   mkimage map-swapfile fs.img @swap/swapfile
   mkimage map-swapfile --json /dev/disk/by-label/nixos @swap/swapfile`,
@@ -47,23 +51,38 @@ or the manifest on the ESP where there is no such file.`,
 			} else {
 				p.path = name
 			}
-			img, err := openImage(p.fs)
+			info, err := findSwapfile(p)
 			if err != nil {
 				return err
 			}
-			defer img.Close()
-			v, err := img.Subvolume("")
-			if err != nil {
-				return p.wrap(err)
-			}
-			s, err := v.Swapfile(p.path)
-			if err != nil {
-				return p.wrap(err)
-			}
-			info := swapfileInfo{p.path, s.Size, s.Offset, s.Fragments, s.Signature, s.UUID.String()}
 			return u.answer(info, func(w io.Writer) { fmt.Fprintln(w, info.ResumeOffset) })
 		},
 	}
+}
+
+// findSwapfile finds one by its path, also while the file system is written to.
+func findSwapfile(p fsPath) (*swapfileInfo, error) {
+	d, err := openDisk(p.fs)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	var s *reader.Swapfile
+	err = reader.Retry(func() (*reader.FS, error) {
+		fsys, err := openRoot(d)
+		if err != nil {
+			return nil, err
+		}
+		v, err := fsys.Subvolume("")
+		if err == nil {
+			s, err = v.Swapfile(p.path)
+		}
+		return fsys, err
+	})
+	if err != nil {
+		return nil, p.wrap(err)
+	}
+	return &swapfileInfo{p.path, s.Size, s.Offset, s.Fragments, s.Signature, s.UUID.String()}, nil
 }
 
 // swapfileOf returns the path, from the top level, of the swapfile that a disk

@@ -61,14 +61,15 @@ func (f *verifyFlags) run(ctx context.Context, u *ui, name string) error {
 	if err != nil {
 		return err
 	}
+	size := d.Size()
 	if m == nil {
-		if _, _, err := gpt.Read(d, d.size); errors.Is(err, gpt.ErrNone) {
+		if _, _, err := gpt.Read(d, size); errors.Is(err, gpt.ErrNone) {
 			return fault.New(fault.Input, "mkimage check is for a btrfs file system without a partition table", "%s: %w", name, err)
 		}
 	} else if f.manifest != "" {
-		d.size = min(d.size, m.Image.Size)
+		size = min(size, m.Image.Size)
 	}
-	report, err := verify.Image(ctx, d.File, d.size, verify.Options{Manifest: m, Data: !f.noData, Workers: f.workers, Progress: u})
+	report, err := verify.Image(ctx, d, size, verify.Options{Manifest: m, Data: !f.noData, Workers: f.workers, Progress: u})
 	if err != nil {
 		return nameError(name, err)
 	}

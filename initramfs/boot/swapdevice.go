@@ -6,10 +6,9 @@ import (
 	"io"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/rawdisk"
 	"github.com/6FaNcY9/mkimage/builder/swaparea"
 	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
 )
@@ -24,29 +23,13 @@ type rawDevice interface {
 	Size() int64 // bytes
 }
 
-// rawFile is a rawDevice of an open file.
-type rawFile struct {
-	*os.File
-	size int64
-}
-
-func (r rawFile) Size() int64 { return r.size }
-
-// openRaw opens a device node with what the kernel keeps of it left out, flag
-// being os.O_RDONLY or os.O_RDWR.
+// openRaw opens a device node, flag being os.O_RDONLY or os.O_RDWR.
 func openRaw(node string, flag int) (rawDevice, error) {
-	f, err := os.OpenFile(node, flag, 0)
+	d, err := rawdisk.Open(node, flag)
 	if err != nil {
-		return nil, err
+		return nil, err // not a nil *rawdisk.Disk
 	}
-	size, err := f.Seek(0, io.SeekEnd)
-	if err == nil {
-		err = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", node, err), f.Close())
-	}
-	return rawFile{f, size}, nil
+	return d, nil
 }
 
 // mapSwapfile finds a swapfile, by its path from the top level, of the file

@@ -49,8 +49,22 @@ const (
 
 // Open opens the file system of size bytes behind r. It uses the first intact
 // copy of the superblock and reads the chunk tree. All its errors have class
-// fault.Input.
-func Open(r io.ReaderAt, size int64) (*FS, error) {
+// fault.Input. Of one that is mounted it sees what was committed; see Retry.
+func Open(r io.ReaderAt, size int64) (opened *FS, err error) {
+	err = Retry(func() (*FS, error) {
+		f, err := open(r, size)
+		if err != nil {
+			return f, err
+		}
+		opened = f
+		return nil, nil
+	})
+	return opened, err
+}
+
+// open makes one try. What it returns with an error is nil, or has nothing but
+// its superblock.
+func open(r io.ReaderAt, size int64) (*FS, error) {
 	super, mirror, err := findSuper(r, size)
 	if err != nil {
 		return nil, err
@@ -66,7 +80,7 @@ func Open(r io.ReaderAt, size int64) (*FS, error) {
 		f.metaUUID = super.MetadataUUID
 	}
 	if err := f.loadChunks(); err != nil {
-		return nil, fault.New(fault.Input, hintDamaged, "chunk map: %w", err)
+		return f, fault.New(fault.Input, hintDamaged, "chunk map: %w", err)
 	}
 	return f, nil
 }
@@ -99,13 +113,12 @@ func findSuper(r io.ReaderAt, size int64) (*ondisk.Superblock, int, error) {
 		if int64(at) > size-ondisk.SuperSize {
 			break
 		}
-		block := make([]byte, ondisk.SuperSize)
-		if err := readFull(r, block, int64(at)); err != nil {
-			return nil, 0, fault.New(fault.Input, hintTruncated, "superblock at %d: %w", at, err)
-		}
-		super, err := intactSuper(block, at)
+		super, err := readSuper(r, at)
 		if err == nil {
 			return super, i, nil
+		}
+		if fault.ClassOf(err) == fault.Input { // it cannot be read
+			return nil, 0, err
 		}
 		if damaged == nil && super != nil {
 			damaged = err
@@ -115,6 +128,22 @@ func findSuper(r io.ReaderAt, size int64) (*ondisk.Superblock, int, error) {
 		return nil, 0, fault.New(fault.Input, hintDamaged, "%w", damaged)
 	}
 	return nil, 0, fault.New(fault.Input, hintNotBtrfs, "not a btrfs file system: no superblock at %d", ondisk.SuperMirrors[0])
+}
+
+// readSuper reads and checks one copy, with the results of intactSuper. One
+// that is damaged is read again: while the kernel writes it a reader can get
+// half of the old and half of the new one.
+func readSuper(r io.ReaderAt, at ondisk.Physical) (super *ondisk.Superblock, err error) {
+	block := make([]byte, ondisk.SuperSize)
+	for range 2 {
+		if err := readFull(r, block, int64(at)); err != nil {
+			return nil, fault.New(fault.Input, hintTruncated, "superblock at %d: %w", at, err)
+		}
+		if super, err = intactSuper(block, at); err == nil || super == nil {
+			break
+		}
+	}
+	return super, err
 }
 
 // intactSuper checks one copy. With an error it returns a superblock that is
