@@ -104,8 +104,9 @@ func (r *resumer) run() error {
 	return errors.Join(errs...)
 }
 
-// look finds out what there is to know. The firmware is asked only where it
-// matters: with a hibernated system, or where there is no swapfile.
+// look finds out what there is to know. The firmware, which takes longer than
+// all else, is asked only where it may know more than the disk: with a hibernated
+// system of which there is no note, or where there is no swapfile.
 func (r *resumer) look() findings {
 	f := findings{NoResume: r.cmd.NoResume, Factory: r.cmd.Factory, Shell: r.shell, Kernel: r.kernel, Unable: unable(r.power)}
 	absent := r.swapfile == nil
@@ -124,7 +125,8 @@ func (r *resumer) look() findings {
 			f.CmdlineProblem = err.Error()
 		}
 	}
-	if absent || f.Swapfile.Hibernated || f.Cmdline != nil && f.Cmdline.Hibernated {
+	elsewhere := f.Cmdline != nil && f.Cmdline.Hibernated && (absent || !f.Cmdline.same(*f.Swapfile))
+	if absent || elsewhere || f.Swapfile.Hibernated && f.Note == nil {
 		r.askFirmware(&f)
 	}
 	if f.Note != nil {
