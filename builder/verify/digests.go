@@ -79,6 +79,9 @@ func (v *run) comparePartitions(c *Check) {
 	for i := range t.Partitions {
 		got := t.Partitions[i]
 		want := wantedPartition(m.Plan.Disk.Partitions[i], m.Partitions[i])
+		if got.Attributes != want.Attributes {
+			c.problem(fmt.Sprintf("partition %d", got.Number), "%s", attributesText(got.Attributes, want.Attributes))
+		}
 		want.Number, want.Attributes = got.Number, got.Attributes
 		if !reflect.DeepEqual(got, want) {
 			c.problem(fmt.Sprintf("partition %d", got.Number), "%s, the manifest says %s", describe(got), describe(want))
@@ -87,7 +90,17 @@ func (v *run) comparePartitions(c *Check) {
 }
 
 func wantedPartition(p plan.Partition, m manifest.Partition) gpt.Partition {
-	return gpt.Partition{Type: p.Type, GUID: p.PARTUUID, Label: p.Label, Start: m.Start, Size: m.Size}
+	return gpt.Partition{Type: p.Type, GUID: p.PARTUUID, Label: p.Label, Start: m.Start, Size: m.Size, Attributes: p.Attributes()}
+}
+
+// attributesText says how the attributes of a partition are not those of its
+// plan. That the first boot is done is the one difference that has a reason.
+func attributesText(got, want uint64) string {
+	first := (&plan.Partition{FirstBoot: true}).Attributes()
+	if want&first != 0 && got == want&^first {
+		return "the mark of the first boot (attribute 59) is gone: the image was booted, and its first boot is done"
+	}
+	return fmt.Sprintf("attributes %#x, the plan says %#x", got, want)
 }
 
 func describe(p gpt.Partition) string {

@@ -15,6 +15,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/imgtest/smalldisk"
 	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/verify"
 )
 
@@ -122,6 +123,21 @@ func TestParts(t *testing.T) {
 	}{
 		{"GUID of the disk", "", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.GUID[0]++ } }, "manifest", "partition table", "of the disk, the plan says"},
 		{"PARTUUID", "", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.Partitions[0].GUID[0]++ } }, "manifest", "partition 1", "the manifest says"},
+		{"first boot done", "", func(s *smalldisk.Parts) {
+			s.Plan.Partition(plan.RoleRoot).FirstBoot = true
+			s.Table = func(g *gpt.Table) { g.Partitions[1].Attributes = 0 }
+		}, "manifest", "partition 2", "the image was booted"},
+		{"first boot done, and more", "", func(s *smalldisk.Parts) {
+			s.Plan.Partition(plan.RoleRoot).FirstBoot = true
+			s.Table = func(g *gpt.Table) { g.Partitions[1].Attributes = 1 << 60 }
+		}, "manifest", "partition 2", "attributes 0x1000000000000000, the plan says 0x800000000000000"},
+		{"first boot that is not planned", "", func(s *smalldisk.Parts) {
+			s.Plan.Partition(plan.RoleRoot).FirstBoot = false
+			s.Table = func(g *gpt.Table) { g.Partitions[1].Attributes = 1 << 59 }
+		}, "manifest", "partition 2", "attributes 0x800000000000000, the plan says 0x0"},
+		{"attributes of the ESP", "", func(s *smalldisk.Parts) {
+			s.Table = func(g *gpt.Table) { g.Partitions[0].Attributes = 1 }
+		}, "manifest", "partition 1", "attributes 0x1, the plan says 0x0"},
 		{"PARTUUID of the root", "", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.Partitions[1].GUID[0]++ } }, "boot", entry, "root=PARTUUID="},
 		{"PARTUUID of the root in a UKI", "uki", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.Partitions[1].GUID[0]++ } }, "boot", "section .cmdline", "root=PARTUUID="},
 		{"PARTUUID twice", "", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.Partitions[0].GUID = g.GUID } }, "identity", "partition 1", "is that of the disk too"},
