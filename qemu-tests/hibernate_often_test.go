@@ -77,8 +77,9 @@ func TestLateRoot(t *testing.T) {
 	if !imgtest.Full() {
 		t.Skip("takes minutes")
 	}
-	s := newSleeper(t, sleeperImage(t), USB, 512)
-	s.config.Direct = s.disk.kernel(t)
+	image := sleeperImage(t)
+	s := newSleeper(t, image, USB, 512)
+	s.config.Direct = rawDisk(image).kernel(t)
 	s.plug = true
 	s.wake()
 	s.grown()

@@ -8,7 +8,7 @@ import (
 )
 
 // sleeperCase is a laptop that hibernates.
-var sleeperCase = bootCase{profile: "bandit-minimal", args: []string{"--set", "swap.policy=hibernate"}}
+var sleeperCase = bootCase{profile: "bandit-minimal"}
 
 // sleeperImage builds its image.
 func sleeperImage(t *testing.T) string {

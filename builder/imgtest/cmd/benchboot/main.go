@@ -77,7 +77,7 @@ func measure(ctx context.Context, rounds int, profile string, out, log io.Writer
 		return false, err
 	}
 	fmt.Fprintf(out, "Load of the machine before: %s. Rounds: %d, medians.\n\n", strings.Fields(string(load))[0], rounds)
-	builds, err := buildImages(ctx, rounds, []string{b.program("mkimage"), "build", profile, "--set", "swap.policy=hibernate", "--source", "tar:" + b.userland.Tar, "-o", b.image, "--json"}, b.image)
+	builds, err := buildImages(ctx, rounds, []string{b.program("mkimage"), "build", profile, "--source", "tar:" + b.userland.Tar, "-o", b.image, "--json"}, b.image)
 	if err != nil {
 		return false, err
 	}
