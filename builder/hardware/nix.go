@@ -102,7 +102,8 @@ func (n *nixWriter) resume(r *Resume) {
 	}
 	n.line("  # No resume_offset: %s.", commentText(r.Unknown))
 	n.line("  # The initramfs of mkimage needs none, as it looks for the swapfile at every boot.")
-	n.line("  # For that of NixOS make this again, from the disk, when the system has booted.")
+	n.line("  # That of NixOS does: when the system has booted, make this again on it, from its")
+	n.line("  # disk, as in: mkimage layout /dev/nvme0n1 > hardware-configuration.nix")
 }
 
 // nixString writes a string of the Nix language. A dollar sign is escaped

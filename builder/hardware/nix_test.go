@@ -138,7 +138,7 @@ func TestNixUnknownOffset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(text), "  # No resume_offset: a b = 1; c.\n") || strings.Contains(string(text), "kernelParams") {
+	if !strings.Contains(string(text), "  # No resume_offset: a b = 1; c.\n") || !strings.Contains(string(text), "as in: mkimage layout /dev/nvme0n1 >") || strings.Contains(string(text), "kernelParams") {
 		t.Errorf("got:\n%s", text)
 	}
 	parse(t, text)

@@ -33,7 +33,8 @@ the top level. Of a disk or an image of one it reads the root partition, and the
 number counts from there, as the kernel wants it.
 
 Without a PATH it takes the swapfile that /etc/fstab of the root subvolume names,
-or the manifest on the ESP where there is no such file.
+or the manifest on the ESP where there is no such file. In an image that was never
+booted that is the small one, which the first boot may replace.
 
 The disk may be that of the running system. What its file system has not committed
 yet is not seen: sync first, or wait 30 seconds, when the swapfile was made anew.`,

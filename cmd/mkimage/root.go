@@ -11,33 +11,37 @@ import (
 )
 
 // newRoot makes the command tree. To add a subcommand write a file with a
-// function that returns a *cobra.Command and name it here.
+// function that returns a *cobra.Command and name it here, in its group.
 func newRoot(u *ui) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mkimage",
-		Short: "make bootable disk images from profiles, and verify, read and boot them",
-		Long: `mkimage makes images of bootable disks: without root, without a loop device,
-without mounting and without mkfs. The same input gives the same bytes, whatever
-the host, clock or number of processors.
+		Short: "make images of bootable disks from profiles, verify them, and boot them",
+		Long: `mkimage makes bootable disks, and proves that they boot. From a profile it builds
+the image of a disk: partitions, boot loader, initramfs, and a btrfs file system
+with subvolumes, snapshots and a swapfile. It does so without root, without a loop
+device, without mounting and without mkfs, and the same input gives the same bytes,
+whatever the host, clock or number of processors.
 
-What an image is to be stands in a profile, a TOML file of a few lines: packages,
-users, units, and a layout of partitions and subvolumes. Some are built in.
+A profile is a TOML file of a few lines: packages, users, units, and a layout of
+partitions and subvolumes. profiles and layouts list those that are built in.
 
-  profiles, layouts    list them, and show where each of their values comes from
-  plan PROFILE         decides everything about the image and shows it
-  build PROFILE        makes the image; PROFILE alone does the same
-  verify, inspect      check every byte of an image; show what is in it
-  test, run            boot an image in QEMU: with checks, or on this terminal
+  plan PROFILE       decides everything about the image and shows it
+  build PROFILE      makes the image; PROFILE alone does the same
+  verify, inspect    check every byte of an image; show what is in it
+  test, run          boot an image in QEMU: with checks, or on this terminal
+  layout             writes what NixOS must know of the disk, from a profile, an image
+                     or the disk of the running system
 
-It also lists, reads and checks single files and btrfs file systems that are not
-mounted, its own and those of others (ls, cat, stat, check, map-swapfile), and
-writes a btrfs file system alone (mkfs).`,
-		Example: `  mkimage profiles
-  mkimage plan bandit-minimal --set hostname=fox
-  mkimage build bandit-minimal --set hostname=fox -o fox.img
+It also reads disks and btrfs file systems that others made: ls, cat and stat show
+files without mounting them, check finds damage, and map-swapfile prints the resume
+offset of a swapfile. mkfs writes a btrfs file system alone.`,
+		Example: `  mkimage plan bandit-full --set hostname=fox
+  mkimage build bandit-full --set hostname=fox -o fox.img
   mkimage verify fox.img
-  mkimage test fox.img
-  mkimage run fox.img
+  mkimage test fox.img --bus nvme,usb                           # boots it, with checks
+  mkimage run fox.img                                           # boots it here
+  mkimage layout /dev/nvme0n1 > hardware-configuration.nix      # of this machine
+  mkimage map-swapfile /dev/nvme0n1
   mkimage ls -l fox.img:@/etc`,
 		Args:              subcommandOnly,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -53,11 +57,25 @@ writes a btrfs file system alone (mkfs).`,
 	flags.StringVar(&u.progress, "progress", "auto", "`how` to show progress on stderr: auto, bar, plain, json or none")
 	mustComplete(root, "progress", progressModes...)
 
-	root.AddCommand(newBuild(u), newMkfs(u), newVerify(u), newInspect(u), newCheck(u), newLs(u), newCat(u), newStat(u), newMapSwapfile(u), newPlan(u), newRun(u), newTest(u), newProfiles(u), newLayouts(u), newLayout(u), newVersion(u), newMan())
+	addGroup(root, "images", "Images of disks:", newBuild(u), newPlan(u), newVerify(u), newInspect(u), newRun(u), newTest(u), newLayout(u))
+	addGroup(root, "files", "File systems:", newLs(u), newCat(u), newStat(u), newCheck(u), newMapSwapfile(u), newMkfs(u))
+	addGroup(root, "profiles", "Profiles:", newProfiles(u), newLayouts(u))
+	addGroup(root, "other", "Other:", newVersion(u), newMan())
+	root.SetHelpCommandGroupID("other")
+	root.SetCompletionCommandGroupID("other")
 	root.SetHelpFunc(printHelp)
 	refuseUnknownHelp(root)
 	addCompletion(root)
 	return root
+}
+
+// addGroup adds commands below a title of the help.
+func addGroup(root *cobra.Command, id, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: id, Title: title})
+	for _, cmd := range commands {
+		cmd.GroupID = id
+		root.AddCommand(cmd)
+	}
 }
 
 // withBuild puts "build" before the arguments when the first that is neither a
