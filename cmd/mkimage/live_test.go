@@ -11,15 +11,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/6FaNcY9/mkimage/builder/btrfs"
 	"github.com/6FaNcY9/mkimage/builder/hardware"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/smalldisk"
+	"github.com/6FaNcY9/mkimage/builder/inspect"
+	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
 // live is a btrfs file system that is mounted, with an fstab that names a
 // swapfile.
 type live struct {
 	*imgtest.Mounted
-	t *testing.T
+	t    *testing.T
+	path string // of the swapfile, from the top level
 }
 
 func mountLive(t *testing.T) *live {
@@ -35,7 +40,7 @@ func mountLive(t *testing.T) *live {
 		t.Fatal(err)
 	}
 	f.Close()
-	l := &live{t: t}
+	l := &live{t: t, path: "swapfile"}
 	l.command("mkfs.btrfs", "-q", image)
 	l.Mounted = imgtest.MountImage(t, image, imgtest.MountOptions{})
 	l.write("etc/fstab", "/dev/vda / btrfs defaults 0 0\n/swapfile none swap\n")
@@ -88,7 +93,7 @@ func (l *live) mkimage(args ...string) string {
 // wantOffset has all commands find the swapfile.
 func (l *live) wantOffset(want int64) {
 	l.t.Helper()
-	for _, args := range [][]string{{"map-swapfile", l.Device}, {"map-swapfile", l.Device, "swapfile"}} {
+	for _, args := range [][]string{{"map-swapfile", l.Device}, {"map-swapfile", l.Device, l.path}} {
 		if got := l.mkimage(args...); got != fmt.Sprintln(want) {
 			l.t.Errorf("mkimage %s = %q; btrfs says %d", strings.Join(args, " "), got, want)
 		}
@@ -102,14 +107,15 @@ func (l *live) wantOffset(want int64) {
 	}
 }
 
-// cache has the kernel keep all that is on the device now.
+// cache has the kernel keep all that is on the device now, until the test ends:
+// it would forget that when nobody has the device open.
 func (l *live) cache() {
 	l.t.Helper()
 	f, err := os.Open(l.Device)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	defer f.Close()
+	l.t.Cleanup(func() { f.Close() })
 	if _, err := io.Copy(io.Discard, f); err != nil {
 		l.t.Fatal(err)
 	}
@@ -151,5 +157,46 @@ func TestLiveWritten(t *testing.T) {
 	}()
 	for range 100 {
 		l.wantOffset(want)
+	}
+}
+
+// loop attaches a loop device of a file from a byte on.
+func (l *live) loop(name string, start int64) string {
+	l.t.Helper()
+	return strings.TrimSpace(l.command("losetup", "--find", "--show", "--offset", fmt.Sprint(start), name))
+}
+
+// TestLiveDisk reads a disk whose root partition is mounted: what is cached of
+// the disk is not what is cached of the partition.
+func TestLiveDisk(t *testing.T) {
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, "losetup", "mount", "btrfs", "mkswap")
+	s, err := smalldisk.New("systemd-boot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Params = func(p *btrfs.Params) { p.Free = 200 << 20 }
+	name := filepath.Join(t.TempDir(), "disk.img")
+	m, err := s.Assemble(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &live{t: t, path: "@swap/swapfile", Mounted: &imgtest.Mounted{Dir: t.TempDir()}}
+	l.Device = l.loop(name, 0)
+	defer l.command("losetup", "--detach", l.Device)
+	// A device of its own, for a kernel that knows no partition tables.
+	part := l.loop(name, m.Plan.Partition(plan.RoleRoot).Start)
+	defer l.command("losetup", "--detach", part)
+	l.command("mount", "-o", "subvol=@swap", part, l.Dir)
+	defer l.command("umount", l.Dir)
+	l.cache()
+	want := l.newSwapfile("8M")
+	l.wantOffset(want)
+	var found inspect.Image
+	if err := json.Unmarshal([]byte(l.mkimage("inspect", "--json", l.Device)), &found); err != nil {
+		t.Fatal(err)
+	}
+	if found.Swapfile == nil || found.Swapfile.ResumeOffset != want || len(found.Unread) > 0 {
+		t.Errorf("mkimage inspect: swapfile %+v, unread %q; btrfs says %d", found.Swapfile, found.Unread, want)
 	}
 }
