@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+	"github.com/6FaNcY9/mkimage/builder/rawdisk"
 	"github.com/6FaNcY9/mkimage/builder/swaparea"
 )
 
@@ -125,7 +126,7 @@ func checkHeader(f io.ReaderAt, p Place) error {
 	if _, err := f.ReadAt(want, 0); err != nil {
 		return fmt.Errorf("header: %w", unwrapPath(err))
 	}
-	have, err := readDirect(p.Device, p.Offset*page)
+	have, err := readPage(p.Device, p.Offset*page)
 	if err != nil {
 		return err
 	}
@@ -148,22 +149,14 @@ func compareHeaders(want, have []byte, p Place) error {
 	return nil
 }
 
-// readDirect reads a page of a device past the cache of the device, which
-// knows nothing of what a file system writes.
-func readDirect(device string, at int64) ([]byte, error) {
-	f, err := os.OpenFile(device, os.O_RDONLY|unix.O_DIRECT, 0)
+// readPage reads what stands on a device at a place that is a multiple of a page.
+func readPage(device string, at int64) (b []byte, err error) {
+	d, err := rawdisk.Open(device, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	// Memory of the kernel's is aligned as direct reads need it.
-	b, err := unix.Mmap(-1, 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return nil, fmt.Errorf("mmap: %w", err)
-	}
-	defer unix.Munmap(b)
-	if _, err := f.ReadAt(b, at); err != nil {
-		return nil, err
-	}
-	return bytes.Clone(b), nil
+	defer d.Close()
+	b = make([]byte, page)
+	_, err = d.ReadAt(b, at)
+	return b, err
 }
