@@ -56,14 +56,18 @@ func multipath(real string) (string, error) {
 }
 
 // describe returns the parts of a device's folder in sysfs that are its place.
-// Of several functions on PCI the last counts: those before are bridges.
+// Behind bridges a function on PCI is named as in device paths of UEFI, without
+// the number of its bus: that changes with what else is plugged in, and a woken
+// kernel restores the bridges.
 func describe(real string) string {
 	pci, kind, dir := "", "", ""
 	for name := range strings.SplitSeq(real, "/") {
 		dir = path.Join("/", dir, name)
 		switch bus := strings.TrimRight(name, "0123456789"); {
+		case is(pciFunction, name) && pci == "":
+			pci = "pci-" + name
 		case is(pciFunction, name):
-			pci, kind = "pci-"+name, ""
+			pci, kind = pci+"-"+name[strings.LastIndex(name, ":")+1:], ""
 		case is(usbInterface, name):
 			kind += "-usb-" + name[strings.Index(name, "-")+1:]
 		case is(scsiUnit, name):

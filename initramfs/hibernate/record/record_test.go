@@ -101,17 +101,17 @@ func TestDiskPath(t *testing.T) {
 	}{
 		{name: "virtio-blk", device: "devices/pci0000:00/0000:00:04.0/virtio2/block/vda/vda2", want: "pci-0000:00:04.0-virtio"},
 		{name: "virtio-scsi", device: "devices/pci0000:00/0000:00:03.0/virtio0/host6/target6:0:0/6:0:0:1/block/sda/sda2", want: "pci-0000:00:03.0-virtio-scsi-0:0:1"},
-		{name: "nvme", device: pci + "nvme/nvme0/nvme0n1/nvme0n1p2", want: "pci-0000:03:00.0-nvme"},
-		{name: "nvme with multipath", device: "devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/nvme0n1p2", want: "pci-0000:03:00.0-nvme",
+		{name: "nvme", device: pci + "nvme/nvme0/nvme0n1/nvme0n1p2", want: "pci-0000:00:02.1-00.0-nvme"},
+		{name: "nvme with multipath", device: "devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/nvme0n1p2", want: "pci-0000:00:02.1-00.0-nvme",
 			links: map[string]string{"devices/virtual/nvme-subsystem/nvme-subsys0/nvme0": pci + "nvme/nvme0"}},
-		{name: "behind VMD", device: "devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0/nvme/nvme0/nvme0n1", want: "pci-10000:e1:00.0-nvme"},
+		{name: "behind VMD", device: "devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0/nvme/nvme0/nvme0n1", want: "pci-0000:00:0e.0-06.0-00.0-nvme"},
 		{name: "usb-storage", device: "devices/pci0000:00/0000:00:14.0/usb2/2-1/2-1.4/2-1.4:1.0/host5/target5:0:0/5:0:0:0/block/sdb/sdb2",
 			want: "pci-0000:00:14.0-usb-1.4:1.0-scsi-0:0:0"},
 		{name: "the same with other numbers", device: "devices/pci0000:00/0000:00:14.0/usb4/4-1/4-1.4/4-1.4:1.0/host0/target0:0:0/0:0:0:0/block/sda/sda2",
 			want: "pci-0000:00:14.0-usb-1.4:1.0-scsi-0:0:0"},
 		{name: "ahci", device: "devices/pci0000:00/0000:00:1f.2/ata7/host6/target6:0:0/6:0:0:0/block/sda/sda1", want: "pci-0000:00:1f.2-ata-5-scsi-0:0:0",
 			files: map[string]string{"devices/pci0000:00/0000:00:1f.2/ata7/ata_port/ata7/port_no": "5\n"}},
-		{name: "card", device: pci + "mmc_host/mmc0/mmc0:0001/block/mmcblk0/mmcblk0p2", want: "pci-0000:03:00.0-mmc_host"},
+		{name: "card", device: pci + "mmc_host/mmc0/mmc0:0001/block/mmcblk0/mmcblk0p2", want: "pci-0000:00:02.1-00.0-mmc_host"},
 		{name: "loop", device: "devices/virtual/block/loop0", want: ""},
 	}
 	for _, tt := range tests {
