@@ -58,8 +58,9 @@ func (s *sleeper) sleepsAt(t *testing.T, moved bool) {
 	t.Helper()
 	s.t = t
 	was := s.before.offset
-	// The watch is told when the swapfile is in use again.
-	output(t, s.vm, "until [ $(cat /sys/power/resume_offset) = $(btrfs inspect-internal map-swapfile -r /swap/swapfile) ]; do sleep 0.1; done", "")
+	// The watch is told when the swapfile is in use again. What is not committed
+	// is not seen on the disk, and the kernel commits before it hibernates.
+	output(t, s.vm, "sync; until [ $(cat /sys/power/resume_offset) = $(btrfs inspect-internal map-swapfile -r /swap/swapfile) ]; do sleep 0.1; done", "")
 	s.before = s.look()
 	if (s.before.offset != was) != moved {
 		t.Errorf("offset %s, was %s; want another: %v", s.before.offset, was, moved)
