@@ -137,7 +137,7 @@ func (r *resumer) look() findings {
 }
 
 // ofSwapfile returns the place of the swapfile and the note of a system that
-// was about to hibernate there. One that means another place is of another time.
+// was about to hibernate there. One that means another swapfile is of another time.
 func (r *resumer) ofSwapfile() (*spot, *record.Record, error) {
 	d, err := r.open(r.root, os.O_RDONLY)
 	if err != nil {
@@ -148,10 +148,11 @@ func (r *resumer) ofSwapfile() (*spot, *record.Record, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if note != nil && note.Offset != s.Offset {
+	place := look(d, spot{From: "swapfile " + r.swapfile.Path, Path: r.root.Path(), Number: r.root.Number, Offset: s.Offset})
+	if note != nil && !note.Of(place.Offset, place.UUID) {
 		note = nil
 	}
-	return look(d, spot{From: "swapfile " + r.swapfile.Path, Path: r.root.Path(), Number: r.root.Number, Offset: s.Offset}), note, nil
+	return place, note, nil
 }
 
 // ofCmdline returns the place that the command line names, nil when that is
@@ -209,7 +210,10 @@ func look(d rawDevice, s spot) *spot {
 	page, err := readPage(d, s.Offset)
 	if err == nil {
 		s.Hibernated = swaparea.Hibernated(page)
-		_, err = swaparea.Decode(page)
+		var h swaparea.Header
+		if h, err = swaparea.Decode(page); err == nil {
+			s.UUID = h.UUID.String()
+		}
 	}
 	if err != nil {
 		s.Problem = err.Error()

@@ -13,6 +13,7 @@ type spot struct {
 	Path       string // of the device node
 	Number     string // of the device, MAJOR:MINOR
 	Offset     int64  // in pages of 4096 bytes from its start
+	UUID       string // in the header, "" when that is damaged
 	Hibernated bool   // the header is that of a hibernated system
 	Problem    string // why there is no such header, or a damaged one
 }
@@ -92,7 +93,7 @@ func decide(f findings) decision {
 }
 
 // lost is said when a system went to sleep and is nowhere.
-const lost = "the system hibernated, and is not in the swapfile: the power failed while it was written there or read back; the machine boots anew"
+const lost = "the system hibernated, and is not in the swapfile: the power failed before it was there, or while it was read back; the machine boots anew"
 
 // diskMoved reports whether the disk is attached elsewhere than when the system in
 // the swapfile hibernated. The kernel would wake it, and it would hang.

@@ -208,7 +208,7 @@ func runResume(t *testing.T, tests []resumeCase) {
 }
 
 // noted gives the disk a note beside the swapfile, in which HERE is the
-// swapfile's offset.
+// swapfile's offset and SWAP its UUID.
 func noted(note string) func(b *bench, r *resumer) {
 	return func(b *bench, r *resumer) {
 		b.t.Helper()
@@ -217,7 +217,11 @@ func noted(note string) func(b *bench, r *resumer) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		if image, err = makeSwapImage(strings.ReplaceAll(note, "HERE", fmt.Sprint(image.offset))); err != nil {
+		header, err := swaparea.Decode(image.bytes[image.offset*4096:][:4096])
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if image, err = makeSwapImage(strings.NewReplacer("HERE", fmt.Sprint(image.offset), "SWAP", header.UUID.String()).Replace(note)); err != nil {
 			b.t.Fatal(err)
 		}
 		b.put("vda2", image.bytes)
@@ -239,6 +243,11 @@ func TestResumeNote(t *testing.T) {
 			console: []string{"<4>resume: kernel 6.1 hibernated, this is 6.12", from, reasonless, dropped}},
 		{name: "of another swapfile", asleep: true, with: noted(`{"disk":"pci-there","kernel":"6.1","offset":7}`), writes: tried, awake: true, asked: 1,
 			console: []string{from, reasonless, dropped}},
+		{name: "of this swapfile", asleep: true, with: noted(`{"disk":"pci-there","kernel":"6.12","offset":HERE,"swap":"SWAP"}`), awake: true,
+			console: []string{givenUp + "its disk was at pci-there and is at pci-here now, where it would not find it", refused, dropped}},
+		{name: "of a swapfile that was at its place", asleep: true, with: noted(`{"disk":"pci-there","kernel":"6.1","offset":HERE,"swap":"x"}`),
+			writes: tried, awake: true, asked: 1, console: []string{from, reasonless, dropped}},
+		{name: "of a swapfile that was at its place, awake", with: noted(`{"offset":HERE,"swap":"x"}`), console: []string{needless}},
 		{name: "nonsense", asleep: true, with: noted(`{`), writes: tried, awake: true, asked: 1, console: []string{from, reasonless, dropped}},
 		{name: "too long", with: noted(`{"offset":HERE}` + strings.Repeat(" ", record.MaxSize)), console: []string{needless}},
 		{name: "awake", with: noted(`{"disk":"pci-here","kernel":"6.12","offset":HERE}`), console: []string{"<4>resume: " + lost, needless}},

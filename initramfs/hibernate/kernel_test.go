@@ -13,6 +13,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
 )
 
 // mounted mounts a new file system of btrfs-progs.
@@ -174,6 +175,9 @@ func TestWatch(t *testing.T) {
 	power := &fakePower{files: map[string]string{"disk": "[platform] shutdown", "resume": "0:0", "resume_offset": "0"}}
 	s := Running(file)
 	s.Power = power
+	if err := (record.Record{Offset: 7}).Write(file); err != nil { // of a system that was not woken
+		t.Fatal(err)
+	}
 	r, w := io.Pipe()
 	watching := make(chan error)
 	go func() { watching <- s.Watch(w) }()
@@ -193,6 +197,9 @@ func TestWatch(t *testing.T) {
 		return p.String()
 	}
 	expect("no hibernation: " + file + " is not in use")
+	if _, err := os.Stat(file + record.Suffix); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("note of a system that was not woken: %v; want none", err)
+	}
 	imgtest.Swapon(t, file)
 	first := place()
 	expect("swapfile " + file + " " + first + ", which the kernel was told")

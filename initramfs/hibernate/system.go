@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/6FaNcY9/mkimage/builder/swaparea"
 	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
 )
 
@@ -93,6 +94,9 @@ func (s *System) Prepare() (string, error) {
 	}
 	if err := s.note(place); err != nil {
 		text += "; no note of that: " + err.Error()
+		if err := s.Woken(); err != nil { // one of before would be wrong
+			text += "; " + err.Error()
+		}
 	}
 	return text, nil
 }
@@ -106,7 +110,25 @@ func (s *System) note(p Place) error {
 	if err != nil {
 		return err
 	}
-	return record.Record{Disk: disk, Kernel: strings.TrimSpace(string(kernel)), Offset: p.Offset}.Write(s.Swapfile)
+	swap, err := swapUUID(s.Swapfile)
+	if err != nil {
+		return err
+	}
+	return record.Record{Disk: disk, Kernel: strings.TrimSpace(string(kernel)), Offset: p.Offset, Swap: swap}.Write(s.Swapfile)
+}
+
+func swapUUID(swapfile string) (string, error) {
+	f, err := os.Open(swapfile)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	header := make([]byte, swaparea.PageSize)
+	if _, err := f.ReadAt(header, 0); err != nil {
+		return "", err
+	}
+	h, err := swaparea.Decode(header)
+	return h.UUID.String(), err
 }
 
 // Woken takes the note away that Prepare left: the system is awake.

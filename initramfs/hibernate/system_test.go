@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/6FaNcY9/mkimage/builder/swaparea"
 	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
 )
 
@@ -118,7 +119,7 @@ func TestPrepare(t *testing.T) {
 	dir, sys := proc(t, "", someMeminfo), t.TempDir()
 	swapfile := filepath.Join(dir, "swapfile")
 	for name, text := range map[string]string{
-		swapfile: "", filepath.Join(dir, "swaps"): swapsTitle + strings.Replace(swapLine, "/swap/swapfile", swapfile, 1),
+		swapfile: string(swaparea.New(1<<20, [16]byte{7}, "")), filepath.Join(dir, "swaps"): swapsTitle + strings.Replace(swapLine, "/swap/swapfile", swapfile, 1),
 		filepath.Join(dir, "sys/kernel/osrelease"): "6.12\n", filepath.Join(sys, "devices/pci0000:00/0000:00:04.0/virtio2/block/vda/vda2/dev"): "254:2\n",
 	} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
@@ -141,8 +142,24 @@ func TestPrepare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := record.Parse(text); r != (record.Record{Disk: "pci-0000:00:04.0-virtio", Kernel: "6.12", Offset: 140544}) || err != nil {
-		t.Errorf("note: %+v, %v", r, err)
+	want := record.Record{Disk: "pci-0000:00:04.0-virtio", Kernel: "6.12", Offset: 140544, Swap: "07000000-0000-0000-0000-000000000000"}
+	if r, err := record.Parse(text); r != want || err != nil {
+		t.Errorf("note: %+v, %v; want %+v", r, err, want)
+	}
+	if err := os.Rename(swapfile, swapfile+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := s.Prepare(); !strings.Contains(text, well+"; no note of that: open "+swapfile) || err != nil {
+		t.Errorf("Prepare where no note can be made = %q, %v", text, err)
+	}
+	if _, err := os.Stat(swapfile + record.Suffix); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("note of before, where none can be made: %v; want none", err)
+	}
+	if err := os.Rename(swapfile+".moved", swapfile); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Prepare(); err != nil {
+		t.Error(err)
 	}
 	power.files["disk"] = "[disabled]"
 	if text, err := s.Prepare(); text != "" || !hasError(err, "disabled") {

@@ -29,6 +29,14 @@ type Record struct {
 	Disk   string `json:"disk"`   // where the disk is attached, see DiskPath; "" when unknown
 	Kernel string `json:"kernel"` // release of the kernel that hibernates
 	Offset int64  `json:"offset"` // of the swapfile, in pages of 4096 bytes
+	Swap   string `json:"swap"`   // UUID in the header of the swapfile; "" when unknown
+}
+
+// Of reports whether r is a note of a swapfile: another one that was there
+// before it is not. uuid is "" when the header cannot be read; then the place
+// alone counts.
+func (r Record) Of(offset int64, uuid string) bool {
+	return r.Offset == offset && (r.Swap == uuid || r.Swap == "" || uuid == "")
 }
 
 // Parse reads a note.

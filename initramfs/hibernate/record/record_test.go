@@ -18,7 +18,7 @@ func TestWriteRemove(t *testing.T) {
 	for _, want := range []Record{
 		{Disk: "pci-0000:00:04.0-virtio", Kernel: "6.12", Offset: 140544},
 		{Disk: "pci-0000:00:04.0-virtio", Kernel: "6.12", Offset: 140544},
-		{Kernel: "6.1", Offset: 7},
+		{Kernel: "6.1", Offset: 7, Swap: "0c9b6b80-7c39-4e5d-8f4b-2f3f0f0c1d2e"},
 	} {
 		if err := want.Write(swapfile); err != nil {
 			t.Fatal(err)
@@ -39,6 +39,27 @@ func TestWriteRemove(t *testing.T) {
 	}
 	if err := (Record{}).Write("/no/such/swapfile"); err == nil {
 		t.Error("Write into a folder that is not there: no error")
+	}
+}
+
+func TestOf(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		note   Record
+		offset int64
+		uuid   string
+		want   bool
+	}{
+		{"its own", Record{Offset: 7, Swap: "a"}, 7, "a", true},
+		{"elsewhere", Record{Offset: 7, Swap: "a"}, 8, "a", false},
+		{"another at its place", Record{Offset: 7, Swap: "a"}, 7, "b", false},
+		{"damaged header", Record{Offset: 7, Swap: "a"}, 7, "", true},
+		{"without a UUID", Record{Offset: 7}, 7, "b", true},
+		{"damaged header elsewhere", Record{Offset: 7, Swap: "a"}, 8, "", false},
+	} {
+		if got := tt.note.Of(tt.offset, tt.uuid); got != tt.want {
+			t.Errorf("%s: %v; want %v", tt.name, got, tt.want)
+		}
 	}
 }
 
