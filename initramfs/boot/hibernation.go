@@ -79,7 +79,7 @@ func (h *hibernator) findOnce() (*reader.Swapfile, error) {
 	}
 	defer d.Close()
 	s, _, err := mapSwapfile(d, h.swapfile.Path)
-	if err != nil {
+	if s == nil { // else the kernel has the last word on it
 		return nil, err
 	}
 	page, err := readPage(d, s.Offset)

@@ -78,28 +78,52 @@ func TestHibernation(t *testing.T) {
 func TestHibernationMounted(t *testing.T) {
 	imgtest.NeedRoot(t)
 	imgtest.Need(t, "mkfs.btrfs", "btrfs", "mkswap", "chattr", "fallocate", "sh")
+	mounted, out := mountedSwapfile(t, `: > swap; : > between; chattr +C swap between; chmod 600 swap
+		for i in 0 1 2 3; do fallocate -o ${i}M -l 1M swap; sync; fallocate -o ${i}M -l 1M between; sync; done
+		mkswap -q swap; btrfs filesystem sync .; btrfs inspect-internal map-swapfile -r swap`)
+	b := newBench(t)
+	h := &hibernator{swapfile: &config.Swapfile{Path: "swap"}, power: &b.sys, log: b.log,
+		open: func(_ Device, flag int) (rawDevice, error) { return openRaw(mounted.Device, flag) }}
+	h.run()
+	b.wantLines("<6>swapfile swap offset " + out + " size 4.0 MiB in * pieces")
+}
+
+// mountedSwapfile makes a file system of the kernel's and runs a script in it.
+func mountedSwapfile(t *testing.T, script string) (m *imgtest.Mounted, out string) {
+	t.Helper()
 	image := filepath.Join(t.TempDir(), "fs")
-	if err := os.WriteFile(image, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(image, 256<<20); err != nil {
+	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 256<<20)); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("mkfs.btrfs", "-q", image).CombinedOutput(); err != nil {
 		t.Fatalf("mkfs.btrfs: %v\n%s", err, out)
 	}
-	mounted := imgtest.MountImage(t, image, imgtest.MountOptions{})
-	out, err := exec.Command("sh", "-ec", `cd "$0"; : > swap; : > between; chattr +C swap between; chmod 600 swap
-		for i in 0 1 2 3; do fallocate -o ${i}M -l 1M swap; sync; fallocate -o ${i}M -l 1M between; sync; done
-		mkswap -q swap; btrfs filesystem sync .; btrfs inspect-internal map-swapfile -r swap`, mounted.Dir).CombinedOutput()
+	m = imgtest.MountImage(t, image, imgtest.MountOptions{})
+	text, err := exec.Command("sh", "-ec", `cd "$0"; `+script, m.Dir).CombinedOutput()
 	if err != nil {
-		t.Fatalf("swapfile: %v\n%s", err, out)
+		t.Fatalf("swapfile: %v\n%s", err, text)
 	}
+	return m, strings.TrimSpace(string(text))
+}
+
+// TestResumeShared resumes from a swapfile that a snapshot has too: some kernels
+// swap to it, and then what they left must not stay unnoticed.
+func TestResumeShared(t *testing.T) {
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, "mkfs.btrfs", "btrfs", "mkswap", "chattr", "fallocate", "sh")
+	mounted, out := mountedSwapfile(t, `: > swap; chattr +C swap; chmod 600 swap; fallocate -l 8M swap; mkswap -q swap; sync
+		btrfs inspect-internal map-swapfile -r swap; btrfs -q subvolume snapshot . snapshot
+		printf 'S1SUSPEND\0' | dd of="$(df --output=source . | tail -n 1)" bs=1 seek=$(($(btrfs inspect-internal map-swapfile -r swap) * 4096 + 4086)) conv=notrunc,fsync status=none`)
 	b := newBench(t)
-	h := &hibernator{swapfile: &config.Swapfile{Path: "swap"}, power: &b.sys, log: b.log,
-		open: func(_ Device, flag int) (rawDevice, error) { return openRaw(mounted.Device, flag) }}
-	h.run()
-	b.wantLines("<6>swapfile swap offset " + strings.TrimSpace(string(out)) + " size 4.0 MiB in * pieces")
+	r := b.resumer("noresume")
+	r.swapfile = &config.Swapfile{Path: "swap"}
+	r.open = func(_ Device, flag int) (rawDevice, error) { return openRaw(mounted.Device, flag) }
+	if err := r.run(); err != nil {
+		t.Fatal(err)
+	}
+	place := "swapfile swap offset " + out + " on /dev/vda2"
+	b.wantLines("<4>resume: "+place+": *", "<4>resume: the hibernated system is given up: noresume is on the command line",
+		"<6>resume refused, decided in *ms", "<6>resume dropped the hibernated system at "+place)
 }
 
 func TestSysPower(t *testing.T) {

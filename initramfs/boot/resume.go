@@ -145,10 +145,13 @@ func (r *resumer) ofSwapfile() (*spot, *record.Record, error) {
 	}
 	defer d.Close()
 	s, note, err := mapSwapfile(d, r.swapfile.Path)
-	if err != nil {
+	if s == nil {
 		return nil, nil, err
 	}
 	place := look(d, spot{From: "swapfile " + r.swapfile.Path, Path: r.root.Path(), Number: r.root.Number, Offset: s.Offset})
+	if err != nil && place.Problem == "" {
+		place.Problem = err.Error()
+	}
 	if note != nil && !note.Of(place.Offset, place.UUID) {
 		note = nil
 	}

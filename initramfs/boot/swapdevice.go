@@ -34,8 +34,9 @@ func openRaw(node string, flag int) (rawDevice, error) {
 
 // mapSwapfile finds a swapfile, by its path from the top level, of the file
 // system on a device that need not be mounted, and the note of a system that was
-// about to hibernate into it, nil when there is none that can be read. A panic
-// is an error like any other: not to know the place must not keep the machine
+// about to hibernate into it, nil when there is none that can be read. Where the
+// file seems to be shared there are both a place and an error: a kernel may have
+// hibernated to it all the same. A panic is an error like any other: not to know the place must not keep the machine
 // from booting.
 func mapSwapfile(d rawDevice, name string) (s *reader.Swapfile, note *record.Record, err error) {
 	defer func() {
@@ -51,10 +52,10 @@ func mapSwapfile(d rawDevice, name string) (s *reader.Swapfile, note *record.Rec
 	if err != nil {
 		return nil, nil, err
 	}
-	if s, err = top.MapSwapfile(name); err != nil {
+	if s, err = top.MapSwapfile(name); s == nil {
 		return nil, nil, err
 	}
-	return s, readNote(top, name+record.Suffix), nil
+	return s, readNote(top, name+record.Suffix), err
 }
 
 func readNote(top *reader.Volume, name string) *record.Record {

@@ -3,7 +3,6 @@ package reader
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -46,7 +45,9 @@ func (v *Volume) Swapfile(name string) (*Swapfile, error) {
 }
 
 // MapSwapfile is Swapfile without a look at the header: the Signature and the
-// UUID of its result are not set.
+// UUID of its result are not set. Of a file whose only fault is that its extents
+// seem to be shared it returns both the place and the error: kernels differ in
+// how well they find that out, and one may swap to it.
 func (v *Volume) MapSwapfile(name string) (*Swapfile, error) {
 	o, err := v.resolve(name, false)
 	if err != nil {
@@ -54,7 +55,7 @@ func (v *Volume) MapSwapfile(name string) (*Swapfile, error) {
 	}
 	s, err := v.fs.swapfile(o)
 	if err != nil {
-		return nil, swapfileError(name, err)
+		return s, swapfileError(name, err)
 	}
 	return s, nil
 }
@@ -82,31 +83,31 @@ func (f *FS) swapfile(o *object) (*Swapfile, error) {
 	if s.Size < 2*swaparea.PageSize {
 		return nil, fmt.Errorf("has %d bytes, expected at least two pages of %d", o.inode.Size, swaparea.PageSize)
 	}
-	root, err := f.Root(o.tree)
+	shared, err := f.mapSwapfile(o, s)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.mapSwapfile(o, s, root.LastSnapshot); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return s, shared
 }
 
 // mapSwapfile walks the extents up to the size in use and sets Offset and
-// Fragments.
-func (f *FS) mapSwapfile(o *object, s *Swapfile, lastSnapshot uint64) error {
+// Fragments. shared is why the first extent that seems to be shared does.
+func (f *FS) mapSwapfile(o *object, s *Swapfile) (shared, err error) {
 	var next int64
 	var physical ondisk.Physical // behind the extent before
-	err := f.fileExtents(o, func(e *extent) error {
+	err = f.fileExtents(o, func(e *extent) error {
 		if e.start >= s.Size {
 			return errStop
 		}
 		if e.start != next {
 			return fmt.Errorf("hole at %d", next)
 		}
-		at, err := f.placeOfSwap(o, e, lastSnapshot)
+		at, err := f.placeOfSwap(o, e)
 		if err != nil {
 			return err
+		}
+		if shared == nil {
+			shared = f.checkUnshared(o, e)
 		}
 		if e.start == 0 {
 			if e.Offset != 0 {
@@ -121,16 +122,16 @@ func (f *FS) mapSwapfile(o *object, s *Swapfile, lastSnapshot uint64) error {
 		return nil
 	})
 	if err != nil && err != errStop {
-		return err
+		return nil, err
 	}
 	if next < s.Size {
-		return fmt.Errorf("hole at %d", next)
+		return nil, fmt.Errorf("hole at %d", next)
 	}
-	return nil
+	return shared, nil
 }
 
 // placeOfSwap checks one extent and returns its physical address.
-func (f *FS) placeOfSwap(o *object, e *extent, lastSnapshot uint64) (ondisk.Physical, error) {
+func (f *FS) placeOfSwap(o *object, e *extent) (ondisk.Physical, error) {
 	switch {
 	case e.Kind == ondisk.ExtentInline:
 		return 0, errors.New("content is inline in the tree")
@@ -138,8 +139,6 @@ func (f *FS) placeOfSwap(o *object, e *extent, lastSnapshot uint64) (ondisk.Phys
 		return 0, fmt.Errorf("extent at %d is compressed", e.start)
 	case e.isHole():
 		return 0, fmt.Errorf("hole at %d", e.start)
-	case e.Generation <= lastSnapshot:
-		return 0, fmt.Errorf("extent at %d is older than the last snapshot of its subvolume (generation %d, snapshot %d)", e.start, e.Generation, lastSnapshot)
 	}
 	at := e.DiskBytenr + ondisk.Logical(e.Offset)
 	chunk, err := f.chunkOf(at, e.length)
@@ -149,55 +148,7 @@ func (f *FS) placeOfSwap(o *object, e *extent, lastSnapshot uint64) (ondisk.Phys
 	if profile := chunk.Chunk.Type & ondisk.GroupProfileMask; profile != 0 || len(chunk.Chunk.Stripes) != 1 {
 		return 0, fmt.Errorf("extent at %d is in a chunk with %d copies, expected profile single", e.start, len(chunk.Chunk.Stripes))
 	}
-	if err := f.checkUnshared(o, e); err != nil {
-		return 0, err
-	}
 	return chunk.Chunk.Stripes[0].Offset + ondisk.Physical(at-chunk.Logical), nil
-}
-
-// checkUnshared demands that all references to an extent are those of the
-// object itself.
-func (f *FS) checkUnshared(o *object, e *extent) error {
-	from := ondisk.Key{ObjectID: uint64(e.DiskBytenr), Type: ondisk.TypeExtentItem}
-	to := ondisk.Key{ObjectID: uint64(e.DiskBytenr), Type: ondisk.TypeSharedDataRef, Offset: math.MaxUint64}
-	found := false
-	for item, err := range f.Items(ondisk.ExtentTree, from, to) {
-		if err != nil {
-			return err
-		}
-		var refs []ondisk.InlineRef
-		switch item.Key.Type {
-		case ondisk.TypeExtentItem:
-			found = true
-			_, _, refs, err = ondisk.DecodeExtentItem(item.Data, false)
-		case ondisk.TypeExtentDataRef:
-			refs = []ondisk.InlineRef{{Type: item.Key.Type}}
-			refs[0].Data, err = ondisk.DecodeDataRef(item.Data)
-		default:
-			refs = []ondisk.InlineRef{{Type: item.Key.Type}}
-		}
-		if err != nil {
-			return o.damaged("%v: %w", item.Key, err)
-		}
-		for _, ref := range refs {
-			if !ownRef(o, ref) {
-				return fmt.Errorf("extent at %d is shared with another file or a snapshot", e.start)
-			}
-		}
-	}
-	if !found {
-		return o.damaged("extent at logical %d has no EXTENT_ITEM", e.DiskBytenr)
-	}
-	return nil
-}
-
-// ownRef reports whether a back reference comes from the object's own subvolume
-// and inode. SIMPLE_QUOTA's owner references name who pays, not who refers.
-func ownRef(o *object, ref ondisk.InlineRef) bool {
-	if ref.Type == ondisk.TypeExtentOwnerRef {
-		return true
-	}
-	return ref.Type == ondisk.TypeExtentDataRef && ref.Data.Root == o.tree && ref.Data.ObjectID == o.ino
 }
 
 // readSwapHeader reads the header page at the place that Offset gives, which

@@ -73,7 +73,7 @@ func TestSwapfileRefuses(t *testing.T) {
 		{"signature", func(_ *testing.T, im *testImage) { im.bytes[6<<20+8192+4086]++ }, "signature"},
 		{"hibernated", func(_ *testing.T, im *testImage) { copy(im.bytes[6<<20+8192+4086:], "S1SUSPEND\x00") }, ""},
 		{"header too long", func(_ *testing.T, im *testImage) { im.bytes[6<<20+8192+1028]++ }, "counts 5 pages, the file has 4"},
-		{"snapshot", func(_ *testing.T, im *testImage) { im.lastSnapshot = testGen }, "older than the last snapshot"},
+		{"snapshot", func(_ *testing.T, im *testImage) { im.lastSnapshot = testGen }, "tree block"},
 		{"snapshot before", func(_ *testing.T, im *testImage) { im.lastSnapshot = testGen - 1 }, ""},
 	}
 	for _, test := range tests {

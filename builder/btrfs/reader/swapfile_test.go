@@ -34,13 +34,17 @@ func TestSwapfileOffset(t *testing.T) {
 		new small; fallocate -l 4096 small
 		btrfs -q subvolume create vol; new vol/swap; fallocate -l 8M vol/swap; mkswap -q vol/swap; sync
 		btrfs -q subvolume snapshot vol snap
+		btrfs -q subvolume create big; new big/swap; fallocate -l 8M big/swap; mkswap -q big/swap; (cd big; seq 2000 | xargs touch); sync
+		btrfs -q subvolume snapshot big bigger
+		btrfs -q subvolume create alone; new alone/swap; fallocate -l 8M alone/swap; mkswap -q alone/swap; sync
+		btrfs -q subvolume snapshot alone gone; sync; btrfs -q subvolume delete --commit-after gone; btrfs subvolume sync . >/dev/null
 		new too-long; fallocate -l 16M too-long; mkswap -q too-long; truncate -s 8M too-long
 		mkdir dir; ln -s good link; sync`, dir)
 	want := map[string]string{}
-	for _, name := range []string{"good", "large", "full", "suspended"} {
+	for _, name := range []string{"good", "large", "full", "suspended", "alone/swap"} {
 		want[name] = strings.TrimSpace(run(t, "btrfs", "inspect-internal", "map-swapfile", "-r", filepath.Join(dir, name)))
 	}
-	for _, name := range []string{"good", "large", "full"} {
+	for _, name := range []string{"good", "large", "full", "alone/swap"} {
 		run(t, "sh", "-ec", `swapon "$0" && swapoff "$0"`, filepath.Join(dir, name))
 	}
 	unmount()
@@ -60,12 +64,29 @@ func TestSwapfileOffset(t *testing.T) {
 	}
 	for name, reason := range map[string]string{
 		"cow": "NODATACOW", "hole": "hole at", "no-signature": "signature", "shared": "shared", "small": "at least two pages",
-		"vol/swap": "older than the last snapshot", "snap/swap": "older than the last snapshot", "too-long": "header counts 4096 pages, the file has 2048",
+		"vol/swap": "shared with", "snap/swap": "shared with", "big/swap": "shared with a snapshot: tree block", "too-long": "header counts 4096 pages, the file has 2048",
 		"dir": "not a regular file", "link": "not a regular file", "absent": "does not exist",
 	} {
 		if got, err := v.SwapfileOffset(name); err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("SwapfileOffset(%q) = %d, %v; want an error with %q", name, got, err, reason)
 		}
+	}
+}
+
+// TestSwapfileBalanced finds a swapfile that a balance has moved, where the kernel
+// swaps to it.
+func TestSwapfileBalanced(t *testing.T) {
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, "btrfs", "swapon")
+	img := mkfs(t, 1<<30)
+	dir, unmount := mount(t, img, "")
+	file := filepath.Join(dir, "@swap/swapfile")
+	run(t, "sh", "-ec", `cd "$0"; btrfs -q subvolume create @swap; btrfs -q filesystem mkswapfile -s 64M @swap/swapfile; sync
+		btrfs balance start --full-balance . >/dev/null; swapon @swap/swapfile; swapoff @swap/swapfile; sync`, dir)
+	want := imgtest.SwapfileOffset(t, file)
+	unmount()
+	if got, err := volume(t, open(t, img), "").SwapfileOffset("@swap/swapfile"); got != want || err != nil {
+		t.Errorf("SwapfileOffset = %d, %v; btrfs says %d", got, err, want)
 	}
 }
 
