@@ -15,9 +15,10 @@ packages=(
 	mount util-linux e2fsprogs  # losetup, setpriv, lsattr
 	file man-db
 	qemu-system-x86 qemu-utils ovmf # boots of what was built
-	mtools dosfstools gdisk     # other people's readers of FAT32 and GPT
+	mtools dosfstools gdisk fdisk # other people's readers of FAT32 and GPT
 	systemd-boot-efi            # the boot loader of made systems
 	systemd                     # systemd-analyze, which reads units that are written
+	restic                      # makes the repositories that are restored from
 	nix-bin                     # parses and evaluates the modules of NixOS that are written
 	cpio kmod binutils          # of the initramfs, of modules, of a UKI
 	dracut-core initramfs-tools-core # lsinitrd, lsinitramfs, unmkinitramfs
