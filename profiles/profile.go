@@ -24,6 +24,10 @@ type Profile struct {
 	FirstBoot   FirstBoot `toml:"first_boot" json:"first_boot"`
 	Swap        Swap      `toml:"swap" json:"swap"`
 	Zram        Zram      `toml:"zram" json:"zram"`
+	Age         Age       `toml:"age" json:"age,omitzero"`
+	Secrets     []Secret  `toml:"secrets" json:"secrets,omitzero"`
+	Restore     Restore   `toml:"restore" json:"restore,omitzero"`
+	Backup      []Backup  `toml:"backup" json:"backup,omitzero"`
 	Tests       Tests     `toml:"tests" json:"tests"`
 }
 

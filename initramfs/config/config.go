@@ -50,7 +50,41 @@ type Config struct {
 	// FirstBoot are the steps of the first boot that are left to mkimage-init:
 	// StepGrow and StepSwapfile.
 	FirstBoot []string `json:"first_boot,omitempty"`
+	// AgeKey is the key of the system's secrets, nil when it has none.
+	AgeKey *AgeKey `json:"age_key,omitempty"`
 }
+
+// AgeKey says which key of age the system needs before its init runs, and where
+// to look for it.
+type AgeKey struct {
+	Recipients []string `json:"recipients"` // public keys, any of which opens all secrets
+	Sources    []string `json:"sources"`    // in the order of trying: of the Key… names
+	Timeout    int      `json:"timeout"`    // seconds that the console asks
+	Path       string   `json:"path"`       // where it goes in the running system, such as /var/lib/sops-nix/key.txt
+	Image      string   `json:"image"`      // which image says so, for the state of the first boot
+}
+
+// The sources of the key.
+const (
+	KeyMedium     = "medium"     // a partition of the label KeyLabel
+	KeyESP        = "esp"        // the ESP of the disk with the root, encrypted only
+	KeyCredential = "credential" // from the firmware of a virtual machine
+	KeyConsole    = "console"    // somebody at the keyboard
+)
+
+// KeyLabel is the label of the partition of a key medium.
+const KeyLabel = "MKIMAGE-KEYS"
+
+// KeyFile and KeyFileEncrypted are the names of the key's file on a key medium
+// and, encrypted, in the top directory of an ESP.
+const (
+	KeyFile          = "age-key.txt"
+	KeyFileEncrypted = "age-key.txt.age"
+)
+
+// KeyCredentialName is the name of the system credential that holds a key, see
+// systemd.system-credentials(7).
+const KeyCredentialName = "mkimage.age-key"
 
 // The steps of a first boot that mkimage-init does, since they must be done
 // before the system runs.
