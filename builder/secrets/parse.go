@@ -85,7 +85,7 @@ func (p *parser) load(data []byte) bool {
 	}
 	store := storeOf(p.file.Format)
 	if _, err := store.LoadPlainFile(data); err != nil { // its text may quote a line
-		p.add(p.syntaxHint(), "cannot be read as %s", p.file.Format)
+		p.add(p.syntaxHint(), "%scannot be read as %s", lineOf(err), p.file.Format)
 		return false
 	}
 	tree, err := store.LoadEncryptedFile(data)

@@ -116,8 +116,22 @@ func checkDotenv(data []byte) error {
 	return nil
 }
 
-// yamlLine finds where the YAML package did not go on.
-var yamlLine = regexp.MustCompile(`^yaml: (line \d+): `)
+// yamlLine finds where the YAML package did not go on, or that a key was
+// there before.
+var yamlLine = regexp.MustCompile(`(?m)^(?:yaml:)? *(line \d+: )(mapping key .* already defined)?`)
+
+// lineOf returns the line that an error of the YAML package is about, and
+// what little of it may be told, or "".
+func lineOf(err error) string {
+	switch m := yamlLine.FindStringSubmatch(err.Error()); {
+	case m == nil:
+		return ""
+	case m[2] != "":
+		return m[1] + "a key that is there twice: "
+	default:
+		return "near " + m[1] // or in the one after it
+	}
+}
 
 // checkYAML refuses aliases. sops never writes one; the library follows them
 // in every document after the first without an end.
@@ -129,10 +143,7 @@ func checkYAML(data []byte) error {
 			return nil
 		}
 		if err != nil {
-			if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-				return fmt.Errorf("%s: is no YAML", m[1])
-			}
-			return errors.New("is no YAML")
+			return fmt.Errorf("%sis no YAML", lineOf(err))
 		}
 		if len(doc.Content) == 1 && doc.Content[0].Kind != yaml.MappingNode {
 			return fmt.Errorf("document %d: expected keys with values at the top, as an encrypted file has", n)
