@@ -64,6 +64,7 @@ func check(p *Profile, f *strict.Findings) {
 	if p.Zram.Enable && (p.Zram.Percent < 1 || p.Zram.Percent > 100) {
 		f.Add("zram.percent", "expected 1 to 100, found %d", p.Zram.Percent)
 	}
+	checkRecovery(p, f)
 	checkWords("tests.promises", p.Tests.Promises, Promises, f)
 }
 

@@ -39,6 +39,10 @@ func anchor(p *Profile, origins strict.Origins) {
 			u.PasswordFile = beside(origins[key], u.PasswordFile)
 		}
 	}
+	for i := range p.Secrets {
+		s := &p.Secrets[i]
+		s.File = beside(origins[strict.Join(strict.Join("secrets", s.Name), "file")], s.File)
+	}
 }
 
 // beside returns the path that a file means by name. Positions without a line

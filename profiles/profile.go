@@ -25,9 +25,9 @@ type Profile struct {
 	Swap        Swap      `toml:"swap" json:"swap"`
 	Zram        Zram      `toml:"zram" json:"zram"`
 	Age         Age       `toml:"age" json:"age,omitzero"`
-	Secrets     []Secret  `toml:"secrets" json:"secrets,omitzero"`
+	Secrets     []Secret  `toml:"secrets" json:"secrets,omitempty"`
 	Restore     Restore   `toml:"restore" json:"restore,omitzero"`
-	Backup      []Backup  `toml:"backup" json:"backup,omitzero"`
+	Backup      []Backup  `toml:"backup" json:"backup,omitempty"`
 	Tests       Tests     `toml:"tests" json:"tests"`
 }
 

@@ -8,6 +8,10 @@ type Age struct {
 	Timeout   int      `toml:"timeout" json:"timeout"`     // seconds that the console asks before the boot goes on
 }
 
+// IsZero reports whether nothing is said, be the list nil or empty: JSON then
+// leaves the table out.
+func (a Age) IsZero() bool { return a.Recipient == "" && len(a.Sources) == 0 && a.Timeout == 0 }
+
 // Secret is one value of a file that sops encrypted, and the file in the
 // running system that it goes to: /run/secrets/NAME.
 type Secret struct {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"path"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/strict"
@@ -16,6 +17,7 @@ func contradictions(p *profiles.Profile, l *layouts.Layout) error {
 	c := &checker{strict.NewFindings(nil), p, l}
 	c.names()
 	c.swap()
+	c.secrets()
 	c.promises()
 	return c.Err()
 }
@@ -53,6 +55,20 @@ func (c *checker) swap() {
 		c.Add("swap.policy", "%q: the image has no swapfile: layout.swapfile.image is 0", policy)
 	case policy == SwapHibernate && s.Size == "none":
 		c.Add("swap.policy", `%q: layout.swapfile.size is "none"`, policy)
+	}
+}
+
+// secrets refuses two files of secrets of one name: the image has them in one
+// folder.
+func (c *checker) secrets() {
+	files := map[string]string{}
+	for _, s := range c.profile.Secrets {
+		base, name := path.Base(s.File), path.Clean(s.File)
+		if other, known := files[base]; known && other != name {
+			c.Add(strict.Join(strict.Join("secrets", s.Name), "file"), "%s: another file of secrets has that name, %s, and the image has both in one folder; rename one", name, other)
+			continue
+		}
+		files[base] = name
 	}
 }
 

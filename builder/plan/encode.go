@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 )
 
 // JSON returns the canonical form of a plan: equal plans give equal bytes,
@@ -38,12 +39,14 @@ func canonical[T any](v T) (T, error) {
 	return c, nil
 }
 
-// fillLists replaces nil slices in v by empty ones.
+// fillLists replaces nil slices in v by empty ones, but for what JSON leaves out
+// when there is nothing: that is not there in a plan that was read either.
 func fillLists(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if f := v.Field(i); f.CanSet() {
+			left := strings.Contains(v.Type().Field(i).Tag.Get("json"), ",omit")
+			if f := v.Field(i); f.CanSet() && !(left && f.IsZero()) {
 				fillLists(f)
 			}
 		}

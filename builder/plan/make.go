@@ -87,6 +87,10 @@ func withoutFolders(p profiles.Profile) profiles.Profile {
 			u.PasswordFile = path.Base(u.PasswordFile)
 		}
 	}
+	p.Secrets = slices.Clone(p.Secrets)
+	for i := range p.Secrets {
+		p.Secrets[i].File = path.Base(p.Secrets[i].File)
+	}
 	return p
 }
 

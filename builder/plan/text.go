@@ -30,6 +30,7 @@ func Text(w io.Writer, p *Plan, look Look) error {
 	t.mounts(p)
 	t.entries(p)
 	t.units(p)
+	t.recovery(p)
 	return t.Flush()
 }
 
