@@ -13,8 +13,9 @@
 //     and users come.
 //   - A source with systemd: units are enabled, disabled and masked by the
 //     symlinks that systemctl would make, see units.go; log-in on the console,
-//     zram, the lid of a laptop that hibernates, and SSH host keys at the first
-//     boot.
+//     zram, the lid of a laptop that hibernates, SSH host keys at the first boot;
+//     and the secrets, the restore and the backups of the profile, see
+//     recovery.go.
 //   - A NixOS source, which has /nix/store and no systemd below /usr, makes its
 //     own /etc when it is activated: of it only the first point is done, see
 //     Ignored.
@@ -36,6 +37,8 @@ type Inputs struct {
 	// Passwords holds a crypt(5) hash for each user whose profile names a
 	// password file.
 	Passwords map[string]string
+	// Recovery is what a profile with secrets, a restore or backups needs.
+	Recovery *Recovery
 }
 
 // Apply changes a source's tree into that of the plan's system.
@@ -54,7 +57,7 @@ func Apply(t *fstree.Tree, p *plan.Plan, in Inputs) error {
 	if e.shape != nixos {
 		steps = append(steps, e.forgetMachine, e.emptyCaches, e.hostname, e.timezone, e.locale, e.keyboard, e.resolver, e.users)
 		if e.shape == systemd {
-			steps = append(steps, e.units, e.consoles, e.zram, e.lid, e.hostKeys, e.keepMachineID, e.updated)
+			steps = append(steps, e.units, e.consoles, e.zram, e.lid, e.hostKeys, e.keepMachineID, e.recovery, e.updated)
 		} else {
 			e.needSystemd()
 		}
@@ -108,6 +111,9 @@ func (e *editor) needSystemd() {
 		{"units.mask", len(p.Units.Mask) > 0},
 		{"first_boot.steps", e.hasSSHServer() && wantsHostKeys(p)},
 		{"zram.enable", p.Zram.Enable},
+		{"secrets", len(p.Secrets) > 0},
+		{"restore", wantsRestore(p)},
+		{"backup", len(p.Backup) > 0},
 	} {
 		if wish.asked {
 			e.Add(wish.key, "the source has no systemd (%s)", systemdPath)

@@ -44,6 +44,7 @@ type Inputs struct {
 	Digest    string            // of the source, for the manifest
 	Lock      string            // digest of the lock file, or ""
 	Passwords map[string]string // crypt(5) hashes of users with a password file
+	Recovery  *adjust.Recovery  // what the first boot needs; nil when the profile has nothing of it
 	Version   string            // of mkimage
 	Workers   int               // goroutines; 0 means GOMAXPROCS
 	Progress  builder.Progress  // nil shows nothing
@@ -111,7 +112,7 @@ func (b *build) adjustTree(context.Context) error {
 	if b.kernels, err = source.Kernels(b.in.Tree); err != nil {
 		return err
 	}
-	if err := adjust.Apply(b.in.Tree, b.plan, adjust.Inputs{Passwords: b.in.Passwords}); err != nil {
+	if err := adjust.Apply(b.in.Tree, b.plan, adjust.Inputs{Passwords: b.in.Passwords, Recovery: b.in.Recovery}); err != nil {
 		return err
 	}
 	b.in.Tree.Freeze()
@@ -125,7 +126,7 @@ func (b *build) makeInitramfs(ctx context.Context) error {
 	for _, k := range b.kernels {
 		archive, err := initramfs.Build(ctx, initramfs.Params{
 			Root: b.in.Tree, Kernel: k.Version, Modules: want.Modules, Firmware: want.Firmware,
-			Microcode: want.Microcode, Shell: want.Shell, Config: plan.InitConfig(b.plan),
+			Microcode: want.Microcode, Shell: want.Shell, Config: plan.InitConfig(b.plan, b.in.Recovery.KeyRecipients()),
 		})
 		if err != nil {
 			return fmt.Errorf("initramfs of kernel %s: %w", k.Version, err)

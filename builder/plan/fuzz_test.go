@@ -62,7 +62,7 @@ func FuzzMake(f *testing.F) {
 			}
 			made[s.Path] = true
 		}
-		InitConfig(p)
+		InitConfig(p, nil)
 		if err := Text(new(bytes.Buffer), p, Look{}); err != nil {
 			t.Fatalf("Text: %v", err)
 		}

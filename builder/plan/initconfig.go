@@ -10,8 +10,10 @@ import (
 )
 
 // InitConfig returns what mkimage-init is told about the layout. It names no
-// identity, so plans that differ in their seed alone have equal ones.
-func InitConfig(p *Plan) config.Config {
+// identity of the disk, so plans that differ in their seed alone have equal
+// ones, but for the name of the image that goes into the journal of the first
+// boot. Recipients are public keys, any of which opens all files of secrets.
+func InitConfig(p *Plan, recipients []string) config.Config {
 	l := &p.Layout
 	c := config.Config{Version: config.Version}
 	root := rootOf(l)
@@ -31,6 +33,7 @@ func InitConfig(p *Plan) config.Config {
 	c.Factory = factoryMounts(p)
 	c.Swapfile = initSwapfile(p)
 	c.FirstBoot = initSteps(p)
+	c.AgeKey = ageKey(p, recipients)
 	return c
 }
 

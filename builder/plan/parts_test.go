@@ -46,7 +46,7 @@ func TestParts(t *testing.T) {
 		}}},
 		{"types", []string{TypeESP.String(), TypeRootX86_64.String()},
 			[]string{"c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "4f68bce3-e8cd-4db1-96e7-fbcaf984b709"}},
-		{"init", InitConfig(p), config.Config{
+		{"init", InitConfig(p, nil), config.Config{
 			Version: config.Version,
 			Mounts: []config.Mount{
 				{Subvolume: "@", Target: "/", Options: []string{"compress=zstd:3", "noatime"}},
@@ -98,7 +98,7 @@ func TestMemoryRoot(t *testing.T) {
 	if diff := cmp.Diff(want, p.Mounts[len(p.Mounts)-3:]); diff != "" {
 		t.Errorf("bind mounts (-want +got):\n%s", diff)
 	}
-	c := InitConfig(p)
+	c := InitConfig(p, nil)
 	if diff := cmp.Diff(&config.Tmpfs{Size: "2G", Mode: "755"}, c.Tmpfs); diff != "" {
 		t.Errorf("tmpfs of the initramfs (-want +got):\n%s", diff)
 	}
@@ -133,7 +133,7 @@ func TestFirstBoot(t *testing.T) {
 			profile, layout := laptop(), laptopLayout()
 			profile.FirstBoot.Steps, profile.Swap.Policy, layout.Swapfile.Size = test.in, test.policy, test.size
 			p := mustMake(t, profile, layout, Options{})
-			if diff := cmp.Diff(test.want, InitConfig(p).FirstBoot); diff != "" {
+			if diff := cmp.Diff(test.want, InitConfig(p, nil).FirstBoot); diff != "" {
 				t.Errorf("steps (-want +got):\n%s", diff)
 			}
 			if got := p.Partition(RoleRoot).Attributes(); got != test.attributes || p.Partition(RoleESP).Attributes() != 0 {
@@ -162,7 +162,7 @@ func TestInitSwapfile(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p, l := laptop(), laptopLayout()
 			p.Swap.Policy, l.Swapfile.Size = test.policy, test.size
-			if diff := cmp.Diff(test.want, InitConfig(mustMake(t, p, l, Options{})).Swapfile); diff != "" {
+			if diff := cmp.Diff(test.want, InitConfig(mustMake(t, p, l, Options{}), nil).Swapfile); diff != "" {
 				t.Errorf("swapfile (-want +got):\n%s", diff)
 			}
 		})
@@ -175,7 +175,7 @@ func TestLeftOut(t *testing.T) {
 	p.Boot.Rescue, p.Swap.Policy, l.Factory.Subvolumes = false, SwapNone, nil
 	p.Layout = "builtin:laptop" // asks for the built-in layout of that name
 	plan := mustMake(t, p, l, Options{})
-	if len(plan.Entries) != 1 || plan.Swapfile != nil || len(plan.Snapshots) != 0 || InitConfig(plan).Factory != nil {
+	if len(plan.Entries) != 1 || plan.Swapfile != nil || len(plan.Snapshots) != 0 || InitConfig(plan, nil).Factory != nil {
 		t.Errorf("%d entries, swapfile %v, snapshots %v; want one entry alone", len(plan.Entries), plan.Swapfile, plan.Snapshots)
 	}
 }

@@ -30,7 +30,7 @@ func New(loaderName string) (*Parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	initJSON, err := json.Marshal(plan.InitConfig(p))
+	initJSON, err := json.Marshal(plan.InitConfig(p, nil))
 	if err != nil {
 		return nil, err
 	}

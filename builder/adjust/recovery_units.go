@@ -1,0 +1,122 @@
+package adjust
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
+)
+
+// The units of a first boot. That of the key is for a key medium that is
+// plugged in later: what is there at boot the initramfs has used. Secrets are
+// there before any service that may need one. The restore is started by its
+// disk alone, so that no boot waits for a disk that is not there.
+const (
+	keyUnit = `[Unit]
+Description=Import the age key of the system's secrets from a key medium
+Documentation=man:mkimage-firstboot(8)
+After=local-fs.target
+
+[Service]
+Type=oneshot
+ExecStart=` + firstBootProgram + ` import --medium
+`
+	secretsUnit = `[Unit]
+Description=Decrypt the system's secrets
+Documentation=man:mkimage-firstboot(8)
+DefaultDependencies=no
+ConditionPathExists=` + firstboot.KeyPath + `
+After=local-fs.target systemd-sysusers.service
+Before=sysinit.target shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=` + firstBootProgram + ` secrets
+`
+	restoreUnit = `[Unit]
+Description=Restore %[1]s from the backup
+Documentation=man:mkimage-firstboot(8)
+After=local-fs.target mkimage-secrets.service systemd-tmpfiles-setup.service
+%[2]s
+[Service]
+Type=oneshot
+NotifyAccess=main
+TimeoutStartSec=infinity
+StandardOutput=journal+console
+StandardError=journal+console
+ExecStart=` + firstBootProgram + ` restore
+`
+	// beforeLogin holds up getty and sshd, which come after it.
+	beforeLogin = "Before=systemd-user-sessions.service\n"
+)
+
+// recoveryUnits adds the units that the profile needs.
+func (e *editor) recoveryUnits() error {
+	p := &e.plan.Profile
+	if len(p.Secrets) > 0 {
+		medium := "/dev/disk/by-partlabel/" + config.KeyLabel
+		if err := e.pulledIn("mkimage-age-key.service", keyUnit, deviceUnit(medium)); err != nil {
+			return err
+		}
+		if err := e.pulledIn("mkimage-secrets.service", secretsUnit, "sysinit.target"); err != nil {
+			return err
+		}
+	}
+	if !wantsRestore(p) {
+		return nil
+	}
+	order := beforeLogin
+	if p.Restore.Login == "warn" {
+		order = ""
+	}
+	where := p.Restore.Path
+	if where == "" {
+		where = "/home"
+	}
+	return e.pulledIn("mkimage-restore.service", fmt.Sprintf(restoreUnit, unitText(where), order), deviceUnit(firstboot.DevicePath(p.Restore.Disk)))
+}
+
+// pulledIn adds a unit that another one starts.
+func (e *editor) pulledIn(name, text, by string) error {
+	if err := e.write(configDir+"/"+name, text, 0o644); err != nil {
+		return err
+	}
+	return e.symlink(configDir+"/"+by+".wants/"+name, "../"+name)
+}
+
+// deviceUnit returns the unit of a device node: its path as systemd-escape(1)
+// writes it.
+func deviceUnit(node string) string { return unitOfPath(node) + ".device" }
+
+// unitOfPath escapes a path as systemd does for the names of units.
+func unitOfPath(p string) string {
+	var b strings.Builder
+	for i, c := range []byte(strings.TrimPrefix(path.Clean(p), "/")) {
+		switch {
+		case c == '/':
+			b.WriteByte('-')
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == ':', c == '_', c == '.' && i > 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return b.String()
+}
+
+// unitText makes a text one that systemd takes as it is.
+func unitText(text string) string { return strings.ReplaceAll(text, "%", "%%") }
+
+// unitWord quotes an argument of a command in a unit: see "Command lines" in
+// systemd.service(5).
+func unitWord(text string) string { return strings.ReplaceAll(assignment(text), "$", "$$") }
+
+// assignment quotes one of Environment=, which knows no variables: see
+// systemd.exec(5).
+func assignment(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%").Replace(text) + `"`
+}
