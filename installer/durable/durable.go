@@ -68,8 +68,11 @@ type Info struct {
 //
 // What an interrupted Write may leave beside the file, the next one replaces.
 func Write(f FS, name string, data []byte, perm fs.FileMode) error {
-	if info, err := f.Lstat(name); err == nil && info.Mode.IsDir() {
+	switch info, err := f.Lstat(name); {
+	case err == nil && info.Mode.IsDir():
 		return fmt.Errorf("%s: a directory, expected a file", name)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
 	}
 	dir := path.Dir(name)
 	if err := MkdirAll(f, dir, 0o755); err != nil {
