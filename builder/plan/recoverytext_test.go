@@ -72,6 +72,9 @@ func TestRecoveryPlan(t *testing.T) {
 		far.Secrets[i].File = "/far" + far.Secrets[i].File
 	}
 	want := mustJSON(t, mustMake(t, near, laptopLayout(), Options{}))
+	if strings.Contains(want, "null") {
+		t.Errorf("a list of a table that is there is null in\n%s", want)
+	}
 	if got := mustJSON(t, mustMake(t, far, laptopLayout(), Options{})); got != want || !strings.Contains(got, `"file": "vpn.key"`) {
 		t.Errorf("another folder gives another plan:\n%s", cmp.Diff(want, got))
 	}

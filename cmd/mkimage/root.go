@@ -60,6 +60,7 @@ offset of a swapfile. mkfs writes a btrfs file system alone.`,
 	addGroup(root, "images", "Images of disks:", newBuild(u), newPlan(u), newVerify(u), newInspect(u), newRun(u), newTest(u), newLayout(u))
 	addGroup(root, "files", "File systems:", newLs(u), newCat(u), newStat(u), newCheck(u), newMapSwapfile(u), newMkfs(u))
 	addGroup(root, "profiles", "Profiles:", newProfiles(u), newLayouts(u))
+	addGroup(root, "secrets", "Secrets:", newKeys(u))
 	addGroup(root, "other", "Other:", newVersion(u), newMan())
 	root.SetHelpCommandGroupID("other")
 	root.SetCompletionCommandGroupID("other")
