@@ -126,6 +126,8 @@ func TestNotAFile(t *testing.T) {
 		{"bad.json", "{\n\"a\": hunter2}", []string{"bad.json: line 2: is no JSON"}},
 		{"m.yaml", strings.Replace(string(asYAML), "\nlist:", "\n<<<<<<< HEAD\nlist:", 1), []string{": a conflict of a merge", "=> git checkout --ours"}},
 		{"m.env", "A=1\n>>>>>>> other\n", []string{"m.env: line 2: a conflict of a merge"}},
+		{"m2.env", "A=1\n|||||||\n", []string{"m2.env: line 2: a conflict of a merge"}},
+		{"no.env", "<<<<<<<<=hunter2\n", []string{"no.env: is not encrypted"}},
 		{"table.yaml", "a: hunter2\nsops: 1\n", []string{"the metadata of sops cannot be used", "not a mapping"}},
 		{"table.json", `{"a": "hunter2", "sops": {"version": "3"}}`, []string{"the metadata of sops cannot be used"}},
 		{"a.conf", string(asYAML), []string{"a.conf: line 1: is no JSON", "=> its name must end in .yaml"}},
@@ -159,10 +161,10 @@ func TestCut(t *testing.T) {
 
 func TestSize(t *testing.T) {
 	_, r := newKey(t)
-	data := encrypt(t, Dotenv, "A=hunter2\n", to(r))
+	data := encrypt(t, JSON, plainOf["a.json"], to(r))
 	for d, want := range map[int]string{-1: "", 0: "", 1: "larger than 16777216 bytes"} {
-		padded := append(bytes.Clone(data), bytes.Repeat([]byte("\n"), MaxFile+d-len(data))...)
-		path := write(t, t.TempDir(), "a.env", padded)
+		padded := append(bytes.Clone(data), bytes.Repeat([]byte(" "), MaxFile+d-len(data))...)
+		path := write(t, t.TempDir(), "a.json", padded)
 		if _, err := Read(path); want == "" && err != nil {
 			t.Errorf("%+d: %v", d, err)
 		} else if want != "" {

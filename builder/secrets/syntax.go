@@ -45,13 +45,19 @@ func checkBytes(data []byte) error {
 	return nil
 }
 
-// marker is a line that a merge of git leaves where both sides changed.
-var marker = regexp.MustCompile(`(?m)^(<<<<<<<|>>>>>>>|\|\|\|\|\|\|\|)( |$)`)
+// markers begin the lines that a merge of git leaves where both sides changed.
+var markers = [][]byte{[]byte("<<<<<<<"), []byte("|||||||"), []byte(">>>>>>>")}
 
 // conflict returns the line with the first marker of a merge, or 0.
 func conflict(data []byte) int {
-	if at := marker.FindIndex(data); at != nil {
-		return lineAt(data, int64(at[0]))
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		for _, m := range markers {
+			if rest, ok := bytes.CutPrefix(line, m); ok && len(bytes.TrimLeft(rest[:min(1, len(rest))], " \r\n")) == 0 {
+				return n
+			}
+		}
 	}
 	return 0
 }
