@@ -32,9 +32,14 @@ build: programs ## bin/mkimage, one static binary
 PROGRAMS  := initramfs/embedded/programs
 GUEST_ENV := GOOS=linux GOARCH=amd64 GOAMD64=v1 CGO_ENABLED=0 GOFLAGS= GOEXPERIMENT= GOFIPS140=off
 
+GUEST_FLAGS := -trimpath -buildvcs=false -ldflags '-s -w -buildid='
+
 .PHONY: programs
-programs: $(PROGRAMS)/busybox.cpio.zst # the programs of the initramfs
-	$(GUEST_ENV) $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o $(PROGRAMS)/ ./cmd/mkimage-init ./cmd/mkimage-hibernate
+programs: $(PROGRAMS)/busybox.cpio.zst # what goes into the initramfs and the system of an image
+	$(GUEST_ENV) $(GO) build $(GUEST_FLAGS) -o $(PROGRAMS)/ ./cmd/mkimage-init ./cmd/mkimage-hibernate
+	$(GUEST_ENV) $(GO) build $(GUEST_FLAGS) -o .cache/programs/ ./cmd/mkimage-firstboot
+	cd installer/restic && $(GUEST_ENV) $(GO) build $(GUEST_FLAGS) -tags disable_grpc_modules -o $(CURDIR)/.cache/programs/ github.com/restic/restic/cmd/restic
+	$(GO) run ./installer/programs/pack installer/programs/packed .cache/programs/mkimage-firstboot .cache/programs/restic
 
 # 40 s the first time, 6 s when only the list of commands changed.
 $(PROGRAMS)/busybox.cpio.zst: $(wildcard initramfs/busybox/*.go initramfs/busybox/go.*) .cache/go-version
@@ -111,4 +116,4 @@ bench-boot: programs ## the stages of a build, bench-initramfs, and boots with e
 .PHONY: clean
 clean: ## remove what make made
 	rm -rf bin .cache
-	find $(PROGRAMS) -type f ! -name README.md -delete
+	find $(PROGRAMS) installer/programs/packed -type f ! -name README.md -delete

@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"layouts":              {"builder/fault", "builder/strict"},
 	"profiles":             {"builder/fault", "builder/strict"},
 	"builder/plan":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config"},
-	"builder/adjust":       {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan", "builder/fstree"},
+	"builder/adjust":       {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan", "builder/fstree", "installer/firstboot", "installer/durable"},
 	"builder/loader":       {"builder/fault", "builder/ids", "builder/fstree", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/uki", "builder/loader/bls", "builder/manifest"},
 	"builder/manifest":     {"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse"},
 	"builder/inspect": {

@@ -16,7 +16,6 @@ import (
 const (
 	backupSchedule = "*-*-* 00:03:00"
 	backupDelay    = "1h"
-	backupPath     = "/home"
 	secretsLink    = "/run/secrets"
 )
 
@@ -145,7 +144,7 @@ func backupWords(b *profiles.Backup) string {
 	words = append(words, "--")
 	paths := b.Paths
 	if len(paths) == 0 {
-		paths = []string{backupPath}
+		paths = []string{restorePath}
 	}
 	for _, p := range paths {
 		words = append(words, unitWord(p))

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/6FaNcY9/mkimage/builder/fstree"
-	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 	"github.com/6FaNcY9/mkimage/profiles"
 )
@@ -75,7 +75,7 @@ func (e *editor) programs() error {
 }
 
 func (e *editor) firstBootConfig() error {
-	c := plan.FirstBootConfig(e.plan, e.in.Recovery.Recipients)
+	c := firstBootConfigOf(e.plan, e.in.Recovery.Recipients)
 	if c == nil {
 		return nil
 	}
@@ -98,7 +98,7 @@ func (e *editor) secretFiles() error {
 		return nil
 	}
 	// The directory of the key is root's alone before there is a key in it.
-	dir, err := e.mkdir(path.Dir(firstboot.KeyPath))
+	dir, err := e.mkdir(path.Dir(config.KeyPath))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package adjust
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"strings"
@@ -27,7 +28,7 @@ ExecStart=` + firstBootProgram + ` import --medium
 Description=Decrypt the system's secrets
 Documentation=man:mkimage-firstboot(8)
 DefaultDependencies=no
-ConditionPathExists=` + firstboot.KeyPath + `
+ConditionPathExists=` + config.KeyPath + `
 After=local-fs.target systemd-sysusers.service
 Before=sysinit.target shutdown.target
 Conflicts=shutdown.target
@@ -50,6 +51,17 @@ StandardOutput=journal+console
 StandardError=journal+console
 ExecStart=` + firstBootProgram + ` restore
 `
+	statusUnit = `[Unit]
+Description=Tell what the first boot could not do yet
+Documentation=man:mkimage-firstboot(8)
+After=mkimage-secrets.service
+Before=systemd-user-sessions.service
+
+[Service]
+Type=oneshot
+StandardOutput=journal+console
+ExecStart=` + firstBootProgram + ` status --announce
+`
 	// beforeLogin holds up getty and sshd, which come after it.
 	beforeLogin = "Before=systemd-user-sessions.service\n"
 )
@@ -57,6 +69,12 @@ ExecStart=` + firstBootProgram + ` restore
 // recoveryUnits adds the units that the profile needs.
 func (e *editor) recoveryUnits() error {
 	p := &e.plan.Profile
+	if len(p.Secrets) == 0 && !wantsRestore(p) {
+		return nil
+	}
+	if err := e.pulledIn("mkimage-firstboot.service", statusUnit, "multi-user.target"); err != nil {
+		return err
+	}
 	if len(p.Secrets) > 0 {
 		medium := "/dev/disk/by-partlabel/" + config.KeyLabel
 		if err := e.pulledIn("mkimage-age-key.service", keyUnit, deviceUnit(medium)); err != nil {
@@ -73,11 +91,8 @@ func (e *editor) recoveryUnits() error {
 	if p.Restore.Login == "warn" {
 		order = ""
 	}
-	where := p.Restore.Path
-	if where == "" {
-		where = "/home"
-	}
-	return e.pulledIn("mkimage-restore.service", fmt.Sprintf(restoreUnit, unitText(where), order), deviceUnit(firstboot.DevicePath(p.Restore.Disk)))
+	where := unitText(cmp.Or(p.Restore.Path, restorePath))
+	return e.pulledIn("mkimage-restore.service", fmt.Sprintf(restoreUnit, where, order), deviceUnit(firstboot.DevicePath(p.Restore.Disk)))
 }
 
 // pulledIn adds a unit that another one starts.

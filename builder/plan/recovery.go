@@ -1,23 +1,6 @@
 package plan
 
-import (
-	"cmp"
-	"path"
-	"slices"
-	"strconv"
-	"strings"
-
-	"github.com/6FaNcY9/mkimage/initramfs/config"
-	"github.com/6FaNcY9/mkimage/installer/firstboot"
-	"github.com/6FaNcY9/mkimage/profiles"
-)
-
-// The defaults of what a profile says about recovery.
-const (
-	restorePath  = "/home"
-	secretMode   = 0o400
-	secretsOwner = "root"
-)
+import "github.com/6FaNcY9/mkimage/initramfs/config"
 
 // ageKey returns what mkimage-init is told about the key of the secrets, nil
 // when there are none. Whom the files of secrets were encrypted to is in these,
@@ -27,70 +10,8 @@ func ageKey(p *Plan, recipients []string) *config.AgeKey {
 		return nil
 	}
 	age := p.Profile.Age
-	return &config.AgeKey{Recipients: recipients, Sources: age.Sources, Timeout: age.Timeout, Path: firstboot.KeyPath, Image: imageName(p)}
+	return &config.AgeKey{Recipients: recipients, Sources: age.Sources, Timeout: age.Timeout, Path: config.KeyPath, Image: p.ImageName()}
 }
 
-// imageName is how the state of a first boot names the image.
-func imageName(p *Plan) string { return p.Profile.Name + " " + p.Seed.String() }
-
-// FirstBootConfig returns what the running system is told about its first boot,
-// nil when the profile asks for nothing that it does. Recipients are public
-// keys, any of which opens all files of secrets.
-func FirstBootConfig(p *Plan, recipients []string) *firstboot.Config {
-	if len(p.Profile.Secrets) == 0 && p.Profile.Restore == (profiles.Restore{}) {
-		return nil
-	}
-	c := &firstboot.Config{Version: firstboot.ConfigVersion, Image: imageName(p), Hostname: p.Profile.Hostname}
-	if len(p.Profile.Secrets) > 0 {
-		c.Age = &firstboot.Age{Recipients: recipients, Path: firstboot.KeyPath}
-	}
-	for _, s := range p.Profile.Secrets {
-		c.Secrets = append(c.Secrets, firstBootSecret(s))
-	}
-	slices.SortFunc(c.Secrets, func(a, b firstboot.Secret) int { return strings.Compare(a.Name, b.Name) })
-	c.Restore = firstBootRestore(p)
-	return c
-}
-
-func firstBootSecret(s profiles.Secret) firstboot.Secret {
-	mode, err := strconv.ParseUint(s.Mode, 8, 32)
-	if err != nil {
-		mode = secretMode
-	}
-	return firstboot.Secret{
-		Name: s.Name, File: path.Join(firstboot.SecretsDir, path.Base(s.File)), Format: secretFormat(s.File), Key: s.Key,
-		Owner: cmp.Or(s.Owner, secretsOwner), Group: s.Group, Mode: uint32(mode), Path: s.Path,
-	}
-}
-
-// secretFormat is the format that sops takes a file for by its name.
-func secretFormat(name string) string {
-	switch path.Ext(name) {
-	case ".yaml", ".yml":
-		return "yaml"
-	case ".json":
-		return "json"
-	case ".env":
-		return "dotenv"
-	case ".ini":
-		return "ini"
-	}
-	return "binary"
-}
-
-func firstBootRestore(p *Plan) *firstboot.Restore {
-	r := p.Profile.Restore
-	if r == (profiles.Restore{}) {
-		return nil
-	}
-	out := &firstboot.Restore{
-		Disk: r.Disk, Repository: r.Repository, Host: cmp.Or(r.Host, p.Profile.Hostname), Path: cmp.Or(r.Path, restorePath),
-		Password: r.Password, Wait: r.Login != "warn",
-	}
-	for _, u := range p.Profile.Users {
-		if home := path.Join("/home", u.Name); strings.HasPrefix(home, strings.TrimSuffix(out.Path, "/")+"/") {
-			out.Homes = append(out.Homes, firstboot.Home{Path: home, UID: u.UID, GID: u.UID})
-		}
-	}
-	return out
-}
+// ImageName is how the journal of a first boot names the image.
+func (p *Plan) ImageName() string { return p.Profile.Name + " " + p.Seed.String() }

@@ -80,6 +80,10 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if err := f.settleOutput(name); err != nil {
 		return err
 	}
+	recovery, err := readRecovery(asked)
+	if err != nil {
+		return err
+	}
 	if f.dryRun {
 		return printPlan(u, p, plan.Look{Width: terminalWidth(u.out)})
 	}
@@ -104,7 +108,7 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if keys := adjust.Ignored(src.Tree, &p.Profile); keys != nil {
 		u.warn("the source is NixOS, which makes its own /etc: without effect: %s", strings.Join(keys, ", "))
 	}
-	result, err := f.write(ctx, clock, p, src, passwords, outputs)
+	result, err := f.write(ctx, clock, p, src, image.Inputs{Passwords: passwords, Recovery: recovery}, outputs)
 	if err != nil {
 		return err
 	}
@@ -120,7 +124,7 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 }
 
 // write makes the image and what lies beside it, all under other names.
-func (f *buildFlags) write(ctx context.Context, clock *stopwatch, p *plan.Plan, src *source.Source, passwords map[string]string, outputs *outputs) (*image.Result, error) {
+func (f *buildFlags) write(ctx context.Context, clock *stopwatch, p *plan.Plan, src *source.Source, in image.Inputs, outputs *outputs) (*image.Result, error) {
 	raw, err := outputs.raw()
 	if err != nil {
 		return nil, err
@@ -133,12 +137,10 @@ func (f *buildFlags) write(ctx context.Context, clock *stopwatch, p *plan.Plan, 
 	if err != nil {
 		return nil, err
 	}
-	in := image.Inputs{Tree: src.Tree, Digest: digest, Passwords: passwords, Version: readVersion().Version, Workers: f.workers, Progress: clock}
-	lock, err := outputs.writeLock(src.Lock())
-	if err != nil {
+	in.Tree, in.Digest, in.Version, in.Workers, in.Progress = src.Tree, digest, readVersion().Version, f.workers, clock
+	if in.Lock, err = outputs.writeLock(src.Lock()); err != nil {
 		return nil, err
 	}
-	in.Lock = lock
 	truncate := func(size int64) error { return spaceHint(raw.file.Truncate(size)) }
 	result, err := image.Write(ctx, image.Target{Writer: raw, Reader: raw.file, Truncate: truncate}, p, in)
 	if err != nil {

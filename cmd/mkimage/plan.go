@@ -10,6 +10,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/secrets"
 )
 
 func newPlan(u *ui) *cobra.Command {
@@ -20,8 +21,9 @@ func newPlan(u *ui) *cobra.Command {
 		Short: "show what an image would be, without making it",
 		Long: `plan decides everything about the image of a profile and prints it: the disk and
 its identities, subvolumes, mounts, the entries of the boot menu with their
-command lines, and units. It reads the profile and its layout and nothing else:
-the source is not opened and need not be there.
+command lines, and units. It reads the profile and its layout, and the files of
+secrets that the profile names, which must be encrypted to the machine's key; the
+source is not opened and need not be there.
 
 The same profile and flags give the same plan, on every host. With --json it is
 what the build keeps in the image's manifest.`,
@@ -33,8 +35,11 @@ what the build keeps in the image's manifest.`,
 		Annotations:       exits(fault.Config, fault.Input),
 		ValidArgsFunction: completeProfiles(&f.profileFlags),
 		RunE: func(_ *cobra.Command, args []string) error {
-			p, _, err := f.makePlan(args[0])
+			p, asked, err := f.makePlan(args[0])
 			if err != nil {
+				return err
+			}
+			if _, err := secrets.Check(asked); err != nil {
 				return err
 			}
 			return printPlan(u, p, plan.Look{Width: terminalWidth(u.out), ASCII: ascii})

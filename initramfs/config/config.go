@@ -82,6 +82,10 @@ const (
 	KeyFileEncrypted = "age-key.txt.age"
 )
 
+// KeyPath is where the key is in the running system: where sops-nix is usually
+// told to look for it, on every system.
+const KeyPath = "/var/lib/sops-nix/key.txt"
+
 // KeyCredentialName is the name of the system credential that holds a key, see
 // systemd.system-credentials(7).
 const KeyCredentialName = "mkimage.age-key"

@@ -21,10 +21,6 @@ const ConfigPath = "/etc/mkimage/firstboot.json"
 // SecretsDir is where an image has the files of secrets, as sops encrypted them.
 const SecretsDir = "/etc/mkimage/secrets"
 
-// KeyPath is where the key of age is in the running system: where sops-nix is
-// usually told to look for it, on every system.
-const KeyPath = "/var/lib/sops-nix/key.txt"
-
 // StateDir is what is kept of the first boot.
 const StateDir = "/var/lib/mkimage"
 
@@ -45,7 +41,8 @@ type Config struct {
 // Age is the key of the secrets.
 type Age struct {
 	Recipients []string `json:"recipients"` // public keys, any of which opens all secrets
-	Path       string   `json:"path"`       // KeyPath
+	Path       string   `json:"path"`       // config.KeyPath of the initramfs
+	ESP        string   `json:"esp"`        // where the ESP is mounted, which may have the key, encrypted
 }
 
 // Secret is a value of an encrypted file, and where it goes.
@@ -77,6 +74,28 @@ type Home struct {
 	Path string `json:"path"` // absolute
 	UID  uint32 `json:"uid"`
 	GID  uint32 `json:"gid"`
+}
+
+// The names of the steps in the journal.
+const (
+	StepKey     = "age-key"
+	StepSecrets = "secrets"
+	StepRestore = "restore"
+)
+
+// Steps returns the names of the steps that the configuration asks for, in the
+// order in which they are done.
+func (c *Config) Steps() (names []string) {
+	if c.Age != nil {
+		names = append(names, StepKey)
+	}
+	if len(c.Secrets) > 0 && !c.NixOS {
+		names = append(names, StepSecrets)
+	}
+	if c.Restore != nil {
+		names = append(names, StepRestore)
+	}
+	return names
 }
 
 // ReadConfig reads the configuration at a path.

@@ -3,6 +3,9 @@ package firstboot
 import (
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
 // Code says why a step of the first boot was not done. Its value is the exit
@@ -49,6 +52,16 @@ func NewProblem(code Code, hint, format string, args ...any) error {
 	return &Problem{Code: code, Hint: hint, Err: fmt.Errorf(format, args...)}
 }
 
+// Located puts where something was found before a problem, which keeps its code
+// and hint.
+func Located(where string, err error) error {
+	var p *Problem
+	if errors.As(err, &p) {
+		return NewProblem(p.Code, p.Hint, "%s: %w", where, p.Err)
+	}
+	return fmt.Errorf("%s: %w", where, err)
+}
+
 // CodeOf returns the code of the outermost Problem in err's chain, or 0.
 func CodeOf(err error) Code {
 	var p *Problem
@@ -56,4 +69,27 @@ func CodeOf(err error) Code {
 		return p.Code
 	}
 	return 0
+}
+
+// HintOf returns the outermost hint in err's chain, of a Problem or of a fault,
+// or "".
+func HintOf(err error) string {
+	var p *Problem
+	if errors.As(err, &p) && p.Hint != "" {
+		return p.Hint
+	}
+	return fault.HintOf(err)
+}
+
+// ResultOf returns how a step stands that ended in err: Done without one,
+// Waiting when it can be done once something is plugged in or imported, else
+// Failed.
+func ResultOf(err error) string {
+	switch {
+	case err == nil:
+		return Done
+	case slices.Contains([]Code{CodeNoKey, CodeNoDisk, CodeNotYet}, CodeOf(err)):
+		return Waiting
+	}
+	return Failed
 }
