@@ -56,6 +56,7 @@ var steps = []step{
 	{"resume", (*machine).resume},
 	{"grow partition", (*machine).growPartition},
 	{"mounts", (*machine).mountAll},
+	{"age key", (*machine).ageKey},
 	{"first boot", (*machine).firstBoot},
 	{"hibernation", (*machine).hibernation},
 	{"switch root", (*machine).handOver},

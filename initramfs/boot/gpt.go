@@ -18,10 +18,10 @@ const (
 	maxGPTEntries   = 1024
 )
 
-// gptEntry is what identifies a partition.
+// gptEntry is what identifies a partition, and where it is.
 type gptEntry struct {
-	uuid, label string
-	first       int64 // sector of the disk's logical size
+	kind, uuid, label string // kind is the GUID of its type
+	first, last       int64  // sectors of the disk's logical size
 }
 
 // errNoGPT says that a disk has no GUID partition table.
@@ -96,11 +96,15 @@ func decodeGPTEntry(b []byte) (e gptEntry, used bool) {
 	if [16]byte(b) == [16]byte{} {
 		return e, false
 	}
-	first := binary.LittleEndian.Uint64(b[32:])
+	first, last := binary.LittleEndian.Uint64(b[32:]), binary.LittleEndian.Uint64(b[40:])
 	if first > 1<<53 {
 		return e, false
 	}
-	return gptEntry{gptGUID([16]byte(b[16:])), gptName(b[56:gptEntrySize]), int64(first)}, true
+	// No partition is lost by a wrong end: the kernel knows the size.
+	return gptEntry{
+		kind: gptGUID([16]byte(b)), uuid: gptGUID([16]byte(b[16:])), label: gptName(b[56:gptEntrySize]),
+		first: int64(first), last: int64(min(last, 1<<53)),
+	}, true
 }
 
 // gptGUID writes a GUID whose first three fields are little-endian.
