@@ -53,6 +53,7 @@ func TestScript(t *testing.T) {
 			"touch":     cmdTouch,
 			"system":    cmdSystem,
 			"disk":      cmdDisk,
+			"sops":      cmdSops,
 		},
 	})
 }
