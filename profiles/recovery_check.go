@@ -69,10 +69,10 @@ func checkAge(p *Profile, f *strict.Findings) {
 	}
 	checkRecipient(a.Recipient, f)
 	switch {
+	case len(p.Secrets) == 0:
+		f.Add("age", "there are no [[secrets]] that the key would open: add some, or take it away")
 	case len(a.Sources) == 0:
 		f.Add("age.sources", "secrets need a key: expected where it is looked for, one or more of %s", strings.Join(KeySources, ", "))
-	case a.Recipient == "" && len(p.Secrets) == 0:
-		f.Add("age.recipient", "without secrets nothing else says which key the system is to have: set it, or take the sources away")
 	}
 	checkWords("age.sources", a.Sources, KeySources, f)
 	// A key may be encrypted wherever it lies, and then its passphrase is asked

@@ -92,12 +92,12 @@ func (f *keysCheckFlags) run(ctx context.Context, u *ui, name string) error {
 	if err != nil {
 		return err
 	}
-	if p.Age.IsZero() {
-		return fault.New(fault.Config, "add [age] and [[secrets]]; docs/secrets.md says how", "profile %s has no secrets", p.Name)
-	}
 	set, err := secrets.Check(&p)
 	if err != nil {
 		return err
+	}
+	if set == nil {
+		return fault.New(fault.Config, "add [age] and [[secrets]]; docs/secrets.md says how", "profile %s has no secrets", p.Name)
 	}
 	key, err := f.read(ctx, u)
 	if err != nil {
@@ -122,7 +122,7 @@ func (f *keysCheckFlags) run(ctx context.Context, u *ui, name string) error {
 // checkRecipients compares the key with the one that the machine will look for.
 func checkRecipients(key *agekey.Key, p *profiles.Profile, set *secrets.Set) error {
 	wanted := []string{p.Age.Recipient}
-	if p.Age.Recipient == "" && set != nil {
+	if p.Age.Recipient == "" {
 		wanted = set.Recipients
 	}
 	return checkError(p.Name, agekey.Check(key, wanted))
@@ -132,9 +132,6 @@ func checkRecipients(key *agekey.Key, p *profiles.Profile, set *secrets.Set) err
 // name. It goes on after one that cannot be decrypted.
 func decryptAll(result *checkedKey, key *agekey.Key, p *profiles.Profile, set *secrets.Set) (map[string][]byte, error) {
 	values := map[string][]byte{}
-	if set == nil {
-		return values, nil
-	}
 	plain := map[string]*secrets.Plain{}
 	var wrong []error
 	for name, file := range set.Files {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/installer/keymedium"
 )
 
 // fakeDevice is a file in the place of a device.
@@ -60,6 +62,10 @@ func TestMediumDevice(t *testing.T) {
 		}
 		if what, err := d.content(); err != nil || !strings.Contains(what, `it has 1 partitions "MKIMAGE-KEYS"`) {
 			t.Errorf("%+v: %q, %v", tt, what, err)
+		}
+		name, data, err := keymedium.Read(io.NewSectionReader(d, p.Start, p.Size), p.Size)
+		if err != nil || name != m.file || !bytes.Equal(data, m.data) {
+			t.Errorf("%+v: the first boot reads %s, %q, %v", tt, name, data, err)
 		}
 		end := make([]byte, edge)
 		if _, err := d.ReadAt(end, size-edge); err != nil || bytes.Contains(end, []byte{0xaa, 0xaa}) {
