@@ -24,18 +24,23 @@ type Key struct {
 	identities []identity // no two with the same public key
 }
 
-// identity is a secret key and what is known of it.
+// identity is a secret key and what is known of it. The secret is behind a
+// function: package fmt follows pointers in fields that are not exported, under
+// verbs that do not fit, and a function has nothing to follow.
 type identity struct {
-	id        age.Identity // a pointer: package fmt prints its address, never what it points to
-	recipient string       // public key
+	secret    func() secret
+	recipient string // public key
 }
 
-// text returns the secret key as a key file has it.
-func (i identity) text() string {
-	if s, ok := i.id.(fmt.Stringer); ok {
-		return s.String()
-	}
-	return ""
+// secret is a secret key. Its String is what a key file has.
+type secret interface {
+	age.Identity
+	fmt.Stringer
+}
+
+// newIdentity hides a secret key.
+func newIdentity(s secret, recipient fmt.Stringer) identity {
+	return identity{func() secret { return s }, recipient.String()}
 }
 
 // Recipients returns the public keys, in the order of the identities.
@@ -51,7 +56,7 @@ func (k *Key) Recipients() []string {
 func (k *Key) Identities() []age.Identity {
 	var list []age.Identity
 	for _, i := range k.identities {
-		list = append(list, i.id)
+		list = append(list, i.secret())
 	}
 	return list
 }
@@ -77,7 +82,7 @@ func (k *Key) has(other *Key) bool {
 func (k *Key) Text() []byte {
 	var b []byte
 	for _, i := range k.identities {
-		b = fmt.Appendf(b, "# public key: %s\n%s\n", i.recipient, i.text())
+		b = fmt.Appendf(b, "# public key: %s\n%s\n", i.recipient, i.secret())
 	}
 	return b
 }

@@ -87,11 +87,11 @@ func parseLine(line string, number int) (identity, error) {
 	switch upper := strings.ToUpper(line); {
 	case strings.HasPrefix(line, prefixX25519):
 		if id, err := age.ParseX25519Identity(line); err == nil {
-			return identity{id, id.Recipient().String()}, nil
+			return newIdentity(id, id.Recipient()), nil
 		}
 	case strings.HasPrefix(line, prefixHybrid):
 		if id, err := age.ParseHybridIdentity(line); err == nil {
-			return identity{id, id.Recipient().String()}, nil
+			return newIdentity(id, id.Recipient()), nil
 		}
 	case strings.HasPrefix(upper, prefixX25519), strings.HasPrefix(upper, prefixHybrid):
 		return identity{}, bad("tr a-z A-Z < FILE > key.txt", "line %d: a secret key in small letters, expected capital ones: %s…", number, prefixX25519)

@@ -27,8 +27,8 @@ import (
 	"github.com/6FaNcY9/mkimage/installer/durable"
 )
 
-// umask is that of the processes: code that wants other bits must say so.
-const umask = 0o077
+// umask is that of the processes, as systemd and Linux give it to the first.
+const umask = 0o022
 
 // root is the number of the inode of /.
 const root = 1
