@@ -62,8 +62,8 @@ func Read(f durable.FS, name string) (*Key, error) {
 // there. When Install returns everything is on the disk.
 //
 // A file that is there and has all of k stays as it is, but for mode and owner.
-// Any other is kept beside it, even one that is no key: sops-nix makes a key of
-// its own when it finds none, which opens nothing.
+// Any other is kept beside it, even one that is no key or cannot be read: sops-nix
+// makes a key of its own when it finds none, which opens nothing.
 func Install(f durable.FS, name string, k *Key, now time.Time) (Outcome, error) {
 	dir := path.Dir(name)
 	if err := durable.MkdirAll(f, dir, 0o700); err != nil {
@@ -113,7 +113,11 @@ func keepOld(f durable.FS, name string, now time.Time) error {
 // linkOld makes the second name. What has it is private from now on, and on the
 // disk.
 func linkOld(f durable.FS, name string, now time.Time) error {
-	if info, err := f.Lstat(name); err == nil && info.Mode.IsRegular() {
+	info, err := f.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if info.Mode.IsRegular() {
 		if err := durable.Repair(f, name, 0o600); err != nil {
 			return err
 		}
