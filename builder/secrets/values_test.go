@@ -111,7 +111,7 @@ func TestPlainValues(t *testing.T) {
 			tree.Metadata.UnencryptedSuffix, tree.Metadata.EncryptedRegex = "", "^db$"
 			set(tree, tree.Branches[0][0].Value.(sops.TreeBranch)[0].Value, "db", "user_unencrypted")
 		}, []string{"a.yaml: data: is encrypted and its rule says that it is not: encrypted_regex"}},
-		{"an exempt comment", sops.Metadata{UnencryptedCommentRegex: "open"}, func(tree *sops.Tree) {
+		{"an exempt comment", sops.Metadata{UnencryptedCommentRegex: " open"}, func(tree *sops.Tree) {
 			tree.Branches[0] = append(tree.Branches[0], sops.TreeItem{Key: sops.Comment{Value: " open"}}, sops.TreeItem{Key: "x", Value: "hunter2"})
 		}, nil},
 	}
