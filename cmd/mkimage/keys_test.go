@@ -331,3 +331,24 @@ func FuzzSnapshots(f *testing.F) {
 		}
 	})
 }
+
+// TestSecretsDocs wants every code of a first boot to be explained.
+func TestSecretsDocs(t *testing.T) {
+	source, err := os.ReadFile("../../installer/firstboot/problem.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../docs/secrets.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := regexp.MustCompile(`(?m)^\tCode\w+ +Code = (\d+)`).FindAllStringSubmatch(string(source), -1)
+	if len(codes) < 17 {
+		t.Fatalf("%d codes; want all", len(codes))
+	}
+	for _, code := range codes {
+		if !strings.Contains(string(text), "\n| "+code[1]+" | ") {
+			t.Errorf("docs/secrets.md does not explain code %s", code[1])
+		}
+	}
+}
