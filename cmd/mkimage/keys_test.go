@@ -208,6 +208,37 @@ func TestKeysCheckRepository(t *testing.T) {
 	}
 }
 
+// TestResticIsGiven looks at what the program gets: no lock, and the password
+// through a pipe alone.
+func TestResticIsGiven(t *testing.T) {
+	f := newKeysFixture(t)
+	f.write("repository/config", nil)
+	fake := f.write("fake", []byte("#!/bin/sh\nprintf '%s\\n' \"$@\" >args; env >environment; cat /dev/fd/3 >pipe; echo null\n"))
+	if err := os.Chmod(fake, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("RESTIC_PASSWORD", "another")
+	code, _, text := f.run("keys", "check", "fox", "--key", f.key, "--repository", "repository", "--restic", fake)
+	if code != int(fault.Mismatch) || !strings.Contains(text, "has no snapshot") {
+		t.Fatalf("%d, %s", code, text)
+	}
+	got := map[string]string{}
+	for _, name := range []string{"args", "environment", "pipe"} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[name] = string(data)
+	}
+	want := "--repo\n" + filepath.Join(f.dir, "repository") + "\n--no-cache\n--no-lock\n--password-file\n/dev/fd/3\n--json\nsnapshots\n--host\nfox\n"
+	if diff := cmp.Diff(want, got["args"]); diff != "" {
+		t.Errorf("arguments: -want +got\n%s", diff)
+	}
+	if strings.Contains(got["environment"], "RESTIC_") || strings.Contains(got["environment"], "hunter2") || got["pipe"] != repositoryPassword {
+		t.Errorf("the environment has variables of restic or the password, or the pipe has no password: %q", got["pipe"])
+	}
+}
+
 // TestKeysCheckFails is about keys and files that do not fit.
 func TestKeysCheckFails(t *testing.T) {
 	f := newKeysFixture(t)
