@@ -50,11 +50,10 @@ func Read(f durable.FS, name string) (*Key, error) {
 		return nil, err
 	}
 	k, err := Parse(text)
-	var problem *firstboot.Problem
-	if errors.As(err, &problem) {
-		return nil, firstboot.NewProblem(problem.Code, problem.Hint, "%s: %w", name, problem.Err)
+	if err != nil {
+		return nil, firstboot.Located(name, err)
 	}
-	return k, err
+	return k, nil
 }
 
 // Install puts a key at a path, mode 0600 and root's, in a directory that has

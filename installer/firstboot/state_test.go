@@ -152,6 +152,9 @@ func TestStateTexts(t *testing.T) {
 	} {
 		record(t, f, s, Step{Name: "x", Result: Failed, Message: text, Hint: text, At: time.Date(12345, 1, 1, 0, 0, 0, 0, time.UTC)})
 		got, _ := readState(t, f).Last("x")
+		if has, _ := s.Last("x"); has != got {
+			t.Errorf("in memory: %+v, on the disk: %+v", has, got)
+		}
 		if got.Message != want || got.Hint != want || !got.At.IsZero() {
 			t.Errorf("%d bytes: %d bytes %q…, %v, expected %d bytes", len(text), len(got.Message), got.Message[:3], got.At, len(want))
 		}
