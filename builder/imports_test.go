@@ -52,19 +52,31 @@ var mayImport = map[string][]string{
 		"builder", "builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt",
 		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check",
 	},
-	"builder/loader/bls":         {},
-	"builder/source":             {"builder", "builder/fault", "builder/fstree", "builder/strict"},
-	"builder/sbom":               {"builder", "builder/fault", "builder/fstree", "builder/strict", "builder/source"},
-	"builder/uki":                {"builder/fault"},
-	"builder/uki/reader":         {"builder/fault"},
-	"qemu-tests":                 {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan"},
-	"initramfs":                  {"builder/fault", "builder/fstree", "builder/strict", "initramfs/config", "initramfs/embedded"},
-	"initramfs/busybox":          {},
-	"initramfs/boot":             {"builder/fault", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "builder/btrfs/reader", "initramfs/hibernate/record"},
+	"builder/loader/bls": {},
+	"builder/source":     {"builder", "builder/fault", "builder/fstree", "builder/strict"},
+	"builder/sbom":       {"builder", "builder/fault", "builder/fstree", "builder/strict", "builder/source"},
+	"builder/uki":        {"builder/fault"},
+	"builder/uki/reader": {"builder/fault"},
+	"qemu-tests":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan"},
+	"initramfs":          {"builder/fault", "builder/fstree", "builder/strict", "initramfs/config", "initramfs/embedded"},
+	"initramfs/busybox":  {},
+	"initramfs/boot": {"builder/fault", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "builder/btrfs/reader", "initramfs/hibernate/record",
+		"builder/esp/reader", "installer/agekey", "installer/durable", "installer/firstboot", "installer/keymedium"},
 	"initramfs/config":           {},
 	"initramfs/hibernate":        {"builder/fault", "builder/ids", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "initramfs/hibernate/record"},
 	"initramfs/hibernate/record": {},
 	"initramfs/embedded":         {"builder/fault"},
+	"builder/secrets":            {"builder/fault", "builder/strict", "profiles", "installer/firstboot", "installer/durable"},
+	"installer/durable":          {},
+	"installer/durable/cut":      {"installer/durable"},
+	"installer/firstboot":        {"builder/fault", "installer/durable"},
+	"installer/agekey":           {"builder/fault", "installer/durable", "installer/firstboot"},
+	"installer/keymedium":        {"builder/fault", "builder/esp/reader", "initramfs/config", "installer/durable", "installer/firstboot"},
+	"installer/firstboot/decrypt": {
+		"builder/fault", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot",
+	},
+	"installer/firstboot/restore": {"builder/fault", "installer/durable", "installer/firstboot"},
+	"installer/programs":          {"builder/fault"},
 }
 
 // onlyIn says which foreign packages stay in one part of the tree.
@@ -169,7 +181,7 @@ func allowed(p, own string) bool {
 }
 
 func isTestSupport(p string) bool {
-	return p == "builder/imgtest" || strings.HasPrefix(p, "builder/imgtest/")
+	return p == "builder/imgtest" || p == "installer/durable/cut" || strings.HasPrefix(p, "builder/imgtest/")
 }
 
 func TestImports(t *testing.T) {
