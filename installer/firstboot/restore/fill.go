@@ -1,0 +1,263 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
+)
+
+// leastMargin is what must stay free on the disk beside what is restored, in
+// bytes.
+const leastMargin = 256 << 20
+
+// fill brings the backup into the staging directory, complete and compared.
+func (r *run) fill(ctx context.Context) error {
+	if err := r.checkPassword(); err != nil {
+		return err
+	}
+	dir, undo, err := r.mounted()
+	if err != nil {
+		return err
+	}
+	defer undo()
+	repo := r.open(dir)
+	if err := repo.settle(ctx); err != nil {
+		return err
+	}
+	if err := r.fits(); err != nil {
+		return err
+	}
+	if err := r.makeStaging(); err != nil {
+		return err
+	}
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"restored", func() error { return repo.restore(ctx) }},
+		{"synced", r.sync},
+		{"verified", func() error { return repo.verify(ctx) }},
+	} {
+		if err := step.do(); err != nil {
+			return err
+		}
+		if err := r.cut(step.name); err != nil {
+			return err
+		}
+	}
+	if r.pin.Staged, err = r.inodes(); err != nil {
+		return err
+	}
+	return r.turn(phasePlacing)
+}
+
+// checkPassword looks whether the secret is there; what it is only restic
+// reads.
+func (r *run) checkPassword() error {
+	name := r.passwordFile()
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return firstboot.NewProblem(firstboot.CodeNotYet, "mkimage-firstboot import", "the secret %s, which opens the backup, is not decrypted yet: there is no %s", r.c.Restore.Password, name)
+	}
+	if err != nil {
+		return plain(err)
+	}
+	if !info.Mode().IsRegular() || info.Size() == 0 {
+		return firstboot.NewProblem(firstboot.CodePassword, "sops edit FILE", "the secret %s, which opens the backup, is empty", r.c.Restore.Password)
+	}
+	return nil
+}
+
+// settle sees to it that a snapshot is pinned that the repository has.
+func (repo *repository) settle(ctx context.Context) error {
+	r := repo.run
+	if r.pin != nil {
+		has, err := repo.has(r.pin.Snapshot)
+		if err != nil {
+			return err
+		}
+		if has {
+			r.Log(fmt.Sprintf("%s: goes on with snapshot %s of %s", r.c.Restore.Path, r.pin.short(), r.pin.Time.Format(time.RFC3339)))
+			return nil
+		}
+		r.Log(fmt.Sprintf("snapshot %s is no longer in the repository: the newest is taken instead; what was restored of it stays in %s",
+			r.pin.short(), path.Join(r.c.Restore.Path, r.pin.Staging)))
+	}
+	snapshot, err := repo.choose(ctx)
+	if err != nil {
+		return err
+	}
+	p := &pin{Version: pinVersion, Host: r.c.Restore.Host, Path: r.c.Restore.Path, Snapshot: snapshot.ID, Time: snapshot.Time}
+	if p.Staging, err = r.newStaging(snapshot.ID); err != nil {
+		return err
+	}
+	r.pin = p
+	if err := repo.measure(ctx); err != nil {
+		return err
+	}
+	r.tellOthers()
+	return r.turn(phaseRestoring)
+}
+
+// tellOthers tells of the staging directories of other restores.
+func (r *run) tellOthers() {
+	names, err := r.files.List(r.c.Restore.Path)
+	if err != nil {
+		return // makeStaging will say
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, stagingPrefix) && name != r.pin.Staging {
+			r.Log(fmt.Sprintf("%s is of a restore that was not finished, and is left as it is", path.Join(r.c.Restore.Path, name)))
+		}
+	}
+}
+
+// measure asks how much is to be restored. A restore into a directory that is
+// not there, which is not made, counts as the real one does: hard links once,
+// and what lies below the path alone. "stats" counts the whole snapshot.
+func (repo *repository) measure(ctx context.Context) error {
+	r := repo.run
+	var sum line
+	out := &lineWriter{call: func(text []byte) {
+		if l, ok := parseLine(text); ok && l.MessageType == "summary" {
+			sum = l
+		}
+	}}
+	if err := repo.command(ctx, out, "restore", r.pin.Snapshot+":"+r.pin.Path, "--target="+r.staging(), "--overwrite=always", "--dry-run"); err != nil {
+		return err
+	}
+	r.pin.Bytes, r.pin.Files = int64(min(sum.TotalBytes, 1<<62)), int64(min(sum.TotalFiles, 1<<62))
+	return nil
+}
+
+func (r *run) staging() string { return filepath.Join(r.path, r.pin.Staging) }
+
+// fits is a CodeSpace when the file system lacks room for what is missing.
+func (r *run) fits() error {
+	free, err := r.free()
+	if err != nil {
+		return err
+	}
+	held, err := allocated(r.staging())
+	if err != nil {
+		return err
+	}
+	if need := needed(r.pin.Bytes, r.pin.Files, held); free < need {
+		return firstboot.NewProblem(firstboot.CodeSpace, "make room, then: "+again, "%s: snapshot %s needs %d MiB more, and %d MiB are free",
+			r.c.Restore.Path, r.pin.short(), (need+1<<20-1)>>20, free>>20)
+	}
+	return nil
+}
+
+// needed returns how many bytes must be free to restore so many bytes in so
+// many files, of which some are there.
+func needed(total, files, held int64) int64 {
+	const perFile = 4 << 10 // the rest of its last block, and its inode
+	total += files * perFile
+	return max(0, total-held) + max(leastMargin, total/50)
+}
+
+// free returns how many bytes can be written to the file system.
+func (r *run) free() (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Fstatfs(int(r.target.Fd()), &s); err != nil {
+		return 0, fmt.Errorf("%s: %w", r.c.Restore.Path, err)
+	}
+	return int64(s.Bavail) * s.Bsize, nil
+}
+
+// allocated returns the bytes that the files below a directory have on the
+// disk; 0 when there is no such directory.
+func allocated(dir string) (total int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if s, ok := info.Sys().(*syscall.Stat_t); ok && info.Mode().IsRegular() {
+			total += s.Blocks * 512 / int64(max(1, s.Nlink)) // each name adds its part
+		}
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	return total, err
+}
+
+// makeStaging makes the staging directory, which is root's alone: it has the
+// data of all users.
+func (r *run) makeStaging() error {
+	err := os.Mkdir(r.staging(), 0o700)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return plain(err)
+	}
+	info, err := os.Lstat(r.staging())
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s: no directory", r.staging())
+	}
+	if err == nil {
+		err = os.Chmod(r.staging(), 0o700)
+	}
+	if err != nil {
+		return plain(err)
+	}
+	return r.cut("made staging")
+}
+
+// restore brings all that is missing or wrong from the repository.
+func (repo *repository) restore(ctx context.Context) error {
+	r := repo.run
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	m := r.meter(StageRestore)
+	said := &complaints{}
+	watch := &watch{run: r, meter: m, said: said, stop: stop}
+	out := &lineWriter{call: func(text []byte) {
+		if l, ok := parseLine(text); ok && (l.MessageType == "status" || l.MessageType == "summary") {
+			m.set(int64(min(l.BytesRestored+l.BytesSkipped, 1<<62)), int64(min(l.FilesRestored+l.FilesSkipped, 1<<62)))
+			watch.look()
+		}
+	}}
+	err := repo.start(ctx, said, out, "restore", r.pin.Snapshot+":"+r.pin.Path, "--target="+r.staging(), "--overwrite=always", "--sparse")
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.c.Restore.Path, err)
+	}
+	if said.last != "" {
+		r.Log("restic: " + said.last)
+	}
+	return nil
+}
+
+// inodes returns the inode numbers of what lies at the top of the staging
+// directory.
+func (r *run) inodes() (list []uint64, err error) {
+	entries, err := os.ReadDir(r.staging())
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		info, err := os.Lstat(filepath.Join(r.staging(), e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, info.Sys().(*syscall.Stat_t).Ino)
+	}
+	slices.Sort(list)
+	return list, nil
+}

@@ -1,0 +1,95 @@
+package restore
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// line is a line of what restic prints with --json: one of restic's kinds of
+// messages, whose fields do not collide (internal/ui/restore/json.go,
+// cmd/restic/main.go and cmd_ls.go of restic 0.18).
+type line struct {
+	MessageType string `json:"message_type"` // "status", "summary", "verbose_status", "error", "exit_error", "node"
+
+	TotalFiles    uint64 `json:"total_files"` // status and summary
+	FilesRestored uint64 `json:"files_restored"`
+	FilesSkipped  uint64 `json:"files_skipped"`
+	TotalBytes    uint64 `json:"total_bytes"` // without those skipped
+	BytesRestored uint64 `json:"bytes_restored"`
+	BytesSkipped  uint64 `json:"bytes_skipped"` // right already
+
+	Action string `json:"action"` // verbose_status: "restored", "updated", "unchanged"
+	Item   string `json:"item"`   // absolute below what is restored; not as it is if it is not UTF-8
+
+	Error struct { // error
+		Message string `json:"message"`
+	} `json:"error"`
+	Message string `json:"message"` // exit_error
+
+	Type  string    `json:"type"` // node: "file", "dir", "symlink", "dev", "chardev", "fifo", "socket"
+	Path  string    `json:"path"` // as Item
+	UID   uint32    `json:"uid"`
+	GID   uint32    `json:"gid"`
+	Size  uint64    `json:"size"` // of a file, in bytes; verbose_status, too
+	Mode  uint32    `json:"mode"` // fs.FileMode
+	MTime time.Time `json:"mtime"`
+}
+
+// parseLine reads a line of restic. False says that it is no message: what
+// restic prints for people has no form.
+func parseLine(text []byte) (line, bool) {
+	var l line
+	if !bytes.HasPrefix(text, []byte("{")) || json.Unmarshal(text, &l) != nil || l.MessageType == "" {
+		return line{}, false
+	}
+	return l, true
+}
+
+// maxLine bounds a line that is looked at, in bytes. A path of 4096 bytes has
+// at most six times as many in JSON.
+const maxLine = 256 << 10
+
+// lineWriter calls a function with each line that is written to it, without its
+// end. Lines that are longer than maxLine are left out.
+type lineWriter struct {
+	call func(text []byte)
+	rest []byte
+	long bool // of what rest is the end
+}
+
+// Write implements io.Writer.
+func (w *lineWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	for {
+		text, after, ok := bytes.Cut(p, []byte("\n"))
+		if len(w.rest)+len(text) > maxLine {
+			w.rest, w.long, text = nil, true, nil
+		}
+		if !ok {
+			w.rest = append(w.rest, text...)
+			return n, nil
+		}
+		if !w.long {
+			w.call(append(w.rest, text...))
+		}
+		w.rest, w.long, p = nil, false, after
+	}
+}
+
+// printable is a text of others, in one line for people.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+	const most = 400 // bytes
+	if text = strings.Join(strings.Fields(text), " "); len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}

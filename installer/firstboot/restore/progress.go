@@ -1,0 +1,69 @@
+package restore
+
+import "time"
+
+// The stages that a Progress tells of.
+const (
+	StageRestore = "restore" // data comes from the backup disk
+	StageVerify  = "verify"  // what was restored is read again
+)
+
+// Progress is how far a stage has come.
+type Progress struct {
+	Stage string
+	Done  int64 // bytes, with those that were there already
+	Total int64 // bytes
+	Files int64 // that are done
+	Rate  int64 // bytes per second since the stage began; 0 when it is not known
+	Left  time.Duration
+}
+
+// progressEvery is the time between two reports.
+const progressEvery = time.Second
+
+// meter makes reports of the numbers that it is told.
+type meter struct {
+	report   func(Progress)
+	now      func() time.Time
+	progress Progress
+	began    time.Time
+	reported time.Time
+	advanced time.Time // when the numbers last changed
+}
+
+func (r *run) meter(stage string) *meter {
+	now := r.Now()
+	return &meter{report: r.Progress, now: r.Now, progress: Progress{Stage: stage, Total: r.pin.Bytes}, began: now, advanced: now}
+}
+
+// set tells the numbers, as often as they are known.
+func (m *meter) set(done, files int64) {
+	now := m.now()
+	if done != m.progress.Done || files != m.progress.Files {
+		m.advanced = now
+	}
+	m.progress.Done, m.progress.Files = done, files
+	if !m.reported.IsZero() && now.Sub(m.reported) < progressEvery {
+		return
+	}
+	m.reported = now
+	p := m.progress
+	p.Rate, p.Left = pace(p.Done, p.Total, now.Sub(m.began))
+	m.report(p)
+}
+
+// pace returns the bytes per second, and how long the rest takes at that.
+func pace(done, total int64, took time.Duration) (rate int64, left time.Duration) {
+	if took < time.Second || done <= 0 {
+		return 0, 0
+	}
+	rate = int64(float64(done) / took.Seconds())
+	if rate <= 0 || total <= done {
+		return rate, 0
+	}
+	seconds := float64(total-done) / float64(rate)
+	if seconds > (365 * 24 * time.Hour).Seconds() {
+		return rate, 0
+	}
+	return rate, time.Duration(seconds) * time.Second
+}

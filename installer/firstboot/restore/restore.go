@@ -1,0 +1,231 @@
+// Package restore fills a directory such as /home from a repository of restic
+// on a backup disk, once.
+//
+// The backup is restored into a staging directory beside what is there, synced,
+// read again and compared with the snapshot, and only then renamed to its
+// place. So a power cut at any instant leaves either nothing or all of a
+// directory at its name, and data that is there already is neither changed nor
+// replaced: the backup then stays beside it. What was begun is written down in
+// a file of the state directory, and a later run goes on from there, with the
+// same snapshot.
+//
+// restic itself syncs nothing, and gives files their full size before their
+// content: after a power cut a file may look right and hold zeros. This is why
+// a restore is resumed with "--overwrite always", which reads what is there.
+//
+// What it does not do: it decrypts no secrets, draws nothing on a console, and
+// never writes to the backup disk.
+package restore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/installer/durable"
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
+)
+
+// System is where a restore finds what it needs, and whom it tells. The zero
+// value is the running system, and tells nobody.
+type System struct {
+	Root    string // of all paths of the Config and of the defaults here; "" is /
+	Restic  string // the program, 0.18 or later; "" is /usr/lib/mkimage/restic
+	Secrets string // the directory of decrypted secrets; "" is /run/secrets
+	Skel    string // what a new home has in it; "" is /etc/skel
+	Backup  string // where the disk is mounted; "" is firstboot.BackupDir
+
+	Progress func(Progress)    // at most once a second
+	Log      func(line string) // what a person should know, in plain sentences
+	Now      func() time.Time  // nil is time.Now
+
+	// DropCaches makes the kernel forget what it holds of files, so that the
+	// comparison reads the disk. nil writes to /proc/sys/vm/drop_caches.
+	DropCaches func() error
+
+	stall time.Duration            // without progress, while the disk makes errors, until it is given up
+	cut   func(after string) error // tests end a run with it
+}
+
+func (s *System) setDefaults() {
+	s.Root = cmp.Or(s.Root, "/")
+	s.Restic = cmp.Or(s.Restic, filepath.Join(s.Root, "usr/lib/mkimage/restic"))
+	s.Secrets = cmp.Or(s.Secrets, filepath.Join(s.Root, "run/secrets"))
+	s.Skel = cmp.Or(s.Skel, filepath.Join(s.Root, "etc/skel"))
+	s.Backup = cmp.Or(s.Backup, filepath.Join(s.Root, firstboot.BackupDir))
+	s.stall = cmp.Or(s.stall, 2*time.Minute)
+	if s.Progress == nil {
+		s.Progress = func(Progress) {}
+	}
+	if s.Log == nil {
+		s.Log = func(string) {}
+	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	if s.DropCaches == nil {
+		s.DropCaches = dropCaches
+	}
+	if s.cut == nil {
+		s.cut = func(string) error { return nil }
+	}
+}
+
+func dropCaches() error { return os.WriteFile("/proc/sys/vm/drop_caches", []byte("1"), 0o200) }
+
+// run is one run of a restore.
+type run struct {
+	System
+	c      *firstboot.Config
+	files  durable.FS
+	path   string   // where it goes: Root and the path of the Config
+	target *os.File // path, locked; syncfs(2) reports on it what was not written since it was opened
+	pin    *pin
+}
+
+// Run restores what the configuration asks for, or goes on with it, or returns
+// at once when it is done. It records in the journal that it is done; how it
+// failed the caller does. Errors are of *firstboot.Problem, but those of a
+// cancelled context and of the system's own disk.
+//
+// CodeNotPristine is returned after all else was done, and again by later runs
+// until the backup that lies beside is moved or removed.
+func Run(ctx context.Context, c *firstboot.Config, s System) (err error) {
+	if c.Restore == nil {
+		return nil
+	}
+	s.setDefaults()
+	r := &run{System: s, c: c, files: durable.OS(s.Root), path: filepath.Join(s.Root, c.Restore.Path)}
+	if err := r.readPin(); err != nil {
+		return err
+	}
+	if r.finished() {
+		return r.conclude()
+	}
+	if err := r.lock(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.target.Close()) }()
+	if err := r.readPin(); err != nil { // another run may have ended since
+		return err
+	}
+	if r.finished() {
+		return r.conclude()
+	}
+	if r.pin == nil || r.pin.Phase == phaseRestoring {
+		if err := r.fill(ctx); err != nil {
+			return err
+		}
+	}
+	return r.finish()
+}
+
+// lock opens the directory, makes it if it is missing, and keeps other runs
+// out.
+func (r *run) lock() error {
+	if err := durable.MkdirAll(r.files, r.c.Restore.Path, 0o755); err != nil {
+		return err
+	}
+	f, err := os.Open(r.path)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = firstboot.NewProblem(firstboot.CodeLocked, "journalctl -fu mkimage-restore.service", "%s: is being restored by another process", r.c.Restore.Path)
+		}
+		return errors.Join(err, f.Close())
+	}
+	r.target = f
+	return nil
+}
+
+// sync returns when all that was written to the file system is on the disk.
+func (r *run) sync() error {
+	if err := unix.Syncfs(int(r.target.Fd())); err != nil {
+		return fmt.Errorf("%s: cannot be written to its disk: %w", r.c.Restore.Path, err)
+	}
+	return nil
+}
+
+// finish does all that comes after the backup lies complete in the staging
+// directory. It needs no backup disk.
+func (r *run) finish() error {
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"placed", r.place},
+		{"homes", r.homes},
+		{"top", r.top},
+		{"staging", r.removeStaging},
+		{"synced", r.sync},
+		{"snapshot", r.snapshot},
+	} {
+		if err := step.do(); err != nil {
+			return err
+		}
+		if err := r.cut(step.name); err != nil {
+			return err
+		}
+	}
+	if err := r.turn(phaseDone); err != nil {
+		return err
+	}
+	return r.conclude()
+}
+
+// top makes the directory itself what systems have: restic does not restore
+// that of the directory it restores into.
+func (r *run) top() error {
+	return durable.Repair(r.files, r.c.Restore.Path, 0o755)
+}
+
+// conclude says how a restore ended whose pin is done, and records it.
+func (r *run) conclude() error {
+	if err := r.beside(); err != nil {
+		return err
+	}
+	state, err := firstboot.ReadState(r.files)
+	if err != nil {
+		return err
+	}
+	last, ok := state.Last(firstboot.StepRestore)
+	if ok && last.Result == firstboot.Done && last.Image == r.c.Image {
+		return nil
+	}
+	return state.Record(r.files, firstboot.Step{
+		Name: firstboot.StepRestore, Result: firstboot.Done, At: r.Now(), Image: r.c.Image,
+		Message: fmt.Sprintf("%s is restored from snapshot %s of %s", r.c.Restore.Path, r.pin.short(), r.pin.Time.Format(time.RFC3339)),
+	})
+}
+
+// beside is a CodeNotPristine when something could not be put to its place.
+func (r *run) beside() error {
+	for _, dir := range []string{r.pin.besideDir(), r.pin.keptDir()} {
+		names, err := r.files.List(path.Join(r.c.Restore.Path, dir))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		at := path.Join(r.c.Restore.Path, dir)
+		what := "there was data already, which was not touched: the backup of it lies in"
+		if dir == r.pin.keptDir() {
+			what = "was changed while it was replaced: what was there lies in"
+		}
+		return firstboot.NewProblem(firstboot.CodeNotPristine,
+			fmt.Sprintf("take what you need from %s, then: rm -rf %s && mkimage-firstboot restore", at, at),
+			"%s: %s %s: %s", r.c.Restore.Path, what, at, listed(names))
+	}
+	return nil
+}
