@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/getsops/sops/v3"
@@ -112,6 +113,9 @@ func TestCheckFindings(t *testing.T) {
 				t.Error("a set and an error")
 			}
 		})
+	}
+	if _, err := Check(profileOf("", [3]string{"s", plain, "a"}, [3]string{"s2", plain, "b"})); err == nil || strings.Count(err.Error(), "is not encrypted") != 1 {
+		t.Errorf("a file of two secrets: %v", err)
 	}
 	if _, err := Check(profileOf(r1, [3]string{"s", shamir, "A"})); err != nil {
 		t.Errorf("a key that is in every group: %v", err)

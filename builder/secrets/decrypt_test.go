@@ -72,6 +72,10 @@ func TestDecrypt(t *testing.T) {
 func TestDecryptNot(t *testing.T) {
 	id, r := newKey(t)
 	other, otherR := newKey(t)
+	hybrid, err := age.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("SOPS_AGE_KEY", id.String()) // which must not be used
 	swap := func(tree *sops.Tree) {
 		b := tree.Branches[0]
@@ -90,6 +94,7 @@ func TestDecryptNot(t *testing.T) {
 		{"whole", nil, ids(id), 0, ""},
 		{"no key", nil, nil, firstboot.CodeNoKey, r},
 		{"another key", nil, ids(other), firstboot.CodeOtherKey, fmt.Sprintf("it is %q, expected one of %q", otherR, r)},
+		{"another key of another kind", nil, ids(hybrid), firstboot.CodeOtherKey, `it is "age1pq1`},
 		{"two values swapped", swap, ids(id), firstboot.CodeSecret, "A: is damaged"},
 		{"of another key of the file", again, ids(id), firstboot.CodeSecret, "B: is damaged"},
 		{"a value less", func(tree *sops.Tree) { tree.Branches[0] = tree.Branches[0][1:] }, ids(id), firstboot.CodeSecret, "sops/mac: does not match"},
@@ -163,6 +168,24 @@ func TestDecryptShamir(t *testing.T) {
 	}
 	if _, err := Decrypt(data, Dotenv, ids(id2)); firstboot.CodeOf(err) != firstboot.CodeOtherKey || !strings.Contains(err.Error(), r1) {
 		t.Errorf("with the key of one group: %v", err)
+	}
+}
+
+// TestValueOfAnotherType is about a file of binary format that sops could not
+// write either: the MAC does not cover types.
+func TestValueOfAnotherType(t *testing.T) {
+	id, r := newKey(t)
+	e := to(r)
+	e.spoil = func(tree *sops.Tree) {
+		set(tree, strings.Replace(tree.Branches[0][0].Value.(string), "type:str", "type:int", 1), "data")
+	}
+	p, err := Decrypt(encrypt(t, Binary, "4711", e), Binary, ids(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Value("")
+	if firstboot.CodeOf(err) != firstboot.CodeSecret || err.Error() != "the decrypted file cannot be written as binary" {
+		t.Errorf("Value: %v", err)
 	}
 }
 

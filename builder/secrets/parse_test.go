@@ -96,6 +96,8 @@ func TestHas(t *testing.T) {
 func TestNotAFile(t *testing.T) {
 	_, r := newKey(t)
 	whole := encrypt(t, JSON, plainOf["a.json"], to(r))
+	oneMore := to(r)
+	oneMore.spoil = func(tree *sops.Tree) { tree.Branches[0] = append(tree.Branches[0], sops.TreeItem{Key: "x"}) }
 	asYAML := encrypt(t, YAML, plainOf["a.yaml"], to(r))
 	tests := []struct {
 		name string
@@ -132,6 +134,8 @@ func TestNotAFile(t *testing.T) {
 		{"table.json", `{"a": "hunter2", "sops": {"version": "3"}}`, []string{"the metadata of sops cannot be used"}},
 		{"a.conf", string(asYAML), []string{"a.conf: line 1: is no JSON", "=> its name must end in .yaml"}},
 		{"a.conf", string(whole), []string{"a.conf: has values of JSON; by its name it is binary", "=> rename it to *.json"}},
+		{"one.bin", string(encrypt(t, JSON, `{"a": "hunter2"}`, to(r))), []string{"one.bin: has values of JSON"}},
+		{"two.bin", string(encrypt(t, Binary, "hunter2", oneMore)), []string{"two.bin: has values of JSON"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -226,6 +230,8 @@ func TestMetadata(t *testing.T) {
 		{"damaged data key", encryption{spoil: func(tree *sops.Tree) { tree.Metadata.KeyGroups[0][0].SetEncryptedDataKey([]byte("x")) }},
 			[]string{fmt.Sprintf("sops/age: the data key for %q is damaged", r1)}},
 		{"Shamir", encryption{groups: [][]string{{r1}, {r2}}}, []string{"no key of age opens it alone: 2 of its 2 key groups are needed"}},
+		{"Shamir without a threshold", encryption{groups: [][]string{{r1}, {r2}}, spoil: func(tree *sops.Tree) { tree.Metadata.ShamirThreshold = 0 }},
+			[]string{"no key of age opens it alone: 2 of its 2 key groups are needed"}},
 		{"a regular expression", encryption{metadata: sops.Metadata{UnencryptedRegex: "("}}, []string{"sops/unencrypted_regex: error parsing"}},
 		{"the longest one", encryption{metadata: sops.Metadata{UnencryptedRegex: strings.Repeat("x", maxRegexp+1)}}, []string{"sops/unencrypted_regex: longer than 1000 bytes"}},
 	}
@@ -258,6 +264,7 @@ func TestShamir(t *testing.T) {
 		{2, [][]string{{r1}, {r1, r1}, {r3}}, []string{r1}},
 		{3, [][]string{{r1}, {r1, r2}, {r1, r3}}, []string{r1}},
 		{0, [][]string{{r1}, {r1, r2}, {r1, r3}}, []string{r1}},
+		{2, [][]string{{r2, r2}, {r1}, {r1}}, []string{r1}},
 	} {
 		e := encryption{groups: tt.groups, metadata: sops.Metadata{ShamirThreshold: tt.threshold}}
 		f, err := Parse("a.env", encrypt(t, Dotenv, "A=hunter2\n", e))
