@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -197,7 +198,7 @@ func (s *system) goOn(ctx context.Context, c *firstboot.Config) error {
 		errs = append(errs, s.systemctl(ctx, "restart", "mkimage-secrets.service"))
 	}
 	if c.Restore != nil {
-		if _, err := os.Stat(firstboot.DevicePath(c.Restore.Disk)); err == nil {
+		if _, err := os.Stat(filepath.Join(s.root, firstboot.DevicePath(c.Restore.Disk))); err == nil {
 			errs = append(errs, s.systemctl(ctx, "start", "--no-block", "mkimage-restore.service"))
 		}
 	}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"filippo.io/age"
+
+	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/installer/agekey"
+	"github.com/6FaNcY9/mkimage/installer/durable"
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
+)
+
+// patient is a system in a folder.
+type patient struct {
+	t     *testing.T
+	root  string
+	key   *age.X25519Identity // that opens its secrets
+	calls []string            // of systemctl
+}
+
+func newPatient(t *testing.T) *patient {
+	t.Helper()
+	key, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &patient{t: t, root: t.TempDir(), key: key}
+	c := firstboot.Config{
+		Version: firstboot.ConfigVersion, Image: "demo 00", Hostname: "demo",
+		Age:     &firstboot.Age{Recipients: []string{key.Recipient().String()}, Path: config.KeyPath, ESP: "/boot"},
+		Secrets: []firstboot.Secret{{Name: "password", File: firstboot.SecretsDir + "/s.yaml", Format: "yaml", Key: "password", Owner: "root", Mode: 0o400}},
+		Restore: &firstboot.Restore{Disk: "LABEL=backup", Repository: "restic/demo", Host: "demo", Path: "/home", Password: "password"},
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write(firstboot.ConfigPath, text)
+	return p
+}
+
+func (p *patient) write(name string, text []byte) {
+	p.t.Helper()
+	name = filepath.Join(p.root, name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// run runs the program and returns its exit code and what it printed.
+func (p *patient) run(input string, args ...string) (code int, stdout, stderr string) {
+	p.t.Helper()
+	var out, errs bytes.Buffer
+	s := system{root: p.root, in: strings.NewReader(input), out: &out, err: &errs, systemctl: func(_ context.Context, args ...string) error {
+		p.calls = append(p.calls, strings.Join(args, " "))
+		return nil
+	}}
+	code = run(context.Background(), args, s)
+	return code, out.String(), errs.String()
+}
+
+// expect runs the program and wants an exit code and a text in what it prints.
+func (p *patient) expect(input string, code int, text string, args ...string) {
+	p.t.Helper()
+	got, stdout, stderr := p.run(input, args...)
+	if got != code || !strings.Contains(stdout+stderr, text) {
+		p.t.Errorf("%q = %d\n%s%s\nwant %d and %q", args, got, stdout, stderr, code, text)
+	}
+}
+
+func TestImport(t *testing.T) {
+	p := newPatient(t)
+	other, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	encrypted, err := agekey.Encrypt([]byte(p.key.String()), []byte("pass"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.expect("", int(firstboot.CodeNotYet), "not begun", "status")
+	p.expect("nonsense\n", int(firstboot.CodeBadKey), "line 1", "import", "-")
+	p.expect(other.String()+"\n", int(firstboot.CodeOtherKey), other.Recipient().String(), "import", "-")
+	p.expect("", int(firstboot.CodeOtherKey), p.key.Recipient().String(), "status")
+	p.expect(string(encrypted), int(firstboot.CodeNoKey), "needs its passphrase", "import", "-")
+	p.expect("", int(firstboot.CodeNoKey), "there is no key medium", "import", "--medium")
+	p.expect("", 2, "there is nobody to ask", "import")
+	if len(p.calls) > 0 {
+		t.Errorf("without a key it called systemctl %q", p.calls)
+	}
+	p.expect("# mine\r\n"+p.key.String()+"\r\n", 0, "age key from the input: installed as /var/lib/sops-nix/key.txt", "import", "-")
+	if want := "restart mkimage-secrets.service"; len(p.calls) != 1 || p.calls[0] != want {
+		t.Errorf("systemctl was called with %q; want %q alone, as the backup disk is not there", p.calls, want)
+	}
+	key, err := os.ReadFile(filepath.Join(p.root, config.KeyPath))
+	if err != nil || !strings.Contains(string(key), p.key.String()) {
+		t.Errorf("key file: %v", err)
+	}
+	p.write("/dev/disk/by-label/backup", nil)
+	p.expect(p.key.String(), 0, "kept as", "import", "-")
+	if want := "start --no-block mkimage-restore.service"; p.calls[len(p.calls)-1] != want {
+		t.Errorf("systemctl was called with %q; want %q last", p.calls, want)
+	}
+}
+
+// TestNotice: what is missing is told at the login, and no more when it is
+// there.
+func TestNotice(t *testing.T) {
+	p := newPatient(t)
+	p.expect("", 0, "age-key", "status", "--announce")
+	text, err := os.ReadFile(filepath.Join(p.root, notices[0]))
+	if err != nil || !strings.Contains(string(text), "mkimage-firstboot status") {
+		t.Errorf("notice %q, %v", text, err)
+	}
+	state, err := firstboot.ReadState(durable.OS(p.root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{firstboot.StepKey, firstboot.StepSecrets, firstboot.StepRestore} {
+		if err := state.Record(durable.OS(p.root), firstboot.Step{Name: name, Result: firstboot.Done, Image: "demo 00"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.expect("", 0, "done", "status", "--announce")
+	for _, name := range notices {
+		if _, err := os.Lstat(filepath.Join(p.root, name)); !os.IsNotExist(err) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+	}
+}
+
+// TestReady: nothing is backed up before it is restored.
+func TestReady(t *testing.T) {
+	p := newPatient(t)
+	p.expect("", int(firstboot.CodeNotYet), "/home is not restored yet", "ready")
+	files := durable.OS(p.root)
+	state, err := firstboot.ReadState(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := state.Record(files, firstboot.Step{Name: firstboot.StepRestore, Result: firstboot.Failed, Image: "demo 00"}); err != nil {
+		t.Fatal(err)
+	}
+	p.expect("", int(firstboot.CodeNotYet), "not backed up", "ready")
+	if err := state.Record(files, firstboot.Step{Name: firstboot.StepRestore, Result: firstboot.Done, Image: "demo 00"}); err != nil {
+		t.Fatal(err)
+	}
+	p.expect("", 0, "", "ready")
+	if err := os.Remove(filepath.Join(p.root, firstboot.ConfigPath)); err != nil {
+		t.Fatal(err)
+	}
+	p.expect("", 0, "", "ready")
+	p.expect("", 4, "nothing is to be done", "status")
+}
+
+func TestUsage(t *testing.T) {
+	p := newPatient(t)
+	p.expect("", 2, "--help lists the commands", "no-such")
+	p.expect("", 2, "unknown flag", "status", "--no-such")
+	p.expect("", 0, "mkimage-firstboot status", "--help")
+	p.expect("", 20, `"code":20`, "--json", "import", "--medium")
+}
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1<<20 - 1: "1024.0 KiB", 1 << 20: "1.0 MiB", 5 << 40: "5.0 TiB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %s; want %s", n, got, want)
+		}
+	}
+}
