@@ -16,8 +16,11 @@ func medium(t *testing.T, bits string, files map[string]string) []byte {
 	t.Helper()
 	imgtest.Need(t, "mkfs.fat", "mcopy")
 	image := filepath.Join(t.TempDir(), "medium.img")
-	size := "40960" // KiB
-	if out, err := exec.Command("mkfs.fat", "-C", "-s", "1", "-F", bits, image, size).CombinedOutput(); err != nil {
+	args := []string{"-C", "-F", bits, image, "40960"} // KiB
+	if bits == "32" {
+		args = append([]string{"-s", "1"}, args...) // sectors in a cluster, so that there are enough of them
+	}
+	if out, err := exec.Command("mkfs.fat", args...).CombinedOutput(); err != nil {
 		t.Fatalf("mkfs.fat: %v\n%s", err, out)
 	}
 	for name, text := range files {
