@@ -171,7 +171,10 @@ func TestLinkLost(t *testing.T) {
 	_, err := i.check()
 	check(t, err)
 	l := &links{installer: i}
+	m.put(recordPath, `{"version":1,"links":["/etc/old"]}`)
 	check(t, l.stage())
+	// Known before they are there: after a power cut nothing is forgotten.
+	m.wantValue(recordPath, "{\n\t\"version\": 1,\n\t\"links\": [\n\t\t\"/etc/a\",\n\t\t\"/etc/b\",\n\t\t\"/etc/old\"\n\t]\n}\n")
 	m.put("/etc/a", "precious")
 	wantProblem(t, l.commit(), firstboot.CodeSecret, "secret restic: path /etc/a", "is a file")
 	m.wantValue("/etc/a", "precious")
@@ -183,20 +186,21 @@ func TestLinkLost(t *testing.T) {
 	}
 }
 
-// TestUnstaged fails after some symlinks are made.
+// TestUnstaged fails after a symlink is made: below one that leads to nothing no
+// folder can be made.
 func TestUnstaged(t *testing.T) {
-	m := newMachine(t, at(restic, "/etc/a"), at(token, "/etc/"+strings.Repeat("n", 250)))
-	check(t, os.MkdirAll(m.at("/run"), 0o755))
-	i := newInstaller(&m.c, m.key, m.dirs)
-	lock, err := i.open()
-	check(t, err)
-	defer lock.Close()
-	l := &links{installer: i}
-	wantProblem(t, l.stage(), firstboot.CodeSecret, "secret token: path ", "file name too long")
-	l.unstage()
-	if got := m.list("/etc"); !equal(got, []string{"group", "mkimage", "passwd"}) {
+	m := newMachine(t, restic)
+	m.install()
+	m.symlink("nothing", "/etc/dangling")
+	m.c.Secrets = []firstboot.Secret{at(restic, "/etc/a"), at(token, "/etc/dangling/b")}
+	m.refuse(firstboot.CodeSecret, "secret token: path /etc/dangling/b: ", "a symlink to what is not there")
+	m.wantGeneration(1)
+	if got := m.list("/etc"); !equal(got, []string{"dangling", "group", "mkimage", "passwd"}) {
 		t.Errorf("/etc has %q", got)
 	}
+	m.c.Secrets = m.c.Secrets[:1]
+	m.install()
+	m.wantValue("/etc/a", "hunter2 of restic")
 }
 
 // TestRecordDamaged goes on without a record, and says so.

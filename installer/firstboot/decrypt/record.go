@@ -42,7 +42,7 @@ func parseRecord(text []byte) ([]string, error) {
 	}
 	for _, name := range r.Links {
 		if !isPath(name) {
-			return nil, fmt.Errorf("path %q, expected an absolute one without . and ..", name)
+			return nil, fmt.Errorf("path %q, expected an absolute one that is clean", name)
 		}
 	}
 	return r.Links, nil
