@@ -22,7 +22,7 @@ func isPath(name string) bool {
 // never deleted: it may be somebody's only key.
 func (i *installer) checkPath(name string) error {
 	if !isPath(name) {
-		return problem("", "path %q, expected an absolute one without . and ..", name)
+		return problem("", "path %q, expected an absolute one that is clean", name)
 	}
 	full := i.in(name)
 	for _, own := range []string{i.link(), i.parent()} {
