@@ -126,7 +126,8 @@ func (r *run) tellOthers() {
 
 // measure asks how much is to be restored. A restore into a directory that is
 // not there, which is not made, counts as the real one does: hard links once,
-// and what lies below the path alone. "stats" counts the whole snapshot.
+// and what lies below the path alone. "stats" counts the whole snapshot. Of a
+// damaged one it counts what can be read, which is as much as can be restored.
 func (repo *repository) measure(ctx context.Context) error {
 	r := repo.run
 	var sum line
@@ -135,7 +136,9 @@ func (repo *repository) measure(ctx context.Context) error {
 			sum = l
 		}
 	}}
-	if err := repo.command(ctx, out, "restore", r.pin.Snapshot+":"+r.pin.Path, "--target="+r.staging(), "--overwrite=always", "--dry-run"); err != nil {
+	said := &complaints{}
+	err := repo.start(ctx, said, out, "restore", r.pin.Snapshot+":"+r.pin.Path, "--target="+r.staging(), "--overwrite=always", "--dry-run")
+	if err != nil && (said.count == 0 || sum.TotalFiles == 0) {
 		return err
 	}
 	r.pin.Bytes, r.pin.Files = int64(min(sum.TotalBytes, 1<<62)), int64(min(sum.TotalFiles, 1<<62))
@@ -144,8 +147,12 @@ func (repo *repository) measure(ctx context.Context) error {
 
 func (r *run) staging() string { return filepath.Join(r.path, r.pin.Staging) }
 
-// fits is a CodeSpace when the file system lacks room for what is missing.
+// fits is a CodeSpace when the file system lacks room for what is missing. What
+// was removed just now is free on btrfs once that is on the disk.
 func (r *run) fits() error {
+	if err := r.sync(); err != nil {
+		return err
+	}
 	free, err := r.free()
 	if err != nil {
 		return err
@@ -236,7 +243,7 @@ func (repo *repository) restore(ctx context.Context) error {
 	}}
 	err := repo.start(ctx, said, out, "restore", r.pin.Snapshot+":"+r.pin.Path, "--target="+r.staging(), "--overwrite=always", "--sparse")
 	if err != nil {
-		return fmt.Errorf("%s: %w", r.c.Restore.Path, err)
+		return firstboot.Located(path.Join(r.c.Restore.Path, r.pin.Staging)+" has what could be restored", err)
 	}
 	if said.last != "" {
 		r.Log("restic: " + said.last)

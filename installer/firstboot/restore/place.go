@@ -33,7 +33,7 @@ func isReserved(name string) bool {
 // another one was exchanged by an earlier run, and is what lay in the way.
 func (r *run) place() error {
 	entries, err := os.ReadDir(r.staging())
-	if errors.Is(err, fs.ErrNotExist) { // an earlier run came as far
+	if errors.Is(err, fs.ErrNotExist) { // an earlier run came as far, see isLost
 		return nil
 	}
 	if err != nil {
@@ -61,6 +61,26 @@ func (r *run) place() error {
 		}
 	}
 	return nil
+}
+
+// isLost reports whether nothing is there of what a pin says is being placed:
+// the directory was made anew since, and the pin, on another disk, was not.
+func (r *run) isLost() bool {
+	if len(r.pin.Staged) == 0 {
+		return false
+	}
+	for _, dir := range []string{r.staging(), r.path, filepath.Join(r.path, r.pin.besideDir())} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false // place will say
+		}
+		for _, e := range entries {
+			if info, stat := lstat(filepath.Join(dir, e.Name())); info != nil && slices.Contains(r.pin.Staged, stat.Ino) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // move puts an entry to its place, in exchange for what is there if that is

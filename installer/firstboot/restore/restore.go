@@ -120,6 +120,10 @@ func Run(ctx context.Context, c *firstboot.Config, s System) (err error) {
 	if r.finished() {
 		return r.conclude()
 	}
+	if r.pin != nil && r.pin.Phase == phasePlacing && r.isLost() {
+		r.Log(fmt.Sprintf("%s: nothing is left of what an earlier run has restored: it begins anew", r.c.Restore.Path))
+		r.pin = nil
+	}
 	if r.pin == nil || r.pin.Phase == phaseRestoring {
 		if err := r.fill(ctx); err != nil {
 			return err

@@ -27,7 +27,7 @@ func (repo *repository) verify(ctx context.Context) error {
 	if err := r.DropCaches(); err != nil {
 		r.Log(fmt.Sprintf("what was restored may be read from memory, not from the disk, to compare it: %v", err))
 	}
-	v := &verifier{run: r, meter: r.meter(StageVerify), linked: map[uint64]bool{}}
+	v := &verifier{run: r, meter: r.meter(StageVerify), linked: map[uint64]bool{}, wrong: map[string]bool{}}
 	if err := v.read(ctx, repo, "verbose_status", v.content, "-vv", "restore", r.pin.Snapshot+":"+r.pin.Path, "--target="+r.staging(), "--overwrite=always", "--dry-run"); err != nil {
 		return err
 	}
@@ -48,8 +48,8 @@ type verifier struct {
 	files    int64
 	seen     int64           // messages
 	linked   map[uint64]bool // inodes of several names whose content is right
-	wrong    []string        // the first maxFailures
-	count    int             // of all that are wrong
+	wrong    map[string]bool // items
+	first    []string        // of them
 	odd      int             // right but for their owner, mode or time
 	firstOdd string
 }
@@ -64,7 +64,7 @@ func (v *verifier) read(ctx context.Context, repo *repository, kind string, call
 		}
 	}}
 	if err := repo.command(ctx, out, args...); err != nil {
-		return fmt.Errorf("%s: comparing: %w", v.run.c.Restore.Path, err)
+		return firstboot.Located(v.run.c.Restore.Path+": comparing", err)
 	}
 	if v.seen < v.run.pin.Files {
 		return firstboot.NewProblem(firstboot.CodeIncomplete, again, "%s: comparing: restic tells of %d entries, expected %d", v.run.c.Restore.Path, v.seen, v.run.pin.Files)
@@ -153,9 +153,10 @@ func typeName(mode fs.FileMode) string {
 // run then writes it anew, also where restic would not, such as the zeros of a
 // sparse file over what cannot be read.
 func (v *verifier) fail(item string, paths []string) {
-	if v.count++; len(v.wrong) < maxFailures {
-		v.wrong = append(v.wrong, printable(item))
+	if !v.wrong[item] && len(v.first) < maxFailures {
+		v.first = append(v.first, printable(item))
 	}
+	v.wrong[item] = true
 	for _, path := range paths {
 		if info, _ := lstat(path); info != nil && info.Mode().IsRegular() {
 			_ = os.Remove(path) // restic will say
@@ -164,11 +165,11 @@ func (v *verifier) fail(item string, paths []string) {
 }
 
 func (v *verifier) verdict() error {
-	if v.count == 0 {
+	if len(v.wrong) == 0 {
 		return nil
 	}
 	return firstboot.NewProblem(firstboot.CodeIncomplete, "look at dmesg for errors of the disk, then: "+again,
-		"%s: %d entries on the disk are not as in the snapshot: %s", v.run.c.Restore.Path, v.count, listed(v.wrong))
+		"%s: %d entries on the disk are not as in the snapshot: %s", v.run.c.Restore.Path, len(v.wrong), listed(v.first))
 }
 
 // find returns the paths below the staging directory that restic may mean by an
