@@ -85,15 +85,19 @@ func TestList(t *testing.T) {
 // TestEveryChange changes one thing of one file, and wants another list.
 func TestEveryChange(t *testing.T) {
 	for name, change := range map[string]func(dir string) error{
-		"content":    func(dir string) error { return os.WriteFile(dir+"/b", []byte("y"), 0) },
-		"mode":       func(dir string) error { return unix.Chmod(dir+"/p", 0o641) },
-		"time":       func(dir string) error { return unix.UtimesNano(dir+"/b", []unix.Timespec{{}, {Sec: 1_700_000_000, Nsec: 8}}) },
-		"target":     func(dir string) error { return errors.Join(os.Remove(dir+"/s"), os.Symlink("elsewhere", dir+"/s")) },
-		"attribute":  func(dir string) error { return unix.Setxattr(dir+"/b", "user.b", []byte{0, 254}, 0) },
-		"gone":       func(dir string) error { return unix.Removexattr(dir+"/b", "user.b") },
-		"name":       func(dir string) error { return os.Rename(dir+"/p", dir+"/q") },
-		"other link": func(dir string) error { return errors.Join(os.Remove(dir+"/z"), os.WriteFile(dir+"/z", []byte("x"), 0o600)) },
-		"new":        func(dir string) error { return os.Mkdir(dir+"/new", 0o700) },
+		"content": func(dir string) error { return os.WriteFile(dir+"/b", []byte("y"), 0) },
+		"mode":    func(dir string) error { return unix.Chmod(dir+"/p", 0o641) },
+		"time": func(dir string) error {
+			return unix.UtimesNano(dir+"/b", []unix.Timespec{{}, {Sec: 1_700_000_000, Nsec: 8}})
+		},
+		"target":    func(dir string) error { return errors.Join(os.Remove(dir+"/s"), os.Symlink("elsewhere", dir+"/s")) },
+		"attribute": func(dir string) error { return unix.Setxattr(dir+"/b", "user.b", []byte{0, 254}, 0) },
+		"gone":      func(dir string) error { return unix.Removexattr(dir+"/b", "user.b") },
+		"name":      func(dir string) error { return os.Rename(dir+"/p", dir+"/q") },
+		"other link": func(dir string) error {
+			return errors.Join(os.Remove(dir+"/z"), os.WriteFile(dir+"/z", []byte("x"), 0o600))
+		},
+		"new": func(dir string) error { return os.Mkdir(dir+"/new", 0o700) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := plant(t)
