@@ -250,6 +250,8 @@ func TestNumbers(t *testing.T) {
 		{"a symlink to nothing", "5", nil, 6, nil},
 		{"a symlink to elsewhere", "../../elsewhere", []string{"2"}, 3, nil},
 		{"what is not ours", "1", []string{"1", "01", "0", "-4", "x", "99999999999999999999", "2147483647"}, 2, []string{"-4", "0", "01", "2147483647", "99999999999999999999", "x"}},
+		{"two digits", "9", []string{"9", "10", "3"}, 11, nil},
+		{"not in its one form", "3", []string{"3", "07", "+8"}, 4, []string{"+8", "07"}},
 		{"the last number", "1", []string{"1", "2147483646"}, 2147483647, nil},
 	}
 	for _, tt := range tests {
@@ -273,6 +275,41 @@ func TestNumbers(t *testing.T) {
 			}
 			m.wantGeneration(tt.want)
 		})
+	}
+}
+
+// TestHalfGone removes what a killed run left even when it fails itself.
+func TestHalfGone(t *testing.T) {
+	m := newMachine(t, restic)
+	m.install()
+	m.put("/run/secrets.d/2/restic", hidden)
+	m.c.Secrets[0].Key = "none"
+	m.refuse(firstboot.CodeSecret, "secret restic")
+	m.wantGeneration(1)
+}
+
+// TestLockMounted mounts over a directory that is locked, as far as names go:
+// what is there then is locked too.
+func TestLockMounted(t *testing.T) {
+	dir := t.TempDir() + "/d"
+	check(t, os.Mkdir(dir, 0o700))
+	lock, err := lockDir(dir)
+	check(t, err)
+	same, err := lockMounted(lock, dir)
+	check(t, err)
+	if same != lock {
+		t.Error("a directory that is the same was locked again")
+	}
+	check(t, os.Rename(dir, dir+".below"))
+	check(t, os.Mkdir(dir, 0o700))
+	lock, err = lockMounted(lock, dir)
+	check(t, err)
+	defer lock.Close()
+	f, err := os.Open(dir)
+	check(t, err)
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
+		t.Errorf("another locks it: %v; want %v", err, syscall.EWOULDBLOCK)
 	}
 }
 

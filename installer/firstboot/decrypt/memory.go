@@ -26,15 +26,7 @@ func mountMemory(dir string) (note string, err error) {
 	case kind != "":
 		return "", problem("umount "+dir, "%s: %s is mounted there, expected memory that is never swapped: ramfs, or %s", dir, kind, noswap)
 	}
-	note, err = mount(unix.Mount).on(dir)
-	if err != nil {
-		return "", err
-	}
-	// ramfs ignores options that it does not know.
-	if err := os.Chmod(dir, dirMode); err != nil {
-		return "", problem("", "%s: %w", dir, bare(err))
-	}
-	return note, nil
+	return mount(unix.Mount).on(dir)
 }
 
 // noswap is the second kind of memory that is never swapped. Linux has the
