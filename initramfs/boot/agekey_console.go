@@ -96,6 +96,7 @@ func (c *terminal) raw() error {
 		raw := *before
 		raw.Iflag &^= unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
 		raw.Iflag |= unix.IGNBRK
+		raw.Oflag &^= unix.OPOST
 		raw.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
 		raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
 		return errors.Join(unix.IoctlSetTermios(fd, unix.TCSETS, &raw), flushInput(fd))

@@ -1,0 +1,384 @@
+package boot
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
+)
+
+// console is a terminal at which a test sits.
+type console struct {
+	t      *testing.T
+	node   string
+	master *os.File
+	slave  *os.File // so that the terminal stays while the search has it not
+	before unix.Termios
+
+	mu      sync.Mutex
+	text    string // all that it showed
+	at      int    // behind what see has found
+	changed chan struct{}
+}
+
+func newConsole(t *testing.T) *console {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Skipf("no pseudo terminals: %v", err)
+	}
+	c := &console{t: t, master: master, changed: make(chan struct{}, 1)}
+	m := terminal{file: master}
+	err = m.control(func(fd int) error {
+		number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+		c.node = fmt.Sprint("/dev/pts/", number)
+		if err != nil {
+			return err
+		}
+		return unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.slave, err = os.OpenFile(c.node, os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		t.Fatal(err)
+	}
+	c.before = c.termios()
+	t.Cleanup(func() {
+		master.Close()
+		c.slave.Close()
+	})
+	go c.watch()
+	return c
+}
+
+func (c *console) watch() {
+	b := make([]byte, 4096)
+	for {
+		n, err := c.master.Read(b)
+		if err != nil {
+			return
+		}
+		c.mu.Lock()
+		c.text += string(b[:n])
+		c.mu.Unlock()
+		select {
+		case c.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (c *console) termios() unix.Termios {
+	c.t.Helper()
+	s := terminal{file: c.slave}
+	var got *unix.Termios
+	if err := s.control(func(fd int) (err error) { got, err = unix.IoctlGetTermios(fd, unix.TCGETS); return err }); err != nil {
+		c.t.Fatal(err)
+	}
+	return *got
+}
+
+// see waits for a text behind the one that it saw last.
+func (c *console) see(text string) {
+	c.t.Helper()
+	late := time.After(deadline)
+	for {
+		c.mu.Lock()
+		i := strings.Index(c.text[c.at:], text)
+		if i >= 0 {
+			c.at += i + len(text)
+			c.mu.Unlock()
+			return
+		}
+		shown := c.text
+		c.mu.Unlock()
+		select {
+		case <-c.changed:
+		case <-late:
+			c.t.Fatalf("no %q on the console:\n%s", text, shown)
+		}
+	}
+}
+
+func (c *console) all() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.text
+}
+
+// press types keys.
+func (c *console) press(keys string) {
+	c.t.Helper()
+	if _, err := c.master.WriteString(keys); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// answer types keys when it is asked for something.
+func (c *console) answer(question, keys string) {
+	c.t.Helper()
+	c.see(question)
+	c.see("Nothing is shown of what you type: ")
+	c.press(keys)
+}
+
+// left checks that the console is as it was, and has shown no secret.
+func (c *console) left(secrets ...string) {
+	c.t.Helper()
+	if c.termios() != c.before {
+		c.t.Errorf("the terminal is %+v; was %+v", c.termios(), c.before)
+	}
+	for _, secret := range secrets {
+		if strings.Contains(c.all(), secret) {
+			c.t.Errorf("%q is on the console:\n%s", secret, c.all())
+		}
+	}
+}
+
+// newAsked is a machine with a key on its ESP, encrypted, and two consoles.
+func newAsked(t *testing.T, passphrase string, sources ...string) (b *keyBench, one, two *console) {
+	t.Helper()
+	b = newKeyBench(t, sources...)
+	one, two = newConsole(t), newConsole(t)
+	b.nodes = []string{one.node, "/dev/null", two.node, "/nowhere"}
+	if passphrase != "" {
+		b.plug("vda", part{espType, "ESP", map[string]string{"age-key.txt.age": encrypted(t, b.text, passphrase)}}, part{rootType, "nixos", nil})
+	}
+	return b, one, two
+}
+
+const askPassphrase = "passphrase of the age key on the ESP of /dev/vda (partition 1).\r\n" +
+	"  Without an answer the boot goes on 7s after the last key; Ctrl-C goes on at once."
+
+func TestPassphrase(t *testing.T) {
+	tests := []struct{ name, passphrase, keys string }{
+		{"right", "open sesame", "open sesame\r"},
+		{"newline", "open sesame", "open sesame\n"},
+		{"backspace", "open sesame", "opex\bn sesä\x7fame\r"},
+		{"Ctrl-U", "open sesame", "wrong\x15open sesame\r"},
+		{"arrows and function keys", "open sesame", "\x1b[Dop\x1b[[Aen\x1b[15~ ses\x1bOPame\x1bx\r"},
+		{"control characters", "open sesame", "\x00open\t sesame\x1c\r"},
+		{"not of ASCII", "öffne dich", "öffne dich\r"},
+		{"after a wrong one", "open sesame", "wrong\ropen sesame\r"},
+		{"after two wrong ones", "open sesame", "\r\nwrong\r\nopen sesame\r\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b, one, two := newAsked(t, test.passphrase, config.KeyESP)
+			b.start()
+			one.see(askPassphrase)
+			two.answer(askPassphrase, test.keys)
+			two.see("mkimage-init: trying the passphrase, which takes some seconds\r\n")
+			b.wait()
+			b.wantKey("age key from ESP of /dev/vda (partition 1): installed as")
+			one.left(test.passphrase)
+			two.left(test.passphrase, b.key.String())
+			if b.driven != 1 || strings.Contains(two.all(), "plugged in") {
+				t.Errorf("drivers started %d times, prompt:\n%s", b.driven, two.all())
+			}
+		})
+	}
+}
+
+func TestPassphraseWrong(t *testing.T) {
+	b, one, _ := newAsked(t, "right", config.KeyESP)
+	b.start()
+	for _, rest := range []string{"mkimage-init: passphrase of the key: wrong; type it again; mind the layout of the keyboard; tries left: 2", "tries left: 1", "age key: ESP of /dev/vda (partition 1): passphrase of the key: wrong; "} {
+		one.answer("passphrase of", "wrong\r")
+		one.see(rest)
+	}
+	b.wait()
+	b.wantNone(firstboot.Failed, firstboot.CodePassphrase, "ESP of /dev/vda (partition 1): passphrase of the key: wrong")
+	one.left("wrong\r", "wrong\n")
+}
+
+func TestPassphraseNotGiven(t *testing.T) {
+	for _, keys := range []string{"\x03", "rig\x04"} {
+		b, one, _ := newAsked(t, "right", config.KeyESP)
+		b.start()
+		one.answer(askPassphrase, keys)
+		b.wait()
+		b.wantNone(firstboot.Waiting, firstboot.CodeNoKey, "none was found: ESP of /dev/vda (partition 1): encrypted, and nobody gave its passphrase")
+		one.left("rig\r", "rig\n")
+	}
+}
+
+// scrypt must not take the memory that the system needs.
+func TestPassphraseMemory(t *testing.T) {
+	b, one, _ := newAsked(t, "right", config.KeyESP)
+	fill(t, b.proc, "meminfo", []byte("MemAvailable: 1000 kB\n"))
+	b.start()
+	one.answer(askPassphrase, "right\r")
+	b.wait()
+	b.wantNone(firstboot.Failed, firstboot.CodeMemory, "MiB of memory are needed")
+	b.wantLine(`^<7>age key: ESP of /dev/vda \(partition 1\): passphrase of the key: .* MiB of memory are needed`)
+}
+
+// The time counts from the last key. After nobody has answered nobody is asked
+// again.
+func TestPassphraseTime(t *testing.T) {
+	b, one, _ := newAsked(t, "right", config.KeyESP, config.KeyConsole)
+	b.start()
+	one.answer(askPassphrase, "r")
+	b.eventually("time anew", func() bool { return b.timers.count(keyWait*time.Second) == 2 })
+	b.timers.fire(keyWait * time.Second)
+	b.wait()
+	one.see("mkimage-init: nobody has typed anything for 7s\r\n")
+	b.wantNone(firstboot.Waiting, firstboot.CodeNoKey, "nobody gave its passphrase, nobody typed one")
+	one.left()
+	if n := b.timers.count(keyWait * time.Second); n != 2 {
+		t.Errorf("%d timers; want one from the prompt and one from the key", n)
+	}
+}
+
+// A key medium that is plugged in meanwhile ends the asking, unless it is of no
+// use.
+func TestPassphraseMedium(t *testing.T) {
+	b, one, _ := newAsked(t, "right", config.KeyMedium, config.KeyESP)
+	b.start()
+	one.see(askPassphrase)
+	one.see("A key medium that is plugged in now is used instead.\r\n")
+	one.press("ri")
+	_, other := newIdentity(t)
+	b.plug("sda", medium(map[string]string{"age-key.txt": other}))
+	one.see("mkimage-init: key medium /dev/sda1\r\n")
+	one.see("mkimage-init: age key: key medium /dev/sda1 (age-key.txt): key of age: it is age1")
+	one.see(askPassphrase)
+	b.plug("sdb", medium(map[string]string{"age-key.txt.age": encrypted(t, b.text, "of the stick")}))
+	one.see("2 key media, /dev/sda1 and /dev/sdb1")
+	one.answer("passphrase of the age key on the key medium /dev/sdb1 (age-key.txt.age)", "of the stick\r")
+	b.wait()
+	b.wantKey("age key from key medium /dev/sdb1 (age-key.txt.age): installed")
+	one.left("of the stick")
+}
+
+func TestPaste(t *testing.T) {
+	b, one, two := newAsked(t, "", config.KeyMedium, config.KeyConsole)
+	b.start()
+	two.see("no key of age that fits was found")
+	one.answer("no key of age that fits was found: paste it (AGE-SECRET-KEY-1…).\r\n"+
+		"  Without an answer the boot goes on 7s after the last key; Enter goes on at once.", b.text)
+	b.wait()
+	b.wantKey("age key from console: installed as " + keyPath)
+	one.left(b.key.String())
+	two.left(b.key.String())
+	if n := strings.Count(one.all(), "paste it"); n != 1 {
+		t.Errorf("asked %d times; want once for a file of two lines", n)
+	}
+}
+
+func TestPasteNot(t *testing.T) {
+	_, other := newIdentity(t)
+	other, _, _ = strings.Cut(strings.TrimPrefix(other, "# created: today\r\n"), "\r")
+	const nobody = "none was found: nobody typed one"
+	tests := []struct {
+		name, keys, result, message string
+		code                        firstboot.Code
+	}{
+		{"Enter", "\r", firstboot.Waiting, nobody, firstboot.CodeNoKey},
+		{"spaces", "  \r", firstboot.Waiting, nobody, firstboot.CodeNoKey},
+		{"Ctrl-D", "AGE\x04", firstboot.Waiting, nobody, firstboot.CodeNoKey},
+		{"three others", strings.Repeat(other+"\r\n", 3), firstboot.Failed, "console: key of age: it is age1", firstboot.CodeOtherKey},
+		{"three that are none", strings.Repeat("AGE-SECRET-KEY-1QQ\r\n", 3), firstboot.Failed, "console: line 1: a secret key with a mistake", firstboot.CodeBadKey},
+		{"comments", strings.Repeat("#\r", 200), firstboot.Waiting, "none was found", firstboot.CodeNoKey},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b, one, _ := newAsked(t, "", config.KeyConsole)
+			b.start()
+			one.answer("paste it", test.keys)
+			b.wait()
+			b.wantNone(test.result, test.code, test.message)
+			one.left(other, "QQ")
+		})
+	}
+}
+
+// A console that is no person is left out, and one that ends.
+func TestNoise(t *testing.T) {
+	b, one, two := newAsked(t, "", config.KeyConsole)
+	b.start()
+	two.see("Nothing is shown of what you type: ")
+	one.answer("paste it", strings.Repeat("x", maxTyped))
+	for range 2 {
+		one.press(strings.Repeat("\x00", 1))
+	}
+	one.see("this console is not asked any more")
+	two.press(b.key.String() + "\r")
+	b.wait()
+	b.wantKey("age key from console: installed")
+	one.left()
+	t.Run("all", func(t *testing.T) {
+		b, one, _ := newAsked(t, "", config.KeyConsole)
+		b.nodes = []string{one.node}
+		b.start()
+		one.answer("paste it", strings.Repeat("\x00", maxTyped+1))
+		b.wait()
+		b.wantNone(firstboot.Waiting, firstboot.CodeNoKey, "nobody typed one")
+		one.left()
+	})
+	t.Run("gone", func(t *testing.T) {
+		b, one, two := newAsked(t, "", config.KeyConsole)
+		b.start()
+		one.see("paste it")
+		one.slave.Close()
+		one.master.Close()
+		two.answer("paste it", b.key.String()+"\r")
+		b.wait()
+		b.wantKey("age key from console: installed")
+	})
+}
+
+// The lines of two consoles do not mix.
+func TestTwoConsoles(t *testing.T) {
+	b, one, two := newAsked(t, "right", config.KeyESP)
+	b.start()
+	one.answer(askPassphrase, "ri")
+	b.eventually("first key", func() bool { return b.timers.count(keyWait*time.Second) == 2 })
+	two.answer(askPassphrase, "right\r")
+	b.wait()
+	b.wantKey("ESP of /dev/vda (partition 1): installed")
+	one.left()
+	two.left()
+}
+
+func TestIsScreen(t *testing.T) {
+	var got []string
+	for _, node := range []string{"/dev/tty0", "/dev/tty", "/dev/tty12", "/dev/ttyS0", "/dev/console", "/dev/hvc0"} {
+		if (&terminal{node: node}).isScreen() {
+			got = append(got, node)
+		}
+	}
+	if !slices.Equal(got, []string{"/dev/tty0", "/dev/tty", "/dev/tty12"}) {
+		t.Errorf("screens %q", got)
+	}
+}
+
+// A line is never longer than its memory, and nothing of it is left there.
+func FuzzEditor(f *testing.F) {
+	f.Add([]byte("open\x1b[Dx\x7f\x15\xc3\xa4\x7f"))
+	f.Add([]byte(strings.Repeat("x", maxLine+1)))
+	f.Fuzz(func(t *testing.T, keys []byte) {
+		e := editor{line: make([]byte, 0, maxLine)}
+		memory := e.line[:maxLine]
+		for _, k := range keys {
+			e.key(k)
+			if len(e.line) > maxLine || cap(e.line) != maxLine || slices.ContainsFunc(e.line, func(b byte) bool { return b < ' ' || b == keyDelete }) {
+				t.Fatalf("line %q of %q", e.line, keys)
+			}
+		}
+		e.wipe()
+		if slices.ContainsFunc(memory, func(b byte) bool { return b != 0 }) || len(e.line) != 0 {
+			t.Errorf("%q is left", memory)
+		}
+	})
+}
