@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
@@ -33,6 +34,9 @@ func TestCut(t *testing.T) {
 		t.Fatalf("points %q: expected more", points)
 	}
 	for i, at := range points {
+		if i < first && i%3 != 0 && !imgtest.Full() {
+			continue // restic takes seconds each time
+		}
 		t.Run(strings.ReplaceAll(at, " ", "-"), func(t *testing.T) {
 			m.t = t
 			image, name := empty, "cut.img"

@@ -113,7 +113,7 @@ func Run(ctx context.Context, c *firstboot.Config, s System) (err error) {
 	if err := r.lock(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.target.Close()) }()
+	defer func() { err = r.ended(errors.Join(err, r.target.Close())) }()
 	if err := r.readPin(); err != nil { // another run may have ended since
 		return err
 	}
@@ -130,6 +130,15 @@ func Run(ctx context.Context, c *firstboot.Config, s System) (err error) {
 		}
 	}
 	return r.finish()
+}
+
+// ended returns the error of a run, as a CodeSpace where the disk of the system
+// is full.
+func (r *run) ended(err error) error {
+	if firstboot.CodeOf(err) == 0 && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) {
+		return firstboot.NewProblem(firstboot.CodeSpace, incompleteHint(firstboot.CodeSpace), "%w", err)
+	}
+	return err
 }
 
 // lock opens the directory, makes it if it is missing, and keeps other runs
