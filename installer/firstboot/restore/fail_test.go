@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -86,23 +87,33 @@ func TestNoSnapshotNamesOthers(t *testing.T) {
 // A machine that died has locked the repository for itself alone. The disk
 // cannot be written to, and was not unmounted.
 func TestDirtyDisk(t *testing.T) {
-	m := newMachine(t, nil)
-	dir := t.TempDir()
-	m.command("mount", m.device, dir)
-	t.Cleanup(func() { _ = unix.Unmount(dir, 0) })
-	lock := `{"time":"2099-01-01T00:00:00Z","exclusive":true,"hostname":"dead","username":"root","pid":1}`
-	m.write(filepath.Join(dir, "restic/fox/locks", strings.Repeat("ab", 32)), lock)
-	f, err := os.Open(dir)
-	must(t, err)
-	must(t, f.Sync(), f.Close())
-	dirty := filepath.Join(t.TempDir(), "dirty.img")
-	m.command("dd", "if="+m.device, "of="+dirty, "bs=1M", "conv=sparse", "status=none")
-	must(t, unix.Unmount(dir, 0))
-	m.plug(m.loop(dirty, "--read-only"))
-	m.run(0)
-	m.same("README", "alice", "bob", "carol")
-	if logs := strings.Join(m.logs, "\n"); !strings.Contains(logs, "noload") {
-		t.Errorf("log: %s; expected that the journal was not replayed", logs)
+	for kind, option := range map[string]string{"ext4": "noload", "btrfs": "rescue=nologreplay"} {
+		t.Run(kind, func(t *testing.T) {
+			m := newMachine(t, nil)
+			dir := t.TempDir()
+			m.command("mount", m.device, dir)
+			clean := m.mkfs(kind, dir)
+			must(t, unix.Unmount(dir, 0))
+			device := m.loop(clean)
+			m.command("mount", device, dir)
+			lock := `{"time":"2099-01-01T00:00:00Z","exclusive":true,"hostname":"dead","username":"root","pid":1}`
+			name := filepath.Join(dir, "restic/fox/locks", strings.Repeat("ab", 32))
+			m.write(name, lock)
+			f, err := os.Open(name)
+			must(t, err)
+			must(t, f.Sync(), f.Close())
+			dirty := filepath.Join(t.TempDir(), "dirty.img")
+			m.command("cp", "--sparse=always", clean, dirty)
+			must(t, unix.Unmount(dir, 0))
+			// The kernel may refuse an older image of what it remembers.
+			_ = exec.Command("btrfs", "device", "scan", "--forget", device).Run()
+			m.plug(m.loop(dirty, "--read-only"))
+			m.run(0)
+			m.same("README", "alice", "bob", "carol")
+			if logs := strings.Join(m.logs, "\n"); !strings.Contains(logs, option) {
+				t.Errorf("log: %s; expected the option %s", logs, option)
+			}
+		})
 	}
 }
 
@@ -263,4 +274,17 @@ while :; do echo '{"message_type":"status","total_bytes":9,"bytes_restored":1}';
 	if !strings.Contains(err.Error(), "input/output error") {
 		t.Errorf("%v: does not say why", err)
 	}
+}
+
+// Of a damaged snapshot as much as can be read is brought home, before the disk
+// dies altogether.
+func TestMeasureDamaged(t *testing.T) {
+	m := newMachine(t, nil)
+	m.s.Restic = m.script(m.s.Restic + ` "$@"
+case "$*" in *--dry-run*)
+	echo '{"message_type":"error","error":{"message":"ReadFull(<data/6d19>): no such file or directory"},"item":"/alice"}' >&2
+	exit 1
+esac`)
+	m.run(firstboot.CodeDamaged)
+	m.sameAt("carol", filepath.Join(m.staging(), "carol"))
 }

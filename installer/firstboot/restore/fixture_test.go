@@ -255,10 +255,17 @@ func (m *machine) makeDisk(change func(repo string)) string {
 	if change != nil {
 		change(repo)
 	}
-	image := filepath.Join(dir, "disk.img")
-	must(m.t, os.WriteFile(image, nil, 0o600), os.Truncate(image, 64<<20))
-	m.command("mkfs.ext4", "-q", "-d", filepath.Join(dir, "disk"), image)
-	return m.loop(image)
+	return m.loop(m.mkfs("ext4", filepath.Join(dir, "disk")))
+}
+
+// mkfs returns an image of a file system with what is in a directory.
+func (m *machine) mkfs(kind, from string) string {
+	m.t.Helper()
+	image := filepath.Join(m.t.TempDir(), kind+".img")
+	must(m.t, os.WriteFile(image, nil, 0o600), os.Truncate(image, 256<<20))
+	flag := map[string]string{"ext4": "-d", "btrfs": "--rootdir"}[kind]
+	m.command("mkfs."+kind, "-q", flag, from, image)
+	return image
 }
 
 // loop returns a loop device of an image, until the end of the test.

@@ -108,6 +108,45 @@ func TestWrittenMeanwhile(t *testing.T) {
 	m.same("alice", "bob")
 }
 
+// A subvolume in the way is somebody's, though there is nothing in it.
+func TestSubvolume(t *testing.T) {
+	m := newMachine(t, nil)
+	m.command("btrfs", "subvolume", "create", m.path("bob"))
+	m.run(firstboot.CodeNotPristine)
+	m.same("alice")
+	m.sameAt("bob", m.path(besidePrefix+m.backup.id+"/bob"))
+}
+
+// The system has other numbers for users than the backup, and other places.
+func TestHomes(t *testing.T) {
+	m := newMachine(t, nil)
+	m.c.Restore.Homes = []firstboot.Home{
+		{Path: m.c.Restore.Path + "/alice", UID: 2000, GID: 2001}, {Path: m.c.Restore.Path + "/README", UID: 2002, GID: 2002},
+		{Path: m.c.Restore.Path + "/team/erin", UID: 2003, GID: 2003},
+	}
+	must(t, os.Chmod(m.in("etc/skel"), 0o755), os.Symlink("app", m.in("etc/skel/.config/link")), unix.Mkfifo(m.in("etc/skel/fifo"), 0o600))
+	m.run(0)
+	var st unix.Stat_t
+	must(t, unix.Stat(m.path("alice"), &st))
+	if st.Mode&0o7777 != 0o710 || st.Uid != 2000 || st.Gid != 2001 {
+		t.Errorf("alice: mode %o of %d:%d", st.Mode&0o7777, st.Uid, st.Gid)
+	}
+	m.same("README")
+	if logs := strings.Join(m.logs, "\n"); !strings.Contains(logs, "with number 1000, and is now that of 2000") || !strings.Contains(logs, "README: is no directory") {
+		t.Errorf("log: %s", logs)
+	}
+	owner(t, m.path("team"), 0o755, 0)
+	owner(t, m.path("team/erin"), 0o700, 2003)
+	owner(t, m.path("team/erin/.config/link"), 0o777, 2003)
+	if names, err := os.ReadDir(m.path("team/erin")); len(names) != 2 || err != nil {
+		t.Errorf("erin: %v, %v; expected the two of the skeleton that are copied", names, err)
+	}
+	m.c.Image, m.c.Restore.Homes[0].Path = "fox-2", "/elsewhere/ada"
+	if err := Run(t.Context(), m.c, m.s); err == nil || !strings.Contains(err.Error(), "/elsewhere/ada: not below") {
+		t.Errorf("Run: %v", err)
+	}
+}
+
 func TestIsPristine(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -35,13 +35,17 @@ func (repo *repository) choose(ctx context.Context) (snapshotInfo, error) {
 	if len(list) == 0 {
 		return snapshotInfo{}, repo.none(ctx)
 	}
-	newest := list[0]
-	for _, s := range list {
-		if !s.Time.Before(newest.Time) {
-			newest = s
+	return newest(list), nil
+}
+
+// newest returns the last of those of the latest time.
+func newest(list []snapshotInfo) (latest snapshotInfo) {
+	for i, s := range list {
+		if i == 0 || !s.Time.Before(latest.Time) {
+			latest = s
 		}
 	}
-	return newest, nil
+	return latest
 }
 
 // none says that there is no snapshot, and of what there are some.

@@ -293,6 +293,18 @@ func TestLimited(t *testing.T) {
 	}
 }
 
+func TestNewest(t *testing.T) {
+	at := func(id string, year int) snapshotInfo {
+		return snapshotInfo{ID: id, Time: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)}
+	}
+	a, b, c, d := at("a", 1970), at("b", 2040), at("c", 2040), at("d", -1)
+	for want, list := range map[string][]snapshotInfo{"a": {a}, "b": {b, a}, "c": {a, b, c, d}, "d": {d}} {
+		if got := newest(list); got.ID != want {
+			t.Errorf("newest of %v: %s, expected %s", list, got.ID, want)
+		}
+	}
+}
+
 func TestTypeName(t *testing.T) {
 	for mode, want := range map[fs.FileMode]string{0o644: "file", fs.ModeSocket: "", fs.ModeDevice: "dev", fs.ModeDevice | fs.ModeCharDevice: "chardev", fs.ModeNamedPipe: "fifo"} {
 		if got := typeName(mode); got != want {
