@@ -74,7 +74,7 @@ func TestCredential(t *testing.T) {
 // A key with a passphrase needs a person.
 func TestCredentialEncrypted(t *testing.T) {
 	b := newKeyBench(t, config.KeyCredential)
-	b.config.Timeout = 0
+	b.config.Timeout, b.nodes = 0, []string{newConsole(t).node}
 	b.fwcfg(encrypted(t, b.text, "secret"))
 	b.start()
 	b.wait()
@@ -95,7 +95,7 @@ func TestOEMStrings(t *testing.T) {
 		{"no strings", dmi(dmiOEMStrings, 5, map[int]any{4: uint8(2)}), nil},
 		{"no count", dmi(dmiOEMStrings, 4, nil, "a"), nil},
 		{"longer", dmi(dmiOEMStrings, 6, map[int]any{4: uint8(1)}, "a"), []string{"a"}},
-		{"length 3", append([]byte{dmiOEMStrings, 3}, oem("a")[2:]...), nil},
+		{"length 3", slices.Concat([]byte{dmiOEMStrings, 3, 0, 0, 0}, oem("a")), nil},
 		{"cut in its strings", oem("a", "b")[:8], nil},
 		{"cut before its last zero", oem("a")[:7], nil},
 		{"length of all", []byte{dmiOEMStrings, 5, 0, 0, 1}, nil},
