@@ -79,6 +79,9 @@ func TestCredentialEncrypted(t *testing.T) {
 	b.start()
 	b.wait()
 	b.wantNone(firstboot.Waiting, firstboot.CodeNoKey, "encrypted, and nobody gave its passphrase")
+	if b.driven != 0 {
+		t.Error("drivers were started, though nobody is asked")
+	}
 }
 
 func TestOEMStrings(t *testing.T) {
