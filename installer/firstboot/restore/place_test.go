@@ -108,6 +108,22 @@ func TestWrittenMeanwhile(t *testing.T) {
 	m.same("alice", "bob")
 }
 
+// What is the system's is never exchanged.
+func TestReserved(t *testing.T) {
+	m := newMachine(t, nil)
+	m.cutAt("at placing", nil)
+	m.runCut()
+	m.write(filepath.Join(m.staging(), "lost+found/found"), "found")
+	must(t, os.Mkdir(m.path("lost+found"), 0o700))
+	m.run(firstboot.CodeNotPristine)
+	if got, err := os.ReadDir(m.path("lost+found")); len(got) != 0 || err != nil {
+		t.Errorf("lost+found: %v, %v; expected nothing", got, err)
+	}
+	if got := m.text(m.path(besidePrefix + m.backup.id + "/lost+found/found")); got != "found" {
+		t.Errorf("beside: %q", got)
+	}
+}
+
 // A subvolume in the way is somebody's, though there is nothing in it.
 func TestSubvolume(t *testing.T) {
 	m := newMachine(t, nil)

@@ -180,7 +180,6 @@ func (r *run) finish() error {
 		{"homes", r.homes},
 		{"top", r.top},
 		{"staging", r.removeStaging},
-		{"synced", r.sync},
 		{"snapshot", r.snapshot},
 	} {
 		if err := step.do(); err != nil {

@@ -194,11 +194,12 @@ func TestVerify(t *testing.T) {
 		zero(t, filepath.Join(dir, "alice/big"))
 		must(t, os.Remove(filepath.Join(dir, "alice/link")), os.Remove(filepath.Join(dir, "carol/notes")),
 			os.Remove(filepath.Join(dir, "alice/not \xff\xfe UTF-8")), os.Chmod(filepath.Join(dir, "bob/notes"), 0o777),
-			os.Truncate(filepath.Join(dir, "alice/closed/other name"), 7))
+			os.Truncate(filepath.Join(dir, "alice/closed/other name"), 7),
+			os.Remove(filepath.Join(dir, "alice/fifo")), os.Mkdir(filepath.Join(dir, "alice/fifo"), 0o700))
 		return nil
 	}
 	err := m.run(firstboot.CodeIncomplete)
-	for _, want := range []string{"/alice/big", "/alice/a", "/alice/closed/other name", "6 entries", "and 1 more"} {
+	for _, want := range []string{"/alice/big", "/alice/a", "/alice/closed/other name", "7 entries", "and 2 more"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: does not name %s", err, want)
 		}
