@@ -232,7 +232,11 @@ func cached(t *testing.T, name string, key []string, make func(dir string)) stri
 const smallHome = 100
 
 func TestRepositoryFixture(t *testing.T) {
-	r := makeRepository(t, repositoryOptions{files: smallHome, older: true})
+	o := repositoryOptions{files: smallHome, older: true}
+	if imgtest.Full() {
+		o.files = homeFiles
+	}
+	r := makeRepository(t, o)
 	if locks := r.locks(t); len(locks) > 0 {
 		t.Errorf("locks %q; want none", locks)
 	}
