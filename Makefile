@@ -7,7 +7,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 
 GO        ?= go
-TIMEOUT   ?= 20m
+TIMEOUT   ?= 30m
 TESTFLAGS ?=
 FUZZTIME  ?= 10s
 BENCH     ?= .

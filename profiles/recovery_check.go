@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"regexp"
@@ -58,6 +59,7 @@ func checkRecovery(p *Profile, f *strict.Findings) {
 	}
 	if p.Restore != (Restore{}) {
 		checkRestore(p, f)
+		checkLinksOutside(p, f)
 	}
 	checkBackups(p, f)
 }
@@ -127,6 +129,17 @@ func checkSecret(s Secret, key string, links map[string]string, f *strict.Findin
 	}
 	if s.Path != "" {
 		checkLink(s, strict.Join(key, "path"), links, f)
+	}
+}
+
+// checkLinksOutside refuses symlinks in what is restored: they are made before,
+// and would be taken for data of somebody's that the backup must not replace.
+func checkLinksOutside(p *Profile, f *strict.Findings) {
+	restored := cmp.Or(p.Restore.Path, "/home")
+	for _, s := range p.Secrets {
+		if s.Path != "" && inside(s.Path, []string{restored}) != "" {
+			f.Add(strict.Join(strict.Join("secrets", s.Name), "path"), "%s: nothing can be put below %s before it is restored; link from there to /run/secrets/%s by hand", s.Path, restored, s.Name)
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 const homeFiles = 20_000
 
 // homeVersion changes when homeTree makes something else of the same number.
-const homeVersion = "1"
+const homeVersion = "2"
 
 // The user whose home it is, and the name of the machine.
 const (
@@ -184,8 +184,12 @@ func (h *homePlanter) attributes(dir *fstree.Entry) {
 	}
 	of := h.dir(dir, "of another")
 	of.UID, of.GID = 1001, 100
-	for name, sec := range map[string]int64{"before 1970": -1_000_000_001, "1970": 0, "after 2038": 1 << 32} {
-		h.data(dir, name, 10, imgtest.Text).Sec = sec
+	// In an order: each of them takes from the random numbers.
+	for _, at := range []struct {
+		name string
+		sec  int64
+	}{{"before 1970", -1_000_000_001}, {"1970", 0}, {"after 2038", 1 << 32}} {
+		h.data(dir, at.name, 10, imgtest.Text).Sec = at.sec
 	}
 	long := []byte(strings.Repeat("v", 1000))
 	h.data(dir, "xattrs", 10, imgtest.Text).Xattrs = []fstree.Xattr{{Name: "user.binary", Value: []byte{0, 1, 255}}, {Name: "user.long", Value: long}}

@@ -9,19 +9,14 @@ import (
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
-)
-
-// The secrets of the recovered machine, besides the password of its backup.
-const (
-	tokenValue = "token-of-the-tests-4711"
-	backupName = "backup" // label of the backup disk
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
 // recovered is a machine whose first boot brings back what it lost.
 type recovered struct {
 	t          *testing.T
 	image      string
-	key        string // file of its age key
+	key        string // its age key, as a key file has it
 	repository repository
 }
 
@@ -29,49 +24,48 @@ type recovered struct {
 func newRecovered(t *testing.T, o repositoryOptions) *recovered {
 	t.Helper()
 	imgtest.NeedRoot(t)
-	imgtest.Need(t, Binary, "qemu-img", "mkfs.btrfs", "go")
-	dir := t.TempDir()
-	r := &recovered{t: t, key: filepath.Join(dir, "key.txt"), repository: makeRepository(t, o)}
-	command(t, builtMkimage(t), "keys", "new", "-o", r.key)
-	recipient := r.recipient()
-	r.encrypt(dir, recipient)
-	profile := fmt.Sprintf(recoveredProfile, recipient, backupName)
-	check(t, os.WriteFile(filepath.Join(dir, "patient.toml"), []byte(profile), 0o644))
-	r.image = buildImage(t, bootCase{profile: "patient", args: []string{"--profile-dir", dir}})
-	return r
+	imgtest.Need(t, Binary, "qemu-img")
+	key, recipient := makeKey(t)
+	secrets := makeSops(t, recipient)
+	profile := fmt.Sprintf(recoveredProfile, recipient, secrets.yaml, sopsPasswordKey, sopsTokenKey, repositoryPath)
+	check(t, os.WriteFile(filepath.Join(secrets.dir, "patient.toml"), []byte(profile), 0o644))
+	return &recovered{
+		t: t, key: key, repository: makeRepository(t, o),
+		image: buildImage(t, bootCase{profile: "patient", args: []string{"--profile-dir", secrets.dir}}),
+	}
 }
 
 // recoveredProfile is what the owner of the machine writes.
 const recoveredProfile = `extends = "bandit-minimal"
 
 [age]
-recipient = "%s"
+recipient = "%[1]s"
 sources = ["medium", "esp", "console"]
 timeout = 20
 
 [[secrets]]
 name = "restic-password"
-file = "secrets.yaml"
-key = "restic/password"
+file = "%[2]s"
+key = "%[3]s"
 
 [[secrets]]
 name = "token"
-file = "secrets.yaml"
-key = "token"
+file = "%[2]s"
+key = "%[4]s"
 owner = "bandit"
 group = "sudo"
 mode = "0440"
 path = "/etc/service/token"
 
 [restore]
-disk = "LABEL=%[2]s"
-repository = "restic/bandit"
+disk = "LABEL=backup"
+repository = "%[5]s"
 password = "restic-password"
 
 [[backup]]
 name = "usb"
-disk = "LABEL=%[2]s"
-repository = "restic/bandit"
+disk = "LABEL=backup"
+repository = "%[5]s"
 password = "restic-password"
 exclude = [".cache", "node_modules"]
 
@@ -79,50 +73,16 @@ exclude = [".cache", "node_modules"]
 daily = 7
 `
 
-// recipient returns the public key.
-func (r *recovered) recipient() string {
-	r.t.Helper()
-	text, err := os.ReadFile(r.key)
-	check(r.t, err)
-	for line := range strings.Lines(string(text)) {
-		if _, name, ok := strings.Cut(line, "public key: "); ok {
-			return strings.TrimSpace(name)
-		}
-	}
-	r.t.Fatalf("%s: no public key", r.key)
-	return ""
-}
-
-// encrypt makes the file of secrets with the program sops.
-func (r *recovered) encrypt(dir, recipient string) {
-	r.t.Helper()
-	sops := filepath.Join(r.t.TempDir(), "sops")
-	command(r.t, "go", "build", "-o", sops, "github.com/getsops/sops/v3/cmd/sops")
-	file := filepath.Join(dir, "secrets.yaml")
-	plain := fmt.Sprintf("restic:\n  password: %q\ntoken: %q\n", r.repository.password, tokenValue)
-	check(r.t, os.WriteFile(file, []byte(plain), 0o600))
-	command(r.t, sops, "encrypt", "--age", recipient, "--in-place", file)
-}
-
 // backup returns the backup disk.
 func (r *recovered) backup() Disk {
 	r.t.Helper()
-	dir := r.t.TempDir()
-	check(r.t, os.MkdirAll(filepath.Join(dir, "top", "restic"), 0o755))
-	check(r.t, os.Rename(r.repository.dir, filepath.Join(dir, "top", "restic", "bandit")))
-	file := filepath.Join(dir, "backup.img")
-	check(r.t, os.WriteFile(file, nil, 0o644))
-	check(r.t, os.Truncate(file, 1<<30))
-	command(r.t, "mkfs.btrfs", "-q", "-L", backupName, "--rootdir", filepath.Join(dir, "top"), file)
-	return Disk{File: file, Bus: USB, Serial: "BACKUP"}
+	return Disk{File: backupDisk(r.t, r.repository, diskOptions{}).file, Bus: USB, Serial: "BACKUP"}
 }
 
 // medium returns a key medium, on which the key is in the clear.
 func (r *recovered) medium() Disk {
 	r.t.Helper()
-	file := filepath.Join(r.t.TempDir(), "medium.img")
-	command(r.t, builtMkimage(r.t), "keys", "medium", file, "--key", r.key, "--plain")
-	return Disk{File: file, Bus: USB, Serial: "KEYS"}
+	return Disk{File: keyMedium(r.t, map[string]string{config.KeyFile: r.key}), Bus: USB, Serial: "KEYS"}
 }
 
 // config is the machine with its own disk and others.
@@ -152,7 +112,7 @@ func TestRecovery(t *testing.T) {
 	out, err := vm.Output(step(t), waitRestored)
 	check(t, err)
 	t.Log(out)
-	output(t, vm, "stat -Lc '%a %U %G' /run/secrets/token /run/secrets/restic-password; cat /etc/service/token", "440 bandit sudo\n400 root root\n"+tokenValue)
+	output(t, vm, "stat -Lc '%a %U %G' /run/secrets/token /run/secrets/restic-password; cat /etc/service/token", "440 bandit sudo\n400 root root\n"+strings.TrimSuffix(sopsToken, "\n"))
 	output(t, vm, "stat -c '%a %U %n' /var/lib/sops-nix /var/lib/sops-nix/key.txt", "700 root /var/lib/sops-nix\n600 root /var/lib/sops-nix/key.txt")
 	wantHome(t, belowUser(r.repository.list), guestHome(t, vm, "/home/"+homeUser))
 	running(t, vm)
@@ -187,14 +147,8 @@ func running(t *testing.T, vm *VM) {
 // nothingLeaks looks for the secrets where anybody could find them.
 func (r *recovered) nothingLeaks(vm *VM) {
 	r.t.Helper()
-	text, err := os.ReadFile(r.key)
-	check(r.t, err)
-	key := ""
-	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "AGE-SECRET-KEY-") {
-			key = strings.TrimSpace(line)
-		}
-	}
+	_, key, _ := strings.Cut(r.key, "AGE-SECRET-KEY-")
+	key = strings.TrimSpace(key)
 	console := strings.Join(vm.Console.Tail(1<<20), "\n")
 	for name, secret := range map[string]string{"the key": key, "the password": r.repository.password} {
 		if strings.Contains(console, secret) {

@@ -152,6 +152,14 @@ func TestReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.expect("", int(firstboot.CodeNotYet), "not backed up", "ready")
+	if err := state.Record(files, firstboot.Step{Name: firstboot.StepRestore, Result: firstboot.Failed, Code: int(firstboot.CodeNotPristine)}); err != nil {
+		t.Fatal(err)
+	}
+	p.expect("", 0, "", "ready")
+	if err := state.Record(files, firstboot.Step{Name: firstboot.StepRestore, Result: firstboot.Running}); err != nil {
+		t.Fatal(err)
+	}
+	p.expect("", int(firstboot.CodeNotYet), "not backed up", "ready")
 	if err := state.Record(files, firstboot.Step{Name: firstboot.StepRestore, Result: firstboot.Done, Image: "demo 00"}); err != nil {
 		t.Fatal(err)
 	}
@@ -161,6 +169,26 @@ func TestReady(t *testing.T) {
 	}
 	p.expect("", 0, "", "ready")
 	p.expect("", 4, "nothing is to be done", "status")
+}
+
+// TestRestoreWaits: without its password or its disk a restore waits, and does
+// not fail.
+func TestRestoreWaits(t *testing.T) {
+	p := newPatient(t)
+	p.expect("", int(firstboot.CodeNotYet), "mkimage-firstboot import", "restore")
+	p.write("/run/secrets/password", []byte("x"))
+	p.expect("", int(firstboot.CodeNoDisk), "backup", "restore")
+	state, err := firstboot.ReadState(durable.OS(p.root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []string
+	for _, step := range state.Steps() {
+		results = append(results, step.Name+" "+step.Result)
+	}
+	if got, want := strings.Join(results, ", "), "restore running, restore waiting, restore running, restore waiting"; got != want {
+		t.Errorf("the journal has %q; want %q", got, want)
+	}
 }
 
 func TestUsage(t *testing.T) {

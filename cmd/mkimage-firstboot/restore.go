@@ -41,6 +41,9 @@ func (s *system) restore(ctx context.Context) error {
 	if c.Restore == nil {
 		return firstboot.NewProblem(firstboot.CodeNotYet, "nothing is to be restored", "the profile of this system has no backup to restore")
 	}
+	if err := s.begin(&c); err != nil {
+		return err
+	}
 	var said time.Time
 	err = restore.Run(ctx, &c, restore.System{
 		Root: s.root,
@@ -60,6 +63,21 @@ func (s *system) restore(ctx context.Context) error {
 		err = s.record(&c, firstboot.StepRestore, err, "")
 	}
 	return err
+}
+
+// begin notes that the restore runs, for who asks meanwhile, unless it is done.
+func (s *system) begin(c *firstboot.Config) error {
+	state, err := firstboot.ReadState(s.files())
+	if err != nil {
+		return err
+	}
+	last, ok := state.Last(firstboot.StepRestore)
+	if ok && last.Result == firstboot.Done && last.Image == c.Image {
+		return nil
+	}
+	return state.Record(s.files(), firstboot.Step{
+		Name: firstboot.StepRestore, Result: firstboot.Running, At: time.Now().UTC(), Image: c.Image, Message: c.Restore.Path + " is being restored",
+	})
 }
 
 // restored takes away what was announced: the journal says already that it is

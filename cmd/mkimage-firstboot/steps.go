@@ -52,6 +52,12 @@ func (s *system) decrypt(c *firstboot.Config) (int, error) {
 		return 0, err
 	}
 	report, err := decrypt.Install(c, key, decrypt.Dirs{})
+	for _, note := range report.Notes {
+		fmt.Fprintln(s.err, note)
+	}
+	for _, name := range report.Removed {
+		fmt.Fprintf(s.err, "%s: removed, its secret is no more\n", name)
+	}
 	return len(report.Names), err
 }
 
@@ -74,7 +80,9 @@ not become the newest backup, which is what the next restore would take.`,
 			if err != nil {
 				return err
 			}
-			if !state.Done(firstboot.StepRestore) {
+			// What was there before the restore, and lies beside it now, is data too.
+			last, _ := state.Last(firstboot.StepRestore)
+			if !state.Done(firstboot.StepRestore) && last.Code != int(firstboot.CodeNotPristine) {
 				return firstboot.NewProblem(firstboot.CodeNotYet, "mkimage-firstboot status", "%s is not restored yet: not backed up", c.Restore.Path)
 			}
 			return nil

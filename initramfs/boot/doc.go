@@ -10,7 +10,8 @@
 // what to type, and in a shell when the archive has one; leaving the shell
 // tries the step again.
 //
-// What it does not do: it starts no udev, knows no file system but btrfs
-// (overlayfs and tmpfs apart), checks none, and resolves no module
+// What it does not do: it starts no udev, mounts no file system but btrfs
+// (overlayfs and tmpfs apart; the FAT of a key medium is read, not mounted),
+// checks none, and resolves no module
 // dependencies: the host has done that.
 package boot
