@@ -139,6 +139,13 @@ func Ignored(t *fstree.Tree, p *profiles.Profile) []string {
 	if p.Zram.Enable {
 		keys = append(keys, "zram")
 	}
+	// Its secrets NixOS decrypts itself, with the key that the initramfs imports.
+	if wantsRestore(p) {
+		keys = append(keys, "restore")
+	}
+	if len(p.Backup) > 0 {
+		keys = append(keys, "backup")
+	}
 	return keys
 }
 
