@@ -241,7 +241,7 @@ func TestFullMeanwhile(t *testing.T) {
 	m.makeSystem(900 << 20)
 	m.plug(m.device)
 	real := m.s.Restic
-	m.s.Restic = m.script("exec " + real + ` --limit-download=3000 "$@"`)
+	m.s.Restic = m.script("exec " + real + ` --limit-download=1000 "$@"`)
 	filled := false
 	m.s.Progress = func(p Progress) {
 		if !filled {

@@ -96,17 +96,26 @@ func TestResume(t *testing.T) {
 	m := newMachine(t, nil)
 	real := m.s.Restic
 	pid := filepath.Join(t.TempDir(), "pid")
-	m.s.Restic = m.script("echo $$ > " + pid + "; exec " + real + ` --limit-download=1500 "$@"`)
-	killed := false
-	m.s.Progress = func(p Progress) {
-		if p.Stage == StageRestore && p.Done > 0 && p.Done < p.Total && !killed {
-			killed = true
-			must(t, unix.Kill(atoi(t, m.text(pid)), unix.SIGKILL))
+	// Pack by pack at this rate, seconds are between the first data and the end.
+	m.s.Restic = m.script("echo $$ > " + pid + "; exec " + real + ` --option=local.connections=1 --limit-download=1000 "$@"`)
+	killed := make(chan error, 1)
+	go func() {
+		end, tick := time.After(time.Minute), time.NewTicker(10*time.Millisecond)
+		defer tick.Stop()
+		for !m.begun() {
+			select {
+			case <-tick.C:
+			case <-end:
+				killed <- errors.New("nothing was restored within a minute")
+				return
+			}
 		}
-	}
+		killed <- unix.Kill(atoi(t, m.text(pid)), unix.SIGKILL)
+	}()
 	err := m.run(firstboot.CodeIncomplete)
-	if !killed || !strings.Contains(err.Error(), "killed") {
-		t.Fatalf("killed %t, %v", killed, err)
+	must(t, <-killed)
+	if !strings.Contains(err.Error(), "killed") {
+		t.Fatal(err)
 	}
 	m.s.Restic = real
 	must(t, filepath.WalkDir(m.staging(), func(name string, e os.DirEntry, err error) error {
@@ -122,12 +131,27 @@ func TestResume(t *testing.T) {
 		_, err := b.restic("backup", "--host="+testHost, "--time=2036-01-01 00:00:00", "--exclude=bob", b.home)
 		must(t, err)
 	}))
-	m.s.Progress = nil
 	m.run(0)
 	m.same("README", "alice", "bob", "carol")
 	if got := m.top(); got != restoredTop {
 		t.Errorf("%s; expected %s", got, restoredTop)
 	}
+}
+
+// begun tells whether a file with data is in a staging directory.
+func (m *machine) begun() bool {
+	found := false
+	dirs, _ := filepath.Glob(m.path(stagingPrefix + "*"))
+	for _, dir := range dirs {
+		_ = filepath.WalkDir(dir, func(name string, e os.DirEntry, err error) error {
+			var st unix.Stat_t
+			if err == nil && e.Type().IsRegular() && unix.Lstat(name, &st) == nil && st.Blocks > 0 {
+				found = true
+			}
+			return nil
+		})
+	}
+	return found
 }
 
 func (m *machine) script(text string) string {
@@ -230,7 +254,7 @@ func TestZeroedIsRepaired(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	m := newMachine(t, nil)
 	ctx, cancel := context.WithCancel(context.Background())
-	m.s.Restic = m.script("exec " + m.s.Restic + ` --limit-download=3000 "$@"`)
+	m.s.Restic = m.script("exec " + m.s.Restic + ` --limit-download=1000 "$@"`)
 	m.s.Progress = func(Progress) { cancel() }
 	began := time.Now()
 	if err := Run(ctx, m.c, m.s); !errors.Is(err, context.Canceled) {
