@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -197,10 +196,8 @@ func (s *system) goOn(ctx context.Context, c *firstboot.Config) error {
 	case len(c.Secrets) > 0:
 		errs = append(errs, s.systemctl(ctx, "restart", "mkimage-secrets.service"))
 	}
-	if c.Restore != nil {
-		if _, err := os.Stat(filepath.Join(s.root, firstboot.DevicePath(c.Restore.Disk))); err == nil {
-			errs = append(errs, s.systemctl(ctx, "start", "--no-block", "mkimage-restore.service"))
-		}
+	if c.Restore != nil && s.has(firstboot.DevicePath(c.Restore.Disk)) {
+		errs = append(errs, s.systemctl(ctx, "start", "--no-block", "mkimage-restore.service"))
 	}
 	return errors.Join(errs...)
 }

@@ -89,6 +89,8 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.expect("", int(firstboot.CodeNotYet), "not begun", "status")
+	p.expect("", int(firstboot.CodeNotYet), "waits for the age key", "status")
+	p.expect("", int(firstboot.CodeNotYet), "backup disk LABEL=backup: is not there", "status")
 	p.expect("nonsense\n", int(firstboot.CodeBadKey), "line 1", "import", "-")
 	p.expect(other.String()+"\n", int(firstboot.CodeOtherKey), other.Recipient().String(), "import", "-")
 	p.expect("", int(firstboot.CodeOtherKey), p.key.Recipient().String(), "status")
@@ -106,7 +108,11 @@ func TestImport(t *testing.T) {
 	if err != nil || !strings.Contains(string(key), p.key.String()) {
 		t.Errorf("key file: %v", err)
 	}
+	p.expect("", int(firstboot.CodeNotYet), "plug it in", "status")
 	p.write("/dev/disk/by-label/backup", nil)
+	if _, out, _ := p.run("", "status"); strings.Contains(out, "plug it in") {
+		t.Errorf("the disk is there, and status says\n%s", out)
+	}
 	p.expect(p.key.String(), 0, "kept as", "import", "-")
 	if want := "start --no-block mkimage-restore.service"; p.calls[len(p.calls)-1] != want {
 		t.Errorf("systemctl was called with %q; want %q last", p.calls, want)

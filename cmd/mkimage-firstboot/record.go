@@ -44,7 +44,7 @@ var notices = []string{"/run/issue.d/80-mkimage.issue", "/run/motd.d/80-mkimage"
 // announce tells whoever logs in what is missing, and nothing when all is done.
 // It is best effort: the journal has it too.
 func (s *system) announce(c *firstboot.Config, state *firstboot.State) {
-	r := newReport(c, state)
+	r := s.report(c, state)
 	for _, name := range notices {
 		name = filepath.Join(s.root, name)
 		if r.Done {

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -40,7 +42,7 @@ func (s *system) status(all, announce bool) error {
 	if damaged := state.Damaged(); damaged != nil {
 		fmt.Fprintf(s.err, "mkimage-firstboot: %v\n", damaged)
 	}
-	r := newReport(&c, state)
+	r := s.report(&c, state)
 	shown := r
 	if all {
 		shown.Steps = state.Steps()
@@ -86,19 +88,38 @@ type report struct {
 	Steps []firstboot.Step `json:"steps"`
 }
 
-// newReport returns how each step that the configuration asks for stands, in
-// the order in which they are done.
-func newReport(c *firstboot.Config, state *firstboot.State) report {
+// report returns how each step that the configuration asks for stands, in the
+// order in which they are done.
+func (s *system) report(c *firstboot.Config, state *firstboot.State) report {
 	r := report{Image: c.Image, Done: true}
 	for _, name := range c.Steps() {
 		step, ok := state.Last(name)
 		if !ok {
-			step = firstboot.Step{Name: name, Result: firstboot.Waiting, Code: int(firstboot.CodeNotYet), Message: "not begun"}
+			step = s.notBegun(c, name)
 		}
 		r.Done = r.Done && step.Result == firstboot.Done
 		r.Steps = append(r.Steps, step)
 	}
 	return r
+}
+
+// notBegun is a step of which nothing was noted, with what it waits for.
+func (s *system) notBegun(c *firstboot.Config, name string) firstboot.Step {
+	step := firstboot.Step{Name: name, Result: firstboot.Waiting, Code: int(firstboot.CodeNotYet), Message: "not begun"}
+	switch {
+	case name == firstboot.StepRestore && !s.has(firstboot.DevicePath(c.Restore.Disk)):
+		step.Code, step.Message = int(firstboot.CodeNoDisk), fmt.Sprintf("backup disk %s: is not there", c.Restore.Disk)
+		step.Hint = "plug it in: the restore then begins by itself"
+	case name == firstboot.StepSecrets && !s.has(c.Age.Path):
+		step.Message = "waits for the age key"
+	}
+	return step
+}
+
+// has reports whether there is a file.
+func (s *system) has(name string) bool {
+	_, err := os.Stat(filepath.Join(s.root, name))
+	return err == nil
 }
 
 // print prints the report for people.
