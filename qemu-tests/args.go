@@ -61,6 +61,9 @@ func (m *machine) args(channels []string, own bool) []string {
 	}
 	args = append(args, channels...)
 	args = append(args, "-device", "virtserialport,chardev=agent,name="+agentPort)
+	if m.Clock != "" {
+		args = append(args, "-rtc", "base="+value(m.Clock))
+	}
 	args = append(args, m.displayArgs()...)
 	args = append(args, m.bootArgs(own)...)
 	for i, d := range m.Disks {

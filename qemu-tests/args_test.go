@@ -32,7 +32,7 @@ func TestArgs(t *testing.T) {
 			overlays: []string{"/t/disk0.qcow2", "", "/t/disk2.qcow2", "/t/disk3.qcow2", "/t/disk4.qcow2"}, vars: "/t/vars.fd",
 		}},
 		{"direct", machine{Config: Config{
-			Accel: KVM, Memory: 512, CPUs: 1, Display: GUI,
+			Accel: KVM, Memory: 512, CPUs: 1, Display: GUI, Clock: "1970-01-02T03:04:05",
 			Direct: Direct{Kernel: "/boot/linux", Initrd: "/boot/initrd", Cmdline: "root=x quiet"},
 			SMBIOS: []string{"io.systemd.credential:a=b,c"},
 			FWCfg:  map[string]string{"opt/b": "two", "opt/a": "one,1"},

@@ -80,12 +80,12 @@ func TestBoot(t *testing.T) {
 }
 
 // buildImage builds the image of a case from the reference userland.
-func buildImage(t *testing.T, c bootCase) string {
+func buildImage(t testing.TB, c bootCase) string {
 	t.Helper()
 	return buildFrom(t, "tar:"+imgtest.Reference(t).Tar, c)
 }
 
-func buildFrom(t *testing.T, source string, c bootCase) string {
+func buildFrom(t testing.TB, source string, c bootCase) string {
 	t.Helper()
 	dir := t.TempDir()
 	image := filepath.Join(dir, "disk.img")

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func builtMkimage(t *testing.T) string {
+func builtMkimage(t testing.TB) string {
 	t.Helper()
 	program, err := buildOnce()
 	if err != nil {
@@ -51,7 +51,7 @@ func builtMkimage(t *testing.T) string {
 }
 
 // keepDir returns a folder for logs and screenshots of a test that outlives it.
-func keepDir(t *testing.T) string {
+func keepDir(t testing.TB) string {
 	t.Helper()
 	dir, err := filepath.Abs(filepath.Join("..", ".cache", "qemu-tests", t.Name()))
 	if err != nil {

@@ -20,6 +20,7 @@ type Config struct {
 	CPUs     int    // by default 2 with KVM, 1 without
 	Accel    Accel  // "" probes, see Probe
 	Display  Display
+	Clock    string            // what the hardware's clock shows at the start, such as "1970-01-02T03:04:05"; "" is the host's
 	Network  bool              // outgoing connections through the host (user mode); none by default
 	FWCfg    map[string]string // content of fw_cfg files, by name, such as "opt/org.example/x"
 	SMBIOS   []string          // strings of the SMBIOS table of type 11, such as "io.systemd.credential:NAME=VALUE"
@@ -37,6 +38,8 @@ type Disk struct {
 	Serial string // that the guest sees; at most 20 bytes
 	Size   int64  // bytes; 0 is the image's own. What is behind the image reads as zeros, as on a disk that it was copied to
 	Write  bool   // the guest writes into File; otherwise into an overlay in Config.Dir
+
+	ReadOnly bool // the guest cannot write, as with the switch of an SD card; for one that Attach plugs in
 }
 
 // Bus is how a disk is attached.

@@ -141,9 +141,10 @@ func (vm *VM) Quit(ctx context.Context) error {
 
 // blockNode is what blockdev-add takes for an image file.
 type blockNode struct {
-	Driver string    `json:"driver"`
-	Name   string    `json:"node-name"`
-	File   blockFile `json:"file"`
+	Driver   string    `json:"driver"`
+	Name     string    `json:"node-name"`
+	ReadOnly bool      `json:"read-only"`
+	File     blockFile `json:"file"`
 }
 
 type blockFile struct {
@@ -152,7 +153,7 @@ type blockFile struct {
 }
 
 // Attach plugs a disk in while the machine runs; its bus must be USB. The
-// guest writes into the image itself. A restart of the machine pulls it out.
+// guest writes into the image itself, if it may. A restart of the machine pulls it out.
 func (vm *VM) Attach(ctx context.Context, name string, d Disk) error {
 	d.Format = cmp.Or(d.Format, "raw")
 	if d.Bus != USB {
@@ -162,7 +163,7 @@ func (vm *VM) Attach(ctx context.Context, name string, d Disk) error {
 	if err != nil {
 		return err
 	}
-	if err := vm.Execute(ctx, "blockdev-add", blockNode{d.Format, name, blockFile{"file", file}}, nil); err != nil {
+	if err := vm.Execute(ctx, "blockdev-add", blockNode{d.Format, name, d.ReadOnly, blockFile{"file", file}}, nil); err != nil {
 		return err
 	}
 	device := map[string]string{"driver": "usb-storage", "bus": "xhci.0", "id": "dev-" + name, "drive": name}

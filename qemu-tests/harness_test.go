@@ -17,7 +17,7 @@ import (
 const stepLimit = 8 * time.Minute
 
 // step returns a context for one step.
-func step(t *testing.T) context.Context {
+func step(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), stepLimit)
 	t.Cleanup(cancel)
@@ -25,7 +25,7 @@ func step(t *testing.T) context.Context {
 }
 
 // startVM starts a machine that ends with the test.
-func startVM(t *testing.T, c Config) *VM {
+func startVM(t testing.TB, c Config) *VM {
 	t.Helper()
 	imgtest.Need(t, Binary, "qemu-img")
 	vm, err := Start(t.Context(), c)
@@ -41,7 +41,7 @@ func startVM(t *testing.T, c Config) *VM {
 }
 
 // check ends the test on an error.
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -71,14 +71,14 @@ func TestHarness(t *testing.T) {
 	powerCut(t, vm, c)
 }
 
-func expect(t *testing.T, vm *VM, pattern string) {
+func expect(t testing.TB, vm *VM, pattern string) {
 	t.Helper()
 	_, err := vm.Expect(step(t), pattern)
 	check(t, err)
 }
 
 // output runs a script that must succeed and compares what it prints.
-func output(t *testing.T, vm *VM, script, want string) {
+func output(t testing.TB, vm *VM, script, want string) {
 	t.Helper()
 	got, err := vm.Output(step(t), script)
 	check(t, err)

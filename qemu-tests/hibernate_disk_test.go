@@ -21,7 +21,7 @@ type rawDisk string
 
 // copyTo makes a disk of the given size, or of its own when that is 0, with the
 // same content. Holes stay holes.
-func (d rawDisk) copyTo(t *testing.T, name string, size int64) rawDisk {
+func (d rawDisk) copyTo(t testing.TB, name string, size int64) rawDisk {
 	t.Helper()
 	command(t, "cp", "--sparse=always", string(d), name)
 	if size > 0 {
@@ -31,7 +31,7 @@ func (d rawDisk) copyTo(t *testing.T, name string, size int64) rawDisk {
 }
 
 // partition returns a partition by its number.
-func (d rawDisk) partition(t *testing.T, number int) gpt.Partition {
+func (d rawDisk) partition(t testing.TB, number int) gpt.Partition {
 	t.Helper()
 	f, err := os.Open(string(d))
 	check(t, err)

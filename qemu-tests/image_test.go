@@ -119,7 +119,7 @@ func only(t *testing.T, pattern string) string {
 	return names[0]
 }
 
-func command(t *testing.T, name string, args ...string) string {
+func command(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {

@@ -36,7 +36,7 @@ const (
 
 // backupDisk makes a disk with a btrfs file system that has a repository. The
 // tools are those of others. A dirty one needs root.
-func backupDisk(t *testing.T, r repository, o diskOptions) backup {
+func backupDisk(t testing.TB, r repository, o diskOptions) backup {
 	t.Helper()
 	imgtest.Need(t, "mkfs.btrfs", "cp", "sgdisk", "dd")
 	if o.label == "" {
@@ -63,7 +63,7 @@ func backupDisk(t *testing.T, r repository, o diskOptions) backup {
 }
 
 // newUUID returns one that no other file system has.
-func newUUID(t *testing.T) string {
+func newUUID(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile("/proc/sys/kernel/random/uuid")
 	check(t, err)
@@ -71,7 +71,7 @@ func newUUID(t *testing.T) string {
 }
 
 // makeFile makes a file that is one hole.
-func makeFile(t *testing.T, name string, size int64) {
+func makeFile(t testing.TB, name string, size int64) {
 	t.Helper()
 	f, err := os.Create(name)
 	check(t, err)
@@ -85,7 +85,7 @@ const loggedFile = "logged"
 // pullOut returns a copy of a file system as it is on a disk that is pulled out
 // while it is mounted, after a file was synced: the file is in the log tree,
 // which the next mount replays.
-func pullOut(t *testing.T, image string) string {
+func pullOut(t testing.TB, image string) string {
 	t.Helper()
 	imgtest.NeedRoot(t)
 	imgtest.Need(t, "mount", "umount", "btrfs", "cp")
@@ -110,7 +110,7 @@ func pullOut(t *testing.T, image string) string {
 var logRootLine = regexp.MustCompile(`(?m)^log_root\s+(\d+)$`)
 
 // logRoot returns where the log tree of a file system is, 0 when it has none.
-func logRoot(t *testing.T, image string) int64 {
+func logRoot(t testing.TB, image string) int64 {
 	t.Helper()
 	m := logRootLine.FindStringSubmatch(command(t, "btrfs", "inspect-internal", "dump-super", image))
 	if m == nil {
@@ -122,7 +122,7 @@ func logRoot(t *testing.T, image string) int64 {
 }
 
 // intoPartition returns a disk with a file system in its one partition.
-func intoPartition(t *testing.T, image string, size int64) string {
+func intoPartition(t testing.TB, image string, size int64) string {
 	t.Helper()
 	disk := image + ".disk"
 	makeFile(t, disk, backupStart+size+1<<20)

@@ -32,7 +32,7 @@ const (
 // makeHome makes the folder home in dir, with a user's files in it: n regular
 // files, and all else that a backup has to keep. Equal numbers give equal files.
 // It needs root.
-func makeHome(t *testing.T, dir string, n int) {
+func makeHome(t testing.TB, dir string, n int) {
 	t.Helper()
 	home := filepath.Join(dir, "home")
 	check(t, os.Mkdir(home, 0o755))
@@ -40,7 +40,7 @@ func makeHome(t *testing.T, dir string, n int) {
 }
 
 // listHome returns the list of all that is to be kept below a folder.
-func listHome(t *testing.T, dir string) string {
+func listHome(t testing.TB, dir string) string {
 	t.Helper()
 	var b strings.Builder
 	check(t, listtree.List(&b, dir))

@@ -56,7 +56,7 @@ const deadHost = "dead-laptop"
 
 // makeRepository returns a repository with /home, made by this host's restic. It
 // is made once: a test gets a copy. It needs root.
-func makeRepository(t *testing.T, o repositoryOptions) repository {
+func makeRepository(t testing.TB, o repositoryOptions) repository {
 	t.Helper()
 	imgtest.NeedRoot(t)
 	imgtest.Need(t, "restic", "unshare", "mount", "cp")
@@ -85,7 +85,7 @@ func makeRepository(t *testing.T, o repositoryOptions) repository {
 }
 
 // newRepository makes a repository and the list of its last snapshot in dir.
-func newRepository(t *testing.T, dir string, o repositoryOptions) {
+func newRepository(t testing.TB, dir string, o repositoryOptions) {
 	t.Helper()
 	// Not below /home, which the mount would hide, as it may the cache.
 	scratch := t.TempDir()
@@ -110,7 +110,7 @@ func newRepository(t *testing.T, dir string, o repositoryOptions) {
 
 // command returns restic with a folder mounted at /home, in a mount namespace of
 // its own; "" mounts none.
-func (r repository) command(t *testing.T, home string, args ...string) *exec.Cmd {
+func (r repository) command(t testing.TB, home string, args ...string) *exec.Cmd {
 	t.Helper()
 	password := filepath.Join(t.TempDir(), "password")
 	check(t, os.WriteFile(password, []byte(r.password+"\n"), 0o600))
@@ -122,7 +122,7 @@ func (r repository) command(t *testing.T, home string, args ...string) *exec.Cmd
 }
 
 // restic runs restic, which must succeed, and returns what it prints.
-func (r repository) restic(t *testing.T, home string, args ...string) string {
+func (r repository) restic(t testing.TB, home string, args ...string) string {
 	t.Helper()
 	var stderr bytes.Buffer
 	cmd := r.command(t, home, args...)
@@ -135,7 +135,7 @@ func (r repository) restic(t *testing.T, home string, args ...string) string {
 }
 
 // largestPack returns the largest file of data: one of a film.
-func (r repository) largestPack(t *testing.T) (name string) {
+func (r repository) largestPack(t testing.TB) (name string) {
 	t.Helper()
 	largest := int64(-1)
 	check(t, filepath.WalkDir(filepath.Join(r.dir, "data"), func(path string, d fs.DirEntry, err error) error {
@@ -156,7 +156,7 @@ func (r repository) largestPack(t *testing.T) (name string) {
 
 // lock leaves the lock of a machine that dies while it has the repository for
 // itself: restic has locked it when it asks for a new password.
-func (r repository) lock(t *testing.T) {
+func (r repository) lock(t testing.TB) {
 	t.Helper()
 	fifo := filepath.Join(t.TempDir(), "new-password")
 	check(t, unix.Mkfifo(fifo, 0o600))
@@ -198,14 +198,14 @@ func (r repository) lock(t *testing.T) {
 }
 
 // locks returns the names of the repository's locks.
-func (r repository) locks(t *testing.T) []string {
+func (r repository) locks(t testing.TB) []string {
 	t.Helper()
 	return strings.Fields(r.restic(t, "", "list", "locks", "--no-lock"))
 }
 
 // cached returns a folder that make fills the first time that a key is asked
 // for. Processes that want the same make it once.
-func cached(t *testing.T, name string, key []string, make func(dir string)) string {
+func cached(t testing.TB, name string, key []string, make func(dir string)) string {
 	t.Helper()
 	sum := sha256.Sum256([]byte(strings.Join(key, "\x00")))
 	root, err := filepath.Abs(filepath.Join("..", ".cache", "recovery"))

@@ -43,7 +43,7 @@ const (
 const plainSecrets = "# of the tests\nbackup:\n    restic:\n        password: " + repositoryPassword + "\nweb:\n    port: 8080\n    token: |\n        token: \"quoted\" #\n        second line\n"
 
 // makeSops makes files of secrets for recipients of age, with the program sops.
-func makeSops(t *testing.T, recipients ...string) sopsFiles {
+func makeSops(t testing.TB, recipients ...string) sopsFiles {
 	t.Helper()
 	imgtest.Need(t, "go")
 	dir := t.TempDir()
@@ -59,7 +59,7 @@ func makeSops(t *testing.T, recipients ...string) sopsFiles {
 
 // sops runs the program in a folder, with a key file or none, and returns what
 // it prints.
-func sops(t *testing.T, dir, key string, args ...string) string {
+func sops(t testing.TB, dir, key string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"tool", "-modfile", goMod(t), sopsModule, "--config", filepath.Join(dir, ".sops.yaml")}, args...)...)
 	cmd.Env = append(os.Environ(), "SOPS_AGE_KEY_FILE="+key, "XDG_CONFIG_HOME="+dir)
@@ -72,7 +72,7 @@ func sops(t *testing.T, dir, key string, args ...string) string {
 	return string(out)
 }
 
-func goMod(t *testing.T) string {
+func goMod(t testing.TB) string {
 	t.Helper()
 	name, err := filepath.Abs(filepath.Join("..", "go.mod"))
 	check(t, err)
@@ -80,7 +80,7 @@ func goMod(t *testing.T) string {
 }
 
 // makeKey returns a key of age as a key file has it, and its recipient.
-func makeKey(t *testing.T) (text, recipient string) {
+func makeKey(t testing.TB) (text, recipient string) {
 	t.Helper()
 	id, err := age.GenerateX25519Identity()
 	check(t, err)
@@ -96,13 +96,13 @@ const (
 
 // keyMedium makes a disk as a stick with a key is: one partition of the label,
 // and in it FAT32 with files in its top folder. The tools are those of others.
-func keyMedium(t *testing.T, files map[string]string) string {
+func keyMedium(t testing.TB, files map[string]string) string {
 	t.Helper()
 	return labelledMedium(t, config.KeyLabel, files)
 }
 
 // labelledMedium is keyMedium with another label.
-func labelledMedium(t *testing.T, label string, files map[string]string) string {
+func labelledMedium(t testing.TB, label string, files map[string]string) string {
 	t.Helper()
 	imgtest.Need(t, "sgdisk", "mformat", "mcopy")
 	disk := filepath.Join(t.TempDir(), "medium.img")
@@ -124,7 +124,7 @@ func putESP(t *testing.T, image, name, text string) {
 }
 
 // putFAT puts a file into a FAT file system, which at names for mtools.
-func putFAT(t *testing.T, at, name, text string) {
+func putFAT(t testing.TB, at, name, text string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "file")
 	check(t, os.WriteFile(file, []byte(text), 0o600))

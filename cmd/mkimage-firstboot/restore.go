@@ -45,14 +45,15 @@ func (s *system) restore(ctx context.Context) error {
 		return err
 	}
 	var said time.Time
+	stage := ""
 	err = restore.Run(ctx, &c, restore.System{
 		Root: s.root,
 		Log:  func(line string) { fmt.Fprintln(s.out, line) },
 		Progress: func(p restore.Progress) {
 			line := progressLine(p)
 			notify("STATUS=" + line)
-			if now := time.Now(); now.Sub(said) >= sayEvery {
-				said = now
+			if now := time.Now(); p.Stage != stage || now.Sub(said) >= sayEvery {
+				said, stage = now, p.Stage
 				fmt.Fprintln(s.out, line)
 			}
 		},
