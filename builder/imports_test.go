@@ -66,16 +66,16 @@ var mayImport = map[string][]string{
 	"initramfs/hibernate":        {"builder/fault", "builder/ids", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "initramfs/hibernate/record"},
 	"initramfs/hibernate/record": {},
 	"initramfs/embedded":         {"builder/fault"},
-	"builder/secrets":            {"builder/fault", "builder/strict", "profiles", "installer/firstboot", "installer/durable"},
+	"builder/secrets":            {"builder/fault", "initramfs/config", "builder/strict", "profiles", "installer/firstboot", "installer/durable"},
 	"installer/durable":          {},
 	"installer/durable/cut":      {"installer/durable"},
-	"installer/firstboot":        {"builder/fault", "installer/durable"},
-	"installer/agekey":           {"builder/fault", "installer/durable", "installer/firstboot"},
+	"installer/firstboot":        {"builder/fault", "initramfs/config", "installer/durable"},
+	"installer/agekey":           {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
 	"installer/keymedium":        {"builder/fault", "builder/esp/reader", "initramfs/config", "installer/durable", "installer/firstboot"},
 	"installer/firstboot/decrypt": {
-		"builder/fault", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot",
+		"builder/fault", "initramfs/config", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot",
 	},
-	"installer/firstboot/restore": {"builder/fault", "installer/durable", "installer/firstboot"},
+	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
 	"installer/programs":          {"builder/fault"},
 }
 

@@ -191,10 +191,10 @@ func TestCheck(t *testing.T) {
 		{"persist late", "impermanence", "subvolumes = [{name = '@persist', early = false}]", "subvolumes.@persist.early: expected true: what @persist keeps is needed before fstab is read"},
 		{"persist at /", "impermanence", "persist.subvolume = '@'", `persist.subvolume: expected a subvolume with a mount point of its own, found "@"`},
 		{"persist relative", "impermanence", "persist.files = ['etc/x']", `persist.files[1]: expected an absolute path below /, found "etc/x"`},
-		{"persist everything", "impermanence", "persist.directories = ['/']", `persist.directories[3]: expected an absolute path below /, found "/"`},
+		{"persist everything", "impermanence", "persist.directories = ['/']", `persist.directories[4]: expected an absolute path below /, found "/"`},
 		{"persist twice", "impermanence", "persist.files = ['/etc/nixos/x']", "persist.files[1]: /etc/nixos and /etc/nixos/x are one inside of the other"},
 		{"persist what is near", "impermanence", "persist.files = ['/etc/nixos.conf']", ""},
-		{"persist what is kept", "impermanence", "persist.directories = ['/home/x']", "persist.directories[3]: /home/x is kept already: it is on @home, mounted at /home"},
+		{"persist what is kept", "impermanence", "persist.directories = ['/home/x']", "persist.directories[4]: /home/x is kept already: it is on @home, mounted at /home"},
 
 		{"factory none", "btrfs-laptop", "factory.subvolumes = ['!*']", ""},
 		{"factory unknown", "btrfs-laptop", "factory.subvolumes = ['@va']", `factory.subvolumes[2]: "@va" is not a subvolume of this layout; did you mean @var?`},

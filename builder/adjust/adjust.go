@@ -18,7 +18,8 @@
 //     recovery.go.
 //   - A NixOS source, which has /nix/store and no systemd below /usr, makes its
 //     own /etc when it is activated: of it only the first point is done, see
-//     Ignored.
+//     Ignored, and the restore and the backups come, see recovery.go; its
+//     secrets it decrypts itself.
 package adjust
 
 import (
@@ -54,7 +55,9 @@ func Apply(t *fstree.Tree, p *plan.Plan, in Inputs) error {
 	e := &editor{tree: t, plan: p, in: in, Findings: strict.NewFindings(nil)}
 	e.shape = shapeOf(t)
 	steps := []func() error{e.emptyVolatile, e.emptyESP}
-	if e.shape != nixos {
+	if e.shape == nixos {
+		steps = append(steps, e.recovery)
+	} else {
 		steps = append(steps, e.forgetMachine, e.emptyCaches, e.hostname, e.timezone, e.locale, e.keyboard, e.resolver, e.users)
 		if e.shape == systemd {
 			steps = append(steps, e.units, e.consoles, e.zram, e.lid, e.hostKeys, e.keepMachineID, e.recovery, e.updated)
@@ -138,13 +141,6 @@ func Ignored(t *fstree.Tree, p *profiles.Profile) []string {
 	}
 	if p.Zram.Enable {
 		keys = append(keys, "zram")
-	}
-	// Its secrets NixOS decrypts itself, with the key that the initramfs imports.
-	if wantsRestore(p) {
-		keys = append(keys, "restore")
-	}
-	if len(p.Backup) > 0 {
-		keys = append(keys, "backup")
 	}
 	return keys
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/6FaNcY9/mkimage/builder/strict"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 	"github.com/6FaNcY9/mkimage/profiles"
 )
@@ -29,7 +28,7 @@ const (
 	backupService = `[Unit]
 Description=Back up to %[1]s
 Documentation=man:restic(1)
-After=mkimage-secrets.service mkimage-restore.service network-online.target
+After=mkimage-secrets.service sops-install-secrets.service mkimage-restore.service network-online.target
 Wants=network-online.target
 
 [Service]
@@ -43,10 +42,10 @@ Environment=%[3]s %[4]s RESTIC_CACHE_DIR=/var/cache/mkimage-restic
 ExecStartPre=/bin/sh -c "` + resticProgram + ` cat config >/dev/null || ` + resticProgram + ` init"
 ExecStart=` + resticProgram + ` backup %[6]s
 %[7]s%[8]s`
-	mountDisk = `ExecCondition=/usr/bin/test -e %[1]s
-ExecStartPre=/usr/bin/systemctl start %[2]s
+	mountDisk = `ExecCondition=@system@/test -e %[1]s
+ExecStartPre=@system@/systemctl start %[2]s
 `
-	unmountDisk = "ExecStopPost=-/usr/bin/systemctl stop %s\n"
+	unmountDisk = "ExecStopPost=-@system@/systemctl stop %s\n"
 	backupTimer = `[Unit]
 Description=Back up to %[1]s
 
@@ -75,21 +74,18 @@ func (e *editor) backups() error {
 	for i := range disks.names {
 		where := disks.where(disks.names[i])
 		text := fmt.Sprintf(backupMount, unitText(firstboot.DevicePath(disks.names[i])), where)
-		if err := e.write(configDir+"/"+unitOfPath(where)+".mount", text, 0o644); err != nil {
+		if err := e.writeUnit(unitOfPath(where)+".mount", text); err != nil {
 			return err
 		}
 	}
 	for i := range e.plan.Profile.Backup {
 		b := &e.plan.Profile.Backup[i]
 		name := "mkimage-backup-" + b.Name
-		if err := e.write(configDir+"/"+name+".service", backupText(b, disks), 0o644); err != nil {
+		if err := e.writeUnit(name+".service", backupText(b, disks)); err != nil {
 			return err
 		}
 		timer := fmt.Sprintf(backupTimer, unitText(b.Name), unitText(cmp.Or(b.Schedule, backupSchedule)), unitText(cmp.Or(b.RandomDelay, backupDelay)))
-		if err := e.write(configDir+"/"+name+".timer", timer, 0o644); err != nil {
-			return err
-		}
-		if err := e.onUnit(strict.Join("backup", b.Name), name+".timer", e.enable); err != nil {
+		if err := e.pulledIn(name+".timer", timer, "timers.target"); err != nil {
 			return err
 		}
 	}

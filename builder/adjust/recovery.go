@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
@@ -36,13 +37,35 @@ func WantsRecovery(p *profiles.Profile) bool {
 
 func wantsRestore(p *profiles.Profile) bool { return p.Restore != profiles.Restore{} }
 
-// programDir is where a system has the programs that come from us.
-const programDir = "/usr/lib/mkimage"
+// place is where a system has what comes from us. Below /etc and /usr NixOS has
+// only what it makes itself: there all of it is in the folder of the first
+// boot's state, from which mkimage-init copies the units into /run.
+type place struct {
+	programs string // directory of mkimage-firstboot and restic
+	config   string // of the first boot
+	units    string // directory
+	bin      string // directory of what a person types, or ""
+	system   string // directory of the system's own programs
+}
 
+func (e *editor) place() place {
+	if e.shape == nixos {
+		return place{firstboot.ProgramsDir, firstboot.ConfigPathNixOS, firstboot.UnitsDir, "", "/run/current-system/sw/bin"}
+	}
+	return place{"/usr/lib/mkimage", firstboot.ConfigPath, configDir, "/usr/bin", "/usr/bin"}
+}
+
+// The programs, as units name them: writeUnit puts directories in.
 const (
-	firstBootProgram = programDir + "/mkimage-firstboot"
-	resticProgram    = programDir + "/restic"
+	firstBootProgram = "@programs@/mkimage-firstboot"
+	resticProgram    = "@programs@/restic"
 )
+
+// writeUnit adds a unit of ours.
+func (e *editor) writeUnit(name, text string) error {
+	at := e.place()
+	return e.write(at.units+"/"+name, strings.NewReplacer("@programs@", at.programs, "@system@", at.system).Replace(text), 0o644)
+}
 
 // recovery adds the programs, the files of secrets, and what the first boot and
 // the backups are to do with them.
@@ -64,14 +87,14 @@ func (e *editor) recovery() error {
 }
 
 func (e *editor) programs() error {
-	in := e.in.Recovery
-	if err := e.writeBytes(firstBootProgram, in.FirstBoot, 0o755); err != nil {
+	in, at := e.in.Recovery, e.place()
+	if err := e.writeBytes(at.programs+"/mkimage-firstboot", in.FirstBoot, 0o755); err != nil {
 		return err
 	}
-	if err := e.writeBytes(resticProgram, in.Restic, 0o755); err != nil {
+	if err := e.writeBytes(at.programs+"/restic", in.Restic, 0o755); err != nil || at.bin == "" {
 		return err
 	}
-	return e.symlink("/usr/bin/mkimage-firstboot", "../lib/mkimage/mkimage-firstboot")
+	return e.symlink(at.bin+"/mkimage-firstboot", "../lib/mkimage/mkimage-firstboot")
 }
 
 func (e *editor) firstBootConfig() error {
@@ -79,25 +102,40 @@ func (e *editor) firstBootConfig() error {
 	if c == nil {
 		return nil
 	}
+	if e.shape == nixos { // which makes its users' homes, and decrypts
+		c.NixOS, c.Secrets = true, nil
+		if c.Restore != nil {
+			c.Restore.Homes = nil
+		}
+	}
 	text, err := json.MarshalIndent(c, "", "\t")
 	if err != nil {
 		return err
 	}
-	return e.write(firstboot.ConfigPath, string(text)+"\n", 0o644)
+	return e.write(e.place().config, string(text)+"\n", 0o644)
 }
 
-// secretFiles adds the files as sops encrypted them.
+// secretFiles adds the files as sops encrypted them, which NixOS has in its
+// store.
 func (e *editor) secretFiles() error {
 	files := e.in.Recovery.Files
+	if len(files) == 0 {
+		return nil
+	}
+	if err := e.keyDir(); err != nil || e.shape == nixos {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if err := e.writeBytes(path.Join(firstboot.SecretsDir, name), files[name], 0o600); err != nil {
 			return err
 		}
 	}
-	if len(files) == 0 {
-		return nil
-	}
-	// The directory of the key is root's alone before there is a key in it.
+	return nil
+}
+
+// keyDir makes the directory of the key, which is root's alone before there is
+// a key in it.
+func (e *editor) keyDir() error {
 	dir, err := e.mkdir(path.Dir(config.KeyPath))
 	if err != nil {
 		return err

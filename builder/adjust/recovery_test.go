@@ -35,7 +35,11 @@ func recovering() profiles.Profile {
 
 func recovered(t testing.TB, p profiles.Profile) *fstree.Tree {
 	t.Helper()
-	tree := makeTree(t, small("f /usr/lib/systemd/system/timers.target [Unit];")...)
+	return recoveredFrom(t, makeTree(t, small("f /usr/lib/systemd/system/timers.target [Unit];")...), p)
+}
+
+func recoveredFrom(t testing.TB, tree *fstree.Tree, p profiles.Profile) *fstree.Tree {
+	t.Helper()
 	in := Inputs{Recovery: &Recovery{
 		Recipients: []string{"age1x"}, Files: map[string][]byte{"s.yaml": []byte("ENC")}, FirstBoot: []byte("F"), Restic: []byte("R")}}
 	if err := Apply(tree, makePlan(t, p, layout()), in); err != nil {
@@ -53,8 +57,8 @@ func TestRecovery(t *testing.T) {
 		"etc/systemd/system/sysinit.target.wants/mkimage-secrets.service":                                  "-> ../mkimage-secrets.service",
 		"etc/systemd/system/multi-user.target.wants/mkimage-firstboot.service":                             "-> ../mkimage-firstboot.service",
 		`etc/systemd/system/dev-disk-by\x2dlabel-my\x5cx20backup.device.wants/mkimage-restore.service`:     "-> ../mkimage-restore.service",
-		"etc/systemd/system/timers.target.wants/mkimage-backup-usb.timer":                                  "-> /etc/systemd/system/mkimage-backup-usb.timer",
-		"etc/systemd/system/timers.target.wants/mkimage-backup-far.timer":                                  "-> /etc/systemd/system/mkimage-backup-far.timer",
+		"etc/systemd/system/timers.target.wants/mkimage-backup-usb.timer":                                  "-> ../mkimage-backup-usb.timer",
+		"etc/systemd/system/timers.target.wants/mkimage-backup-far.timer":                                  "-> ../mkimage-backup-far.timer",
 	})
 	var got firstboot.Config
 	if err := json.Unmarshal([]byte(content(t, tree.Lookup("etc/mkimage/firstboot.json"))), &got); err != nil {
@@ -73,6 +77,33 @@ func TestRecovery(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+}
+
+// TestRecoveryNixOS has all of it beside the state, and nothing elsewhere.
+func TestRecoveryNixOS(t *testing.T) {
+	tree := recoveredFrom(t, makeTree(t, "d /nix/store/x-systemd", "d /etc"), recovering())
+	const dir = "var/lib/mkimage/"
+	check(t, tree, map[string]string{
+		"usr": "none", "etc": "dir 755 0:0 0", "var/lib/sops-nix": "dir 700 0:0 0",
+		dir + "bin/mkimage-firstboot": "755 0:0 F", dir + "bin/restic": "755 0:0 R", dir + "units/mkimage-secrets.service": "none",
+		dir + `units/dev-disk-by\x2dpartlabel-MKIMAGE\x2dKEYS.device.wants/mkimage-age-key.service`: "-> ../mkimage-age-key.service",
+		dir + "units/timers.target.wants/mkimage-backup-usb.timer":                                  "-> ../mkimage-backup-usb.timer",
+	})
+	for name, want := range map[string]string{
+		"mkimage-restore.service":    "ExecStart=/var/lib/mkimage/bin/mkimage-firstboot restore\n",
+		"mkimage-backup-usb.service": "ExecStartPre=/run/current-system/sw/bin/systemctl start \"mnt-backup.mount\"\n",
+	} {
+		if text := content(t, tree.Lookup(dir+"units/"+name)); !strings.Contains(text, want) || strings.Contains(text, "@") {
+			t.Errorf("%s:\n%s\nwant %q, and no @", name, text, want)
+		}
+	}
+	var got firstboot.Config
+	if err := json.Unmarshal([]byte(content(t, tree.Lookup(dir+"firstboot.json"))), &got); err != nil {
+		t.Fatal(err)
+	}
+	if !got.NixOS || got.Secrets != nil || got.Age == nil || got.Restore == nil || got.Restore.Homes != nil {
+		t.Errorf("configuration %+v", got)
 	}
 }
 
@@ -125,8 +156,8 @@ func TestBackupText(t *testing.T) {
 	p := recovering()
 	disks := newBackupDisks(p.Backup)
 	for _, want := range []string{
-		`ExecCondition=/usr/bin/test -e "/dev/disk/by-label/my\\x20backup"`,
-		`ExecStartPre=/usr/bin/systemctl start "mnt-backup.mount"`,
+		`ExecCondition=@system@/test -e "/dev/disk/by-label/my\\x20backup"`,
+		`ExecStartPre=@system@/systemctl start "mnt-backup.mount"`,
 		`Environment="RESTIC_REPOSITORY=/mnt/backup/restic/demo" "RESTIC_PASSWORD_FILE=/run/secrets/restic" `,
 		`backup --exclude-caches "--exclude=.cache" "--exclude=a b$$c%%d" -- "/home"`,
 		"forget --prune --keep-daily 7 --keep-yearly 3\n",

@@ -41,7 +41,7 @@ ExecStart=` + firstBootProgram + ` secrets
 	restoreUnit = `[Unit]
 Description=Restore %[1]s from the backup
 Documentation=man:mkimage-firstboot(8)
-After=local-fs.target mkimage-secrets.service systemd-tmpfiles-setup.service
+After=local-fs.target mkimage-secrets.service sops-install-secrets.service systemd-tmpfiles-setup.service
 %[2]s
 [Service]
 Type=oneshot
@@ -80,8 +80,10 @@ func (e *editor) recoveryUnits() error {
 		if err := e.pulledIn("mkimage-age-key.service", keyUnit, deviceUnit(medium)); err != nil {
 			return err
 		}
-		if err := e.pulledIn("mkimage-secrets.service", secretsUnit, "sysinit.target"); err != nil {
-			return err
+		if e.shape != nixos {
+			if err := e.pulledIn("mkimage-secrets.service", secretsUnit, "sysinit.target"); err != nil {
+				return err
+			}
 		}
 	}
 	if !wantsRestore(p) {
@@ -97,10 +99,10 @@ func (e *editor) recoveryUnits() error {
 
 // pulledIn adds a unit that another one starts.
 func (e *editor) pulledIn(name, text, by string) error {
-	if err := e.write(configDir+"/"+name, text, 0o644); err != nil {
+	if err := e.writeUnit(name, text); err != nil {
 		return err
 	}
-	return e.symlink(configDir+"/"+by+".wants/"+name, "../"+name)
+	return e.symlink(e.place().units+"/"+by+".wants/"+name, "../"+name)
 }
 
 // deviceUnit returns the unit of a device node: its path as systemd-escape(1)

@@ -2,9 +2,11 @@ package plan
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/strict"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/layouts"
 	"github.com/6FaNcY9/mkimage/profiles"
 )
@@ -18,6 +20,7 @@ func contradictions(p *profiles.Profile, l *layouts.Layout) error {
 	c.names()
 	c.swap()
 	c.secrets()
+	c.forgotten()
 	c.promises()
 	return c.Err()
 }
@@ -70,6 +73,34 @@ func (c *checker) secrets() {
 		}
 		files[base] = name
 	}
+}
+
+// forgotten refuses a root in memory that would forget the key of the secrets,
+// or that all was restored: the next boot would take what was restored for data
+// that somebody else has put there.
+func (c *checker) forgotten() {
+	if c.layout.Tmpfs.Size == "" {
+		return
+	}
+	for _, need := range []struct {
+		dir, why string
+		asked    bool
+	}{
+		{config.StateDir, "where it is noted what the first boot has done", len(c.profile.Secrets) > 0 || c.profile.Restore != profiles.Restore{}},
+		{path.Dir(config.KeyPath), "where the key of the secrets is", len(c.profile.Secrets) > 0},
+	} {
+		if need.asked && !c.keeps(need.dir) {
+			c.Add("layout.persist.directories", "the root in memory forgets %s, %s: add it", need.dir, need.why)
+		}
+	}
+}
+
+// keeps reports whether a directory of a system whose root is in memory
+// survives.
+func (c *checker) keeps(dir string) bool {
+	below := func(parent string) bool { return dir == parent || strings.HasPrefix(dir, parent+"/") }
+	return slices.ContainsFunc(c.layout.Persist.Directories, below) ||
+		slices.ContainsFunc(c.layout.Subvolumes, func(v layouts.Subvolume) bool { return v.Mount != "" && v.Mount != "/" && v.Early && below(v.Mount) })
 }
 
 // promises refuses to promise an entry that the boot menu does not have. Without

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,12 @@ func TestContradictions(t *testing.T) {
 		{"promise of a factory", func(p *profiles.Profile, l *layouts.Layout) {
 			l.Factory.Subvolumes, p.Tests.Promises = nil, []string{"factory"}
 		}, `tests.promises[0]: factory: the menu has no such entry; set layout.factory.subvolumes, or take`},
+		{"a root that forgets the key", func(p *profiles.Profile, l *layouts.Layout) {
+			p.Secrets, *l = []profiles.Secret{{Name: "x", File: "x.yaml"}}, inMemory(*l, "/var/lib/mkimage", "/var/lib/sops")
+		}, "layout.persist.directories: the root in memory forgets /var/lib/sops-nix"},
+		{"a root that forgets what is restored", func(p *profiles.Profile, l *layouts.Layout) {
+			p.Restore, *l = profiles.Restore{Disk: "LABEL=x"}, inMemory(*l, "/var/lib/mkimage-x", "/var/lib/sops-nix")
+		}, "layout.persist.directories: the root in memory forgets /var/lib/mkimage,"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -55,6 +62,14 @@ func TestFits(t *testing.T) {
 			p.Boot.Loader, p.Boot.Rescue, l.Factory.Subvolumes = loaderUKI, false, nil
 		}},
 		{"swapfile of no size without hibernation", func(p *profiles.Profile, l *layouts.Layout) { p.Swap.Policy, l.Swapfile.Size = SwapSwapfile, "none" }},
+		{"a root in memory that keeps all that is needed", func(p *profiles.Profile, l *layouts.Layout) {
+			p.Restore, *l = profiles.Restore{Disk: "LABEL=x"}, inMemory(*l, "/var/lib")
+			p.Secrets = []profiles.Secret{{Name: "x", File: "x.yaml"}}
+		}},
+		{"a root in memory with /var of its own", func(p *profiles.Profile, l *layouts.Layout) {
+			p.Restore, *l = profiles.Restore{Disk: "LABEL=x"}, inMemory(*l)
+			l.Subvolumes = append(l.Subvolumes, layouts.Subvolume{Name: "@v", Mount: "/var", Early: true})
+		}},
 		{"no swap on a layout without", func(p *profiles.Profile, l *layouts.Layout) { p.Swap.Policy, l.Swapfile = SwapNone, layouts.Swapfile{} }},
 	}
 	for _, test := range tests {
@@ -66,6 +81,14 @@ func TestFits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// inMemory is a layout whose root is in memory and keeps these directories.
+func inMemory(l layouts.Layout, keeps ...string) layouts.Layout {
+	l.Tmpfs = layouts.TmpfsRoot{Size: "2G", Mode: "755"}
+	l.Subvolumes = slices.DeleteFunc(slices.Clone(l.Subvolumes), func(v layouts.Subvolume) bool { return strings.HasPrefix(v.Mount, "/var") })
+	l.Persist.Directories = keeps
+	return l
 }
 
 // TestAllAtOnce breaks several things together.

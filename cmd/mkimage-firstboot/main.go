@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
@@ -24,7 +25,7 @@ import (
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], system{root: "/", in: os.Stdin, out: os.Stdout, err: os.Stderr, systemctl: systemctl}))
+	os.Exit(run(context.Background(), os.Args[1:], system{root: "/", in: os.Stdin, out: os.Stdout, err: os.Stderr, systemctl: systemctl, program: typedAs()}))
 }
 
 // system is what the program works on.
@@ -34,6 +35,9 @@ type system struct {
 	out  io.Writer
 	err  io.Writer
 	json bool
+	// program is how it is typed where it is not in the search path; "" is its
+	// name.
+	program string
 	// systemctl runs systemctl(1); nil where no systemd runs.
 	systemctl func(ctx context.Context, args ...string) error
 }
@@ -88,7 +92,7 @@ func (s *system) fail(err error) int {
 	if code == 0 {
 		code = int(fault.ClassOf(err))
 	}
-	hint := firstboot.HintOf(err)
+	hint := s.hint(err)
 	if s.json {
 		_ = json.NewEncoder(s.out).Encode(map[string]any{"error": err.Error(), "hint": hint, "code": code})
 		return code
@@ -125,5 +129,24 @@ first boot, and again when a key medium or the backup disk is plugged in.
 
 // config reads the configuration of the system.
 func (s *system) config() (firstboot.Config, error) {
-	return firstboot.ReadConfig(filepath.Join(s.root, firstboot.ConfigPath))
+	name := firstboot.ConfigPath
+	if s.has(firstboot.ConfigPathNixOS) {
+		name = firstboot.ConfigPathNixOS
+	}
+	return firstboot.ReadConfig(filepath.Join(s.root, name))
+}
+
+// hint returns what to do about an error, as it is typed here.
+func (s *system) hint(err error) string { return firstboot.Typed(firstboot.HintOf(err), s.program) }
+
+// typedAs returns how this program is typed, "" for its name.
+func typedAs() string {
+	if _, err := exec.LookPath(firstboot.Program); err == nil {
+		return ""
+	}
+	name, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return name
 }

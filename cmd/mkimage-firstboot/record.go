@@ -18,7 +18,7 @@ import (
 func (s *system) record(c *firstboot.Config, name string, err error, message string) error {
 	step := firstboot.Step{Name: name, Result: firstboot.ResultOf(err), At: time.Now().UTC(), Image: c.Image, Message: message}
 	if err != nil {
-		step.Message, step.Hint, step.Code = err.Error(), firstboot.HintOf(err), int(firstboot.CodeOf(err))
+		step.Message, step.Hint, step.Code = err.Error(), s.hint(err), int(firstboot.CodeOf(err))
 	}
 	state, readErr := firstboot.ReadState(s.files())
 	if readErr != nil {
@@ -53,7 +53,7 @@ func (s *system) announce(c *firstboot.Config, state *firstboot.State) {
 			}
 			continue
 		}
-		if err := writeNotice(name, r.notice()); err != nil {
+		if err := writeNotice(name, r.notice(s.program)); err != nil {
 			fmt.Fprintf(s.err, "mkimage-firstboot: %v\n", err)
 		}
 	}
@@ -68,9 +68,9 @@ func writeNotice(name, text string) error {
 
 // notice is the report in a few lines for a login prompt. Backslashes would be
 // escapes of agetty's.
-func (r *report) notice() string {
+func (r *report) notice(program string) string {
 	var b strings.Builder
-	b.WriteString("This system is not complete yet (mkimage-firstboot status):\n")
+	b.WriteString(firstboot.Typed("This system is not complete yet (mkimage-firstboot status):\n", program))
 	for _, step := range r.Steps {
 		if step.Result == firstboot.Done {
 			continue

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,9 +47,13 @@ func (s *system) restore(ctx context.Context) error {
 	}
 	var said time.Time
 	stage := ""
+	restic := "" // the default
+	if c.NixOS {
+		restic = filepath.Join(s.root, firstboot.ProgramsDir, "restic")
+	}
 	err = restore.Run(ctx, &c, restore.System{
-		Root: s.root,
-		Log:  func(line string) { fmt.Fprintln(s.out, line) },
+		Root: s.root, Restic: restic,
+		Log: func(line string) { fmt.Fprintln(s.out, line) },
 		Progress: func(p restore.Progress) {
 			line := progressLine(p)
 			notify("STATUS=" + line)

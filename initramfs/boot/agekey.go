@@ -16,7 +16,7 @@ import (
 )
 
 // importHint is what a person can do about a missing key later.
-const importHint = "mkimage-firstboot import"
+const importHint = firstboot.Program + " import"
 
 // maxKeyFile bounds what is read as a key, in bytes: agekey takes less.
 const maxKeyFile = 128 << 10
@@ -234,8 +234,19 @@ func (s *keySearch) finish(message string, err error) {
 	if h := firstboot.HintOf(err); h != "" && !strings.Contains(h, importHint) {
 		hint = h + ", or in the running system: " + importHint
 	}
+	hint = firstboot.Typed(hint, s.program())
 	s.log(levelWarning, "age key: %v; the system starts without its secrets; %s", err, hint)
 	s.record(firstboot.Step{Result: firstboot.ResultOf(err), Message: "age key: " + err.Error(), Hint: hint, Code: int(firstboot.CodeOf(err))})
+}
+
+// program is how mkimage-firstboot is typed in the running system; "" is its
+// name.
+func (s *keySearch) program() string {
+	const where = firstboot.ProgramsDir + "/" + firstboot.Program
+	if _, err := s.files.Lstat(where); err != nil {
+		return ""
+	}
+	return where
 }
 
 // record notes a step in the journal of the first boot.

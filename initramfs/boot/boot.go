@@ -59,6 +59,7 @@ var steps = []step{
 	{"age key", (*machine).ageKey},
 	{"first boot", (*machine).firstBoot},
 	{"hibernation", (*machine).hibernation},
+	{"units", (*machine).ownUnits},
 	{"switch root", (*machine).handOver},
 }
 

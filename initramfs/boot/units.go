@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
 // The units that keep hibernation possible in the running system. Until its
@@ -70,6 +71,61 @@ func (m *machine) leaveUnits() {
 	if err := leaveUnits("/run", config.HibernateProgram, m.config.Swapfile.Target); err != nil {
 		m.log.printf(levelWarning, "hibernation: a swapfile that is made anew will not be noticed: %v", err)
 	}
+}
+
+// ownUnits is the step that puts units where the manager finds them that come
+// with a system whose /etc is not ours to write, such as a NixOS.
+func (m *machine) ownUnits() error {
+	from, err := Resolve(newRoot, firstboot.UnitsDir)
+	if err != nil || m.cmd.Factory {
+		return nil
+	}
+	from = filepath.Join(newRoot, from)
+	if _, err := os.Lstat(from); err != nil || !runsSystemd(newRoot) {
+		return nil
+	}
+	if err := copyUnits(from, "/run/systemd/system"); err != nil {
+		m.log.printf(levelWarning, "the system starts without some units of %s: %v", firstboot.UnitsDir, err)
+	}
+	return nil
+}
+
+// copyUnits copies files and symlinks, and leaves what is there already.
+func copyUnits(from, to string) error {
+	return filepath.WalkDir(from, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		at := filepath.Join(to, strings.TrimPrefix(name, from))
+		switch e.Type() {
+		case fs.ModeDir:
+			return os.MkdirAll(at, 0o755)
+		case fs.ModeSymlink:
+			var target string
+			if target, err = os.Readlink(name); err == nil {
+				err = os.Symlink(target, at)
+			}
+		case 0:
+			var text []byte
+			if text, err = os.ReadFile(name); err == nil {
+				err = writeNew(at, text)
+			}
+		}
+		if errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		return err
+	})
+}
+
+// writeNew writes a file that may not be there yet.
+func writeNew(name string, text []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
 }
 
 // runsSystemd reports whether the system in root has systemd. In any other one

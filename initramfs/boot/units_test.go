@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -186,5 +187,36 @@ func TestUnitWord(t *testing.T) {
 		if got := unitWord(in); got != want {
 			t.Errorf("unitWord(%s) = %s; want %s", in, got, want)
 		}
+	}
+}
+
+// TestCopyUnits copies twice, as a step can be run again, and overwrites nothing.
+func TestCopyUnits(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	for name, text := range map[string]string{"a.service": "A", "b.service": "B"} {
+		if err := os.WriteFile(filepath.Join(from, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := filepath.Join("x.target.wants", "a.service")
+	if err := errors.Join(os.Mkdir(filepath.Join(from, "x.target.wants"), 0o700), os.Symlink("../a.service", filepath.Join(from, link)),
+		os.WriteFile(filepath.Join(to, "b.service"), []byte("there"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := copyUnits(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{"a.service": "A", link: "A", "b.service": "there"} {
+		if text, err := os.ReadFile(filepath.Join(to, name)); err != nil || string(text) != want {
+			t.Errorf("%s has %q, %v; want %q", name, text, err, want)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(to, "a.service")); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("mode %v, %v; want 0644", info.Mode(), err)
+	}
+	if err := copyUnits(filepath.Join(from, "none"), to); err == nil {
+		t.Error("a folder that is not there was copied")
 	}
 }

@@ -86,6 +86,9 @@ const (
 // told to look for it, on every system.
 const KeyPath = "/var/lib/sops-nix/key.txt"
 
+// StateDir is what the running system keeps of its first boot.
+const StateDir = "/var/lib/mkimage"
+
 // KeyCredentialName is the name of the system credential that holds a key, see
 // systemd.system-credentials(7).
 const KeyCredentialName = "mkimage.age-key"

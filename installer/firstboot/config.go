@@ -13,16 +13,26 @@ import (
 	"os"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
 // ConfigPath is where an image has the configuration in the running system.
 const ConfigPath = "/etc/mkimage/firstboot.json"
 
+// A NixOS makes its /etc and /usr itself. There the configuration, the programs
+// and their units are beside the state; mkimage-init copies the units into /run
+// at every boot.
+const (
+	ConfigPathNixOS = StateDir + "/firstboot.json"
+	ProgramsDir     = StateDir + "/bin"
+	UnitsDir        = StateDir + "/units"
+)
+
 // SecretsDir is where an image has the files of secrets, as sops encrypted them.
 const SecretsDir = "/etc/mkimage/secrets"
 
 // StateDir is what is kept of the first boot.
-const StateDir = "/var/lib/mkimage"
+const StateDir = config.StateDir
 
 // ConfigVersion is the version of the configuration's form.
 const ConfigVersion = 1

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
@@ -79,6 +80,18 @@ func HintOf(err error) string {
 		return p.Hint
 	}
 	return fault.HintOf(err)
+}
+
+// Program is the name of the program that hints tell to type.
+const Program = "mkimage-firstboot"
+
+// Typed returns a text, such as a hint, with the program as it has to be typed
+// where it is not in the search path.
+func Typed(text, program string) string {
+	if program == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, Program+" ", program+" ")
 }
 
 // ResultOf returns how a step stands that ended in err: Done without one,
