@@ -27,7 +27,6 @@ const (
 const (
 	backupService = `[Unit]
 Description=Back up to %[1]s
-Documentation=man:restic(1)
 After=mkimage-secrets.service sops-install-secrets.service mkimage-restore.service network-online.target
 Wants=network-online.target
 
@@ -45,7 +44,8 @@ ExecStart=` + resticProgram + ` backup %[6]s
 	mountDisk = `ExecCondition=@system@/test -e %[1]s
 ExecStartPre=@system@/systemctl start %[2]s
 `
-	unmountDisk = "ExecStopPost=-@system@/systemctl stop %s\n"
+	// Not waited for: a system that shuts down has other things to do first.
+	unmountDisk = "ExecStopPost=-@system@/systemctl stop --no-block %s\n"
 	backupTimer = `[Unit]
 Description=Back up to %[1]s
 

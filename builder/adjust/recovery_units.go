@@ -17,7 +17,6 @@ import (
 const (
 	keyUnit = `[Unit]
 Description=Import the age key of the system's secrets from a key medium
-Documentation=man:mkimage-firstboot(8)
 After=local-fs.target
 
 [Service]
@@ -26,7 +25,6 @@ ExecStart=` + firstBootProgram + ` import --medium
 `
 	secretsUnit = `[Unit]
 Description=Decrypt the system's secrets
-Documentation=man:mkimage-firstboot(8)
 DefaultDependencies=no
 ConditionPathExists=` + config.KeyPath + `
 After=local-fs.target systemd-sysusers.service
@@ -40,7 +38,6 @@ ExecStart=` + firstBootProgram + ` secrets
 `
 	restoreUnit = `[Unit]
 Description=Restore %[1]s from the backup
-Documentation=man:mkimage-firstboot(8)
 After=local-fs.target mkimage-secrets.service sops-install-secrets.service systemd-tmpfiles-setup.service
 %[2]s
 [Service]
@@ -53,7 +50,6 @@ ExecStart=` + firstBootProgram + ` restore
 `
 	statusUnit = `[Unit]
 Description=Tell what the first boot could not do yet
-Documentation=man:mkimage-firstboot(8)
 After=mkimage-secrets.service
 Before=systemd-user-sessions.service
 
