@@ -21,48 +21,33 @@ const (
 )
 
 // firstBootConfigOf returns what the running system is told about its first boot,
-// nil when the profile asks for nothing that it does. Recipients are public
-// keys, any of which opens all files of secrets.
-func firstBootConfigOf(p *plan.Plan, recipients []string) *firstboot.Config {
+// nil when the profile asks for nothing that it does.
+func firstBootConfigOf(p *plan.Plan, in *Recovery) *firstboot.Config {
 	if len(p.Profile.Secrets) == 0 && p.Profile.Restore == (profiles.Restore{}) {
 		return nil
 	}
 	c := &firstboot.Config{Version: firstboot.ConfigVersion, Image: p.ImageName(), Hostname: p.Profile.Hostname}
 	if len(p.Profile.Secrets) > 0 {
-		c.Age = &firstboot.Age{Recipients: recipients, Path: config.KeyPath, ESP: p.Layout.ESP.Mount}
+		c.Age = &firstboot.Age{Recipients: in.Recipients, Path: config.KeyPath, ESP: p.Layout.ESP.Mount}
 	}
 	for _, s := range p.Profile.Secrets {
-		c.Secrets = append(c.Secrets, firstBootSecret(s))
+		c.Secrets = append(c.Secrets, firstBootSecret(s, in))
 	}
 	slices.SortFunc(c.Secrets, func(a, b firstboot.Secret) int { return strings.Compare(a.Name, b.Name) })
 	c.Restore = firstBootRestore(p)
 	return c
 }
 
-func firstBootSecret(s profiles.Secret) firstboot.Secret {
+func firstBootSecret(s profiles.Secret, in *Recovery) firstboot.Secret {
 	mode, err := strconv.ParseUint(s.Mode, 8, 32)
 	if err != nil {
 		mode = secretMode
 	}
+	file := path.Base(s.File)
 	return firstboot.Secret{
-		Name: s.Name, File: path.Join(firstboot.SecretsDir, path.Base(s.File)), Format: secretFormat(s.File), Key: s.Key,
+		Name: s.Name, File: path.Join(firstboot.SecretsDir, file), Format: in.Files[file].Format, Key: s.Key,
 		Owner: cmp.Or(s.Owner, secretsOwner), Group: s.Group, Mode: uint32(mode), Path: s.Path,
 	}
-}
-
-// secretFormat is the format that sops takes a file for by its name.
-func secretFormat(name string) string {
-	switch path.Ext(name) {
-	case ".yaml", ".yml":
-		return "yaml"
-	case ".json":
-		return "json"
-	case ".env":
-		return "dotenv"
-	case ".ini":
-		return "ini"
-	}
-	return "binary"
 }
 
 func firstBootRestore(p *plan.Plan) *firstboot.Restore {

@@ -16,10 +16,16 @@ import (
 // Recovery is what a system with secrets, a restore or backups is given, which
 // the plan only names.
 type Recovery struct {
-	Recipients []string          // public keys of age, any of which opens all Files
-	Files      map[string][]byte // of secrets, encrypted, by their names in the plan
-	FirstBoot  []byte            // the program mkimage-firstboot
-	Restic     []byte            // the program restic
+	Recipients []string              // public keys of age, any of which opens all Files
+	Files      map[string]SecretFile // by their names in the plan
+	FirstBoot  []byte                // the program mkimage-firstboot
+	Restic     []byte                // the program restic
+}
+
+// SecretFile is a file of secrets as sops encrypted it.
+type SecretFile struct {
+	Data   []byte
+	Format string // of builder/secrets
 }
 
 // KeyRecipients returns the recipients; of nil it is nil.
@@ -98,7 +104,7 @@ func (e *editor) programs() error {
 }
 
 func (e *editor) firstBootConfig() error {
-	c := firstBootConfigOf(e.plan, e.in.Recovery.Recipients)
+	c := firstBootConfigOf(e.plan, e.in.Recovery)
 	if c == nil {
 		return nil
 	}
@@ -126,7 +132,7 @@ func (e *editor) secretFiles() error {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := e.writeBytes(path.Join(firstboot.SecretsDir, name), files[name], 0o600); err != nil {
+		if err := e.writeBytes(path.Join(firstboot.SecretsDir, name), files[name].Data, 0o600); err != nil {
 			return err
 		}
 	}

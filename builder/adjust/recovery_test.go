@@ -41,7 +41,7 @@ func recovered(t testing.TB, p profiles.Profile) *fstree.Tree {
 func recoveredFrom(t testing.TB, tree *fstree.Tree, p profiles.Profile) *fstree.Tree {
 	t.Helper()
 	in := Inputs{Recovery: &Recovery{
-		Recipients: []string{"age1x"}, Files: map[string][]byte{"s.yaml": []byte("ENC")}, FirstBoot: []byte("F"), Restic: []byte("R")}}
+		Recipients: []string{"age1x"}, Files: map[string]SecretFile{"s.yaml": {[]byte("ENC"), "yaml"}}, FirstBoot: []byte("F"), Restic: []byte("R")}}
 	if err := Apply(tree, makePlan(t, p, layout()), in); err != nil {
 		t.Fatalf("Apply: %v", err)
 	}

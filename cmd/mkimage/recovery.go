@@ -21,13 +21,13 @@ func readRecovery(p *profiles.Profile) (*adjust.Recovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &adjust.Recovery{FirstBoot: in.FirstBoot, Restic: in.Restic, Files: map[string][]byte{}}
+	r := &adjust.Recovery{FirstBoot: in.FirstBoot, Restic: in.Restic, Files: map[string]adjust.SecretFile{}}
 	if set == nil {
 		return r, nil
 	}
 	r.Recipients = set.Recipients
 	for name, f := range set.Files {
-		r.Files[filepath.Base(name)] = f.Data
+		r.Files[filepath.Base(name)] = adjust.SecretFile{Data: f.Data, Format: string(f.Format)}
 	}
 	return r, nil
 }
