@@ -15,7 +15,8 @@ import (
 )
 
 func newRestore(s *system) *cobra.Command {
-	return &cobra.Command{
+	anySize := false
+	cmd := &cobra.Command{
 		Use:   "restore",
 		Short: "restore what the profile says from the backup, or go on with it",
 		Long: `restore fills the directory that the profile names, such as /home, from the newest
@@ -26,15 +27,17 @@ is there already is never touched; the backup of it is then put beside it.
 mkimage-restore.service runs it when the backup disk is there. When all is
 restored it does nothing.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return s.restore(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.restore(cmd.Context(), anySize) },
 	}
+	cmd.Flags().BoolVar(&anySize, "any-size", false, "try it even if it may not fit: sparse files take less than their size")
+	return cmd
 }
 
 // sayEvery is how often a restore tells the console how far it is: systemctl
 // status has it every second.
 const sayEvery = 10 * time.Second
 
-func (s *system) restore(ctx context.Context) error {
+func (s *system) restore(ctx context.Context, anySize bool) error {
 	c, err := s.config()
 	if err != nil {
 		return err
@@ -52,7 +55,7 @@ func (s *system) restore(ctx context.Context) error {
 		restic = filepath.Join(s.root, firstboot.ProgramsDir, "restic")
 	}
 	err = restore.Run(ctx, &c, restore.System{
-		Root: s.root, Restic: restic,
+		Root: s.root, Restic: restic, AnySize: anySize,
 		Log: func(line string) { fmt.Fprintln(s.out, line) },
 		Progress: func(p restore.Progress) {
 			line := progressLine(p)

@@ -232,6 +232,9 @@ func TestSpace(t *testing.T) {
 	if got := m.top(); got != "" {
 		t.Errorf("%s: is there, expected nothing", got)
 	}
+	m.s.AnySize = true // most of it is the hole of a file
+	m.run(0)
+	m.same("README", "alice", "bob", "carol")
 }
 
 // The disk fills while restic writes: others write, too.

@@ -161,8 +161,8 @@ func (r *run) fits() error {
 	if err != nil {
 		return err
 	}
-	if need := needed(r.pin.Bytes, r.pin.Files, held); free < need {
-		return firstboot.NewProblem(firstboot.CodeSpace, "make room, then: "+again, "%s: snapshot %s needs %d MiB more, and %d MiB are free",
+	if need := needed(r.pin.Bytes, r.pin.Files, held); free < need && !r.AnySize {
+		return firstboot.NewProblem(firstboot.CodeSpace, "make room, then: "+again+"; or where files are sparse, and take less: "+again+" --any-size", "%s: snapshot %s needs %d MiB more, and %d MiB are free",
 			r.c.Restore.Path, r.pin.short(), (need+1<<20-1)>>20, free>>20)
 	}
 	return nil

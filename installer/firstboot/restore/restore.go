@@ -43,6 +43,10 @@ type System struct {
 	Skel    string // what a new home has in it; "" is /etc/skel
 	Backup  string // where the disk is mounted; "" is firstboot.BackupDir
 
+	// AnySize tries what may not fit: how much of a file is holes, which take no
+	// room, a repository does not tell.
+	AnySize bool
+
 	Progress func(Progress)    // at most once a second
 	Log      func(line string) // what a person should know, in plain sentences
 	Now      func() time.Time  // nil is time.Now
