@@ -3,6 +3,7 @@ package qemutests
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,9 +29,10 @@ func TestRecoveryKey(t *testing.T) {
 // onESP is the machine with its key on the ESP, as the program age encrypts it.
 func (r *recovered) onESP(t *testing.T, disks ...Disk) Config {
 	t.Helper()
-	c := r.config(t, disks...)
-	putESP(t, c.Disks[0].File, config.KeyFileEncrypted, encryptedKey(t, r.key, keyPassphrase))
-	return c
+	with := *r
+	with.image = string(rawDisk(r.image).copyTo(t, filepath.Join(t.TempDir(), "image"), 0))
+	putESP(t, with.image, config.KeyFileEncrypted, encryptedKey(t, r.key, keyPassphrase))
+	return with.config(t, disks...)
 }
 
 // encryptedKey is a key file as age -p -a makes it.
