@@ -46,7 +46,7 @@ func TestRecoveryDisks(t *testing.T) {
 	c := r.config(t, medium(t, r.key), listtreeDisk(t))
 	c.Clock = "1970-01-02T03:04:05"
 	vm := startVM(t, c)
-	expect(t, vm, `This system is not complete yet[^$]*backup disk LABEL=backup: is not there`)
+	expect(t, vm, `This system is not complete yet[^$]*?backup disk LABEL=backup: is not there`)
 	expect(t, vm, `login: `)
 	check(t, vm.WaitAgent(step(t)))
 	running(t, vm)

@@ -79,7 +79,7 @@ func (r *recovered) wrongPassphrase(t *testing.T) {
 	typed(t, vm, `tries left: 2`, "nor this")
 	typed(t, vm, `tries left: 1`, "nor that")
 	typed(t, vm, `no key of age that fits was found`, "")
-	expect(t, vm, `This system is not complete yet \(mkimage-firstboot status\):[^$]*passphrase[^$]*mkimage-firstboot import`)
+	expect(t, vm, `This system is not complete yet \(mkimage-firstboot status\):[^$]*?passphrase[^$]*?mkimage-firstboot import`)
 	expect(t, vm, `login: `)
 	check(t, vm.WaitAgent(step(t)))
 	standsAt(t, vm, firstboot.CodePassphrase)
