@@ -77,7 +77,7 @@ test: deps programs suites ## every test; installs what it needs (make deps)
 
 .PHONY: test-full
 test-full: export MKIMAGE_FULL = 1
-test-full: TIMEOUT = 180m
+test-full: TIMEOUT = 240m
 test-full: test ## every test, and the cases that take minutes
 
 .PHONY: suites
