@@ -20,7 +20,7 @@ import (
 // typed where anybody could find them: on the console,
 // in the image, on the ESP and in what the initramfs there unpacks to, in the
 // guest's journal, and in the arguments and environments of its processes. What
-// is searched for is in no argument here, or the guest would find itself.
+// is searched for is in no argument there, or the search would find itself.
 func (r *recovered) nothingLeaks(t *testing.T, vm *VM, disk rawDisk, typed ...string) {
 	t.Helper()
 	_, key, _ := strings.Cut(r.key, "AGE-SECRET-KEY-")
@@ -36,12 +36,16 @@ func (r *recovered) nothingLeaks(t *testing.T, vm *VM, disk rawDisk, typed ...st
 				t.Errorf("%q is in %s", secret, out)
 			}
 		}
-		half := len(secret) / 2
-		script := fmt.Sprintf("s=%s%s; sync; journalctl -a -o cat | grep -cF \"$s\"; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | grep -acF \"$s\"; true",
-			shellQuote(secret[:half]), shellQuote(secret[half:]))
-		output(t, vm, script, "0\n0")
+		output(t, vm, fmt.Sprintf(searchGuest, shellQuote(secret)), "0\n0")
 	}
 }
+
+// searchGuest counts a secret in the journal, and in the arguments and
+// environments of all processes.
+const searchGuest = `umask 077; printf %%s %s >/run/searched
+journalctl -a -o cat | grep -cFf /run/searched
+cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | grep -acFf /run/searched
+rm /run/searched`
 
 // unpackESP returns a folder with all files of a disk's ESP, and with what each
 // initramfs among them decompresses to.
