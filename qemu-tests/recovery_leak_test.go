@@ -17,10 +17,10 @@ import (
 )
 
 // nothingLeaks looks for the key, the password of the repository and what was
-// typed where anybody could find them: on the console,
-// in the image, on the ESP and in what the initramfs there unpacks to, in the
-// guest's journal, and in the arguments and environments of its processes. What
-// is searched for is in no argument there, or the search would find itself.
+// typed where anybody could find them: on the console, in the image, on the ESP
+// and in what the initramfs there unpacks to, in the guest's journal, and in the
+// arguments and environments of its processes. What is searched for is in no
+// argument there, or the search would find itself.
 func (r *recovered) nothingLeaks(t *testing.T, vm *VM, disk rawDisk, typed ...string) {
 	t.Helper()
 	_, key, _ := strings.Cut(r.key, "AGE-SECRET-KEY-")
