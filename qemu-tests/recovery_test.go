@@ -85,7 +85,7 @@ func (r *recovered) backup(t testing.TB) Disk {
 // medium returns a key medium, on which a key is in the clear.
 func medium(t testing.TB, key string) Disk {
 	t.Helper()
-	return Disk{File: keyMedium(t, map[string]string{config.KeyFile: key}), Bus: USB, Serial: "KEYS"}
+	return Disk{File: keyMedium(t, map[string]string{config.KeyFile: key}), Bus: USB, Serial: "KEYS", Write: true}
 }
 
 // config is the machine with its own disk and others.
