@@ -75,13 +75,10 @@ func (c *checker) secrets() {
 	}
 }
 
-// forgotten refuses a root in memory that would forget the key of the secrets,
-// or that all was restored: the next boot would take what was restored for data
-// that somebody else has put there.
+// forgotten refuses layouts where the initramfs does not see the key of the
+// secrets or what was done at the first boot, or where a root in memory forgets
+// it: the next boot would take what was restored for somebody else's data.
 func (c *checker) forgotten() {
-	if c.layout.Tmpfs.Size == "" {
-		return
-	}
 	for _, need := range []struct {
 		dir, why string
 		asked    bool
@@ -89,18 +86,24 @@ func (c *checker) forgotten() {
 		{config.StateDir, "where it is noted what the first boot has done", len(c.profile.Secrets) > 0 || c.profile.Restore != profiles.Restore{}},
 		{path.Dir(config.KeyPath), "where the key of the secrets is", len(c.profile.Secrets) > 0},
 	} {
-		if need.asked && !c.keeps(need.dir) {
+		if !need.asked {
+			continue
+		}
+		below := func(parent string) bool { return need.dir == parent || strings.HasPrefix(need.dir, parent+"/") }
+		kept := c.layout.Tmpfs.Size == "" || slices.ContainsFunc(c.layout.Persist.Directories, below)
+		for _, v := range c.layout.Subvolumes {
+			if v.Mount == "" || !below(v.Mount) {
+				continue
+			}
+			kept = true
+			if !v.Early {
+				c.Add(strict.Join(strict.Join("layout.subvolumes", v.Name), "early"), "expected true: it has %s, %s", need.dir, need.why)
+			}
+		}
+		if !kept {
 			c.Add("layout.persist.directories", "the root in memory forgets %s, %s: add it", need.dir, need.why)
 		}
 	}
-}
-
-// keeps reports whether a directory of a system whose root is in memory
-// survives.
-func (c *checker) keeps(dir string) bool {
-	below := func(parent string) bool { return dir == parent || strings.HasPrefix(dir, parent+"/") }
-	return slices.ContainsFunc(c.layout.Persist.Directories, below) ||
-		slices.ContainsFunc(c.layout.Subvolumes, func(v layouts.Subvolume) bool { return v.Mount != "" && v.Mount != "/" && v.Early && below(v.Mount) })
 }
 
 // promises refuses to promise an entry that the boot menu does not have. Without

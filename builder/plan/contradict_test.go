@@ -32,6 +32,10 @@ func TestContradictions(t *testing.T) {
 		{"a root that forgets the key", func(p *profiles.Profile, l *layouts.Layout) {
 			p.Secrets, *l = []profiles.Secret{{Name: "x", File: "x.yaml"}}, inMemory(*l, "/var/lib/mkimage", "/var/lib/sops")
 		}, "layout.persist.directories: the root in memory forgets /var/lib/sops-nix"},
+		{"a key that is mounted too late", func(p *profiles.Profile, l *layouts.Layout) {
+			p.Secrets = []profiles.Secret{{Name: "x", File: "x.yaml"}}
+			l.Subvolumes = append(l.Subvolumes, layouts.Subvolume{Name: "@s", Mount: "/var/lib/sops-nix"})
+		}, "layout.subvolumes.@s.early: expected true: it has /var/lib/sops-nix"},
 		{"a root that forgets what is restored", func(p *profiles.Profile, l *layouts.Layout) {
 			p.Restore, *l = profiles.Restore{Disk: "LABEL=x"}, inMemory(*l, "/var/lib/mkimage-x", "/var/lib/sops-nix")
 		}, "layout.persist.directories: the root in memory forgets /var/lib/mkimage,"},
