@@ -9,7 +9,7 @@ import (
 
 const (
 	restoreCuts   = 20
-	restoreCutMax = 96 << 20 // bytes that a restore writes before the power is cut, at most
+	restoreCutMax = 72 << 20 // bytes that a restore writes before the power is cut, at most
 	cutHome       = 2000     // files
 )
 
