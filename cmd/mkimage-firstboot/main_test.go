@@ -23,6 +23,8 @@ type patient struct {
 	root  string
 	key   *age.X25519Identity // that opens its secrets
 	calls []string            // of systemctl
+
+	program string // how it is typed
 }
 
 func newPatient(t *testing.T) *patient {
@@ -61,7 +63,7 @@ func (p *patient) write(name string, text []byte) {
 func (p *patient) run(input string, args ...string) (code int, stdout, stderr string) {
 	p.t.Helper()
 	var out, errs bytes.Buffer
-	s := system{root: p.root, in: strings.NewReader(input), out: &out, err: &errs, systemctl: func(_ context.Context, args ...string) error {
+	s := system{root: p.root, program: p.program, in: strings.NewReader(input), out: &out, err: &errs, systemctl: func(_ context.Context, args ...string) error {
 		p.calls = append(p.calls, strings.Join(args, " "))
 		return nil
 	}}
@@ -121,6 +123,21 @@ func TestImport(t *testing.T) {
 
 // TestNotice: what is missing is told at the login, and no more when it is
 // there.
+// TestTyped: where the program is not in the search path all hints have its
+// path, once, also those that were noted before.
+func TestTyped(t *testing.T) {
+	const path = "/var/lib/mkimage/bin/mkimage-firstboot"
+	p := newPatient(t)
+	p.program = path
+	for range 2 {
+		p.expect("", int(firstboot.CodeNoKey), "hint: plug it in, or name a file: "+path+" import FILE", "import", "--medium")
+	}
+	notice, err := os.ReadFile(filepath.Join(p.root, "run/issue.d/80-mkimage.issue"))
+	if text := string(notice); err != nil || !strings.Contains(text, "("+path+" status)") || !strings.Contains(text, ": "+path+" import") {
+		t.Errorf("notice: %v\n%s", err, notice)
+	}
+}
+
 func TestNotice(t *testing.T) {
 	p := newPatient(t)
 	p.expect("", 0, "age-key", "status", "--announce")
