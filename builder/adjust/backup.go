@@ -70,7 +70,7 @@ Options=nosuid,nodev,noexec,noatime
 // backups adds a service and a timer for each backup, and a mount for each
 // disk: the disk is mounted while something is backed up, and at no other time.
 func (e *editor) backups() error {
-	disks := newBackupDisks(e.plan.Profile.Backup)
+	at, disks := e.place(), newBackupDisks(e.plan.Profile.Backup)
 	for i := range disks.names {
 		where := disks.where(disks.names[i])
 		text := fmt.Sprintf(backupMount, unitText(firstboot.DevicePath(disks.names[i])), where)
@@ -81,7 +81,7 @@ func (e *editor) backups() error {
 	for i := range e.plan.Profile.Backup {
 		b := &e.plan.Profile.Backup[i]
 		name := "mkimage-backup-" + b.Name
-		if err := e.writeUnit(name+".service", backupText(b, disks)); err != nil {
+		if err := e.writeUnit(name+".service", at.backupText(b, disks)); err != nil {
 			return err
 		}
 		timer := fmt.Sprintf(backupTimer, unitText(b.Name), unitText(cmp.Or(b.Schedule, backupSchedule)), unitText(cmp.Or(b.RandomDelay, backupDelay)))
@@ -114,20 +114,20 @@ func (d backupDisks) where(disk string) string {
 	return firstboot.BackupDir
 }
 
-func backupText(b *profiles.Backup, disks backupDisks) string {
+func (p place) backupText(b *profiles.Backup, disks backupDisks) string {
 	repository, mount, unmount := b.Repository, "", ""
 	if b.Disk != "" {
 		where := disks.where(b.Disk)
 		repository = path.Join(where, b.Repository)
 		unit := unitWord(unitOfPath(where) + ".mount")
-		mount, unmount = fmt.Sprintf(mountDisk, unitWord(firstboot.DevicePath(b.Disk)), unit), fmt.Sprintf(unmountDisk, unit)
+		mount, unmount = fmt.Sprintf(p.fill(mountDisk), unitWord(firstboot.DevicePath(b.Disk)), unit), fmt.Sprintf(p.fill(unmountDisk), unit)
 	}
 	environment := ""
 	if b.Environment != "" {
 		environment = "EnvironmentFile=" + unitText(path.Join(secretsLink, b.Environment)) + "\n"
 	}
-	return fmt.Sprintf(backupService, unitText(b.Name), mount, assignment("RESTIC_REPOSITORY="+repository),
-		assignment("RESTIC_PASSWORD_FILE="+path.Join(secretsLink, b.Password)), environment, backupWords(b), forget(b.Keep), unmount)
+	return fmt.Sprintf(p.fill(backupService), unitText(b.Name), mount, assignment("RESTIC_REPOSITORY="+repository),
+		assignment("RESTIC_PASSWORD_FILE="+path.Join(secretsLink, b.Password)), environment, backupWords(b), p.fill(forget(b.Keep)), unmount)
 }
 
 // backupWords are the arguments of "restic backup". Without --exclude-caches a

@@ -61,16 +61,21 @@ func (e *editor) place() place {
 	return place{"/usr/lib/mkimage", firstboot.ConfigPath, configDir, "/usr/bin", "/usr/bin"}
 }
 
-// The programs, as units name them: writeUnit puts directories in.
+// The programs, as templates of units name them.
 const (
 	firstBootProgram = "@programs@/mkimage-firstboot"
 	resticProgram    = "@programs@/restic"
 )
 
+// fill puts the directories into the template of a unit, before anything of the
+// profile's is put into it.
+func (p place) fill(template string) string {
+	return strings.NewReplacer("@programs@", p.programs, "@system@", p.system).Replace(template)
+}
+
 // writeUnit adds a unit of ours.
 func (e *editor) writeUnit(name, text string) error {
-	at := e.place()
-	return e.write(at.units+"/"+name, strings.NewReplacer("@programs@", at.programs, "@system@", at.system).Replace(text), 0o644)
+	return e.write(e.place().units+"/"+name, text, 0o644)
 }
 
 // recovery adds the programs, the files of secrets, and what the first boot and

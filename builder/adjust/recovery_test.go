@@ -27,7 +27,7 @@ func recovering() profiles.Profile {
 	}
 	p.Restore = profiles.Restore{Disk: "LABEL=my backup", Repository: "restic/demo", Password: "restic"}
 	p.Backup = []profiles.Backup{
-		{Name: "usb", Disk: "LABEL=my backup", Repository: "restic/demo", Password: "restic", Exclude: []string{".cache", "a b$c%d"}, Keep: profiles.Keep{Daily: 7, Yearly: 3}},
+		{Name: "usb", Disk: "LABEL=my backup", Repository: "restic/demo", Password: "restic", Exclude: []string{".cache", "a b$c%d@programs@"}, Keep: profiles.Keep{Daily: 7, Yearly: 3}},
 		{Name: "far", Repository: "s3:https://x/%y", Password: "restic", Environment: "env", Schedule: "weekly", RandomDelay: "2h", Paths: []string{"/home", "/etc"}},
 	}
 	return p
@@ -94,8 +94,8 @@ func TestRecoveryNixOS(t *testing.T) {
 		"mkimage-restore.service":    "ExecStart=/var/lib/mkimage/bin/mkimage-firstboot restore\n",
 		"mkimage-backup-usb.service": "ExecStartPre=/run/current-system/sw/bin/systemctl start \"mnt-backup.mount\"\n",
 	} {
-		if text := content(t, tree.Lookup(dir+"units/"+name)); !strings.Contains(text, want) || strings.Contains(text, "@") {
-			t.Errorf("%s:\n%s\nwant %q, and no @", name, text, want)
+		if text := content(t, tree.Lookup(dir+"units/"+name)); !strings.Contains(text, want) || strings.Contains(text, "@programs@/") || strings.Contains(text, "@system@") {
+			t.Errorf("%s:\n%s\nwant %q, and no placeholder", name, text, want)
 		}
 	}
 	var got firstboot.Config
@@ -154,19 +154,19 @@ func TestRecoveryUnits(t *testing.T) {
 
 func TestBackupText(t *testing.T) {
 	p := recovering()
-	disks := newBackupDisks(p.Backup)
+	disks, at := newBackupDisks(p.Backup), place{programs: "/p", system: "/s"}
 	for _, want := range []string{
-		`ExecCondition=@system@/test -e "/dev/disk/by-label/my\\x20backup"`,
-		`ExecStartPre=@system@/systemctl start "mnt-backup.mount"`,
+		`ExecCondition=/s/test -e "/dev/disk/by-label/my\\x20backup"`,
+		`ExecStartPre=/s/systemctl start "mnt-backup.mount"`,
 		`Environment="RESTIC_REPOSITORY=/mnt/backup/restic/demo" "RESTIC_PASSWORD_FILE=/run/secrets/restic" `,
-		`backup --exclude-caches "--exclude=.cache" "--exclude=a b$$c%%d" -- "/home"`,
+		`backup --exclude-caches "--exclude=.cache" "--exclude=a b$$c%%d@programs@" -- "/home"`,
 		"forget --prune --keep-daily 7 --keep-yearly 3\n",
 	} {
-		if got := backupText(&p.Backup[0], disks); !strings.Contains(got, want) {
+		if got := at.backupText(&p.Backup[0], disks); !strings.Contains(got, want) {
 			t.Errorf("the unit lacks %s:\n%s", want, got)
 		}
 	}
-	far := backupText(&p.Backup[1], disks)
+	far := at.backupText(&p.Backup[1], disks)
 	for text, want := range map[string]bool{
 		"EnvironmentFile=/run/secrets/env\n": true, `"RESTIC_REPOSITORY=s3:https://x/%%y"`: true, `-- "/home" "/etc"`: true,
 		"forget": false, "systemctl start": false,

@@ -68,16 +68,17 @@ func (e *editor) recoveryUnits() error {
 	if len(p.Secrets) == 0 && !wantsRestore(p) {
 		return nil
 	}
-	if err := e.pulledIn("mkimage-firstboot.service", statusUnit, "multi-user.target"); err != nil {
+	at := e.place()
+	if err := e.pulledIn("mkimage-firstboot.service", at.fill(statusUnit), "multi-user.target"); err != nil {
 		return err
 	}
 	if len(p.Secrets) > 0 {
 		medium := "/dev/disk/by-partlabel/" + config.KeyLabel
-		if err := e.pulledIn("mkimage-age-key.service", keyUnit, deviceUnit(medium)); err != nil {
+		if err := e.pulledIn("mkimage-age-key.service", at.fill(keyUnit), deviceUnit(medium)); err != nil {
 			return err
 		}
 		if e.shape != nixos {
-			if err := e.pulledIn("mkimage-secrets.service", secretsUnit, "sysinit.target"); err != nil {
+			if err := e.pulledIn("mkimage-secrets.service", at.fill(secretsUnit), "sysinit.target"); err != nil {
 				return err
 			}
 		}
@@ -90,7 +91,7 @@ func (e *editor) recoveryUnits() error {
 		order = ""
 	}
 	where := unitText(cmp.Or(p.Restore.Path, restorePath))
-	return e.pulledIn("mkimage-restore.service", fmt.Sprintf(restoreUnit, where, order), deviceUnit(firstboot.DevicePath(p.Restore.Disk)))
+	return e.pulledIn("mkimage-restore.service", fmt.Sprintf(at.fill(restoreUnit), where, order), deviceUnit(firstboot.DevicePath(p.Restore.Disk)))
 }
 
 // pulledIn adds a unit that another one starts.
