@@ -1,6 +1,7 @@
 package qemutests
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,4 +49,44 @@ func seconds(t testing.TB, vm *VM, script string) (list []float64) {
 		list = append(list, s)
 	}
 	return list
+}
+
+// secondBoots is how often BenchmarkSecondBoot starts each machine, in turns.
+const secondBoots = 3
+
+// BenchmarkSecondBoot compares how long a machine boots that has its secrets and
+// home back with how long one does that has nothing to bring back, until all
+// units are started. Both have the same disks plugged in. "ratio" is of the
+// medians; the restored machine decrypts its secrets at each boot.
+func BenchmarkSecondBoot(b *testing.B) {
+	r := newRecovered(b, repositoryOptions{files: cutHome})
+	plain := &recovered{image: buildImage(b, bootCase{profile: "bandit-minimal"})}
+	for b.Loop() {
+		key, backup := medium(b, r.key), r.backup(b)
+		machines := []Config{plain.config(b, key, backup), r.config(b, key, backup)}
+		took := make([][]float64, len(machines))
+		for i := range secondBoots + 1 {
+			for m, c := range machines {
+				vm := startVM(b, c)
+				check(b, vm.WaitAgent(step(b)))
+				running(b, vm)
+				if i > 0 { // the first brings all back
+					took[m] = append(took[m], seconds(b, vm, bootTime)...)
+				}
+				check(b, vm.PowerDown(step(b)))
+				check(b, vm.Close())
+			}
+		}
+		b.Logf("nothing to recover: %v s, recovered: %v s", took[0], took[1])
+		b.ReportMetric(median(took[0]), "plain-s")
+		b.ReportMetric(median(took[1])/median(took[0]), "ratio")
+	}
+}
+
+// bootTime prints the seconds from the kernel's start until all is started.
+const bootTime = `systemctl show -P FinishTimestampMonotonic | awk '{print $1/1e6}'`
+
+func median(list []float64) float64 {
+	slices.Sort(list)
+	return list[len(list)/2]
 }
