@@ -1,0 +1,53 @@
+package installer
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/ids"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
+)
+
+// MarkerPath is where the ESP of a target says who installed it. It is written
+// with the rest of the ESP, before the table of partitions that makes it visible:
+// where it can be read, the installation was whole.
+const MarkerPath = "mkimage/installed.json"
+
+// markerVersion is the version of the file's form.
+const markerVersion = 1
+
+// maxMarker bounds the file of a marker, in bytes.
+const maxMarker = 64 << 10
+
+// Marker says which installation made a disk.
+type Marker struct {
+	Version int             `json:"version"`
+	Install ids.UUID        `json:"install"` // the GUID of the disk's table: of this installation alone
+	Medium  manifest.SHA256 `json:"medium"`  // of the medium's manifest
+	Profile string          `json:"profile"` // of the system
+	Mode    string          `json:"mode"`    // "fresh" or "keep-home"
+	Time    time.Time       `json:"time"`    // by the clock of the machine
+}
+
+// Encode returns the file.
+func (m Marker) Encode() ([]byte, error) {
+	m.Version = markerVersion
+	text, err := json.MarshalIndent(m, "", "  ")
+	return append(text, '\n'), err
+}
+
+// DecodeMarker reads the file. Errors are of class fault.Input.
+func DecodeMarker(text []byte) (*Marker, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	m := &Marker{}
+	if err := d.Decode(m); err != nil {
+		return nil, fault.New(fault.Input, "", "%s: %w", MarkerPath, err)
+	}
+	if m.Version != markerVersion {
+		return nil, fault.New(fault.Input, "", "%s: version %d, expected %d", MarkerPath, m.Version, markerVersion)
+	}
+	return m, nil
+}

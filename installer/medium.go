@@ -1,0 +1,154 @@
+package installer
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/6FaNcY9/mkimage/builder/esp/reader"
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/gpt"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+)
+
+// SignaturePath is where the signature of the manifest is, from the root of the
+// medium's ESP.
+const SignaturePath = manifest.ESPPath + ".minisig"
+
+const (
+	maxManifest  = 64 << 20 // bytes: 100 for each MiB of the payload
+	maxSignature = 4096     // bytes: a signature of minisign has 300
+	maxESPFile   = 512 << 20
+)
+
+// damagedHint is what to do about a medium that is not as it was made.
+const damagedHint = "write the medium anew: mkimage write IMAGE --target DEVICE"
+
+// Medium is an installer medium whose manifest is signed by the key that its
+// maker trusts. Nothing else on it is trusted before it was compared with the
+// manifest.
+type Medium struct {
+	Manifest *manifest.Manifest
+	Digest   manifest.SHA256 // of the manifest's text: which medium this is
+	Payload  *io.SectionReader
+	esp      *reader.FS
+}
+
+// Verify checks the signature of a message, and is an error where it is not
+// good.
+type Verify func(message, signature []byte) error
+
+// OpenMedium reads the manifest of a medium of size bytes. Errors are of class
+// fault.Input.
+func OpenMedium(r io.ReaderAt, size int64, verify Verify) (*Medium, error) {
+	table, _, err := gpt.Read(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("medium: %w", err)
+	}
+	files, err := openESP(r, table)
+	if err != nil {
+		return nil, err
+	}
+	text, err := readSigned(files, verify)
+	if err != nil {
+		return nil, err
+	}
+	m := &Medium{Digest: sha256.Sum256(text), esp: files}
+	if m.Manifest, err = manifest.Decode(text); err != nil {
+		return nil, fault.New(fault.Input, damagedHint, "medium: %s: %w", manifest.ESPPath, err)
+	}
+	return m, m.find(r, table)
+}
+
+// openESP opens the file system of the medium's ESP.
+func openESP(r io.ReaderAt, table *gpt.Table) (*reader.FS, error) {
+	for _, p := range table.Partitions {
+		if p.Type == plan.TypeESP {
+			files, err := reader.Open(io.NewSectionReader(r, p.Start, p.Size), p.Size)
+			if err != nil {
+				return nil, fault.New(fault.Input, damagedHint, "medium: ESP: %w", err)
+			}
+			return files, nil
+		}
+	}
+	return nil, fault.New(fault.Input, damagedHint, "medium: it has %d partitions, none of them an ESP", len(table.Partitions))
+}
+
+// readSigned returns the text of the manifest, once its signature was found to
+// be good.
+func readSigned(files *reader.FS, verify Verify) ([]byte, error) {
+	text, err := files.ReadAtMost(manifest.ESPPath, maxManifest)
+	if err != nil {
+		return nil, fault.New(fault.Input, damagedHint, "medium: %w", err)
+	}
+	signature, err := files.ReadAtMost(SignaturePath, maxSignature)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.Input, "build it with --sign-key KEY", "medium: its manifest is not signed: there is no %s", SignaturePath)
+	}
+	if err == nil {
+		err = verify(text, signature)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Input, damagedHint, "medium: %s: %w", SignaturePath, err)
+	}
+	return text, nil
+}
+
+// find finds the payload where the manifest has it.
+func (m *Medium) find(r io.ReaderAt, table *gpt.Table) error {
+	if m.Manifest.Plan == nil || m.Manifest.Plan.Medium == nil {
+		return fault.New(fault.Input, "build one from a profile of kind installer", "medium: what is on it is a system, expected an installer")
+	}
+	want, partition := m.Manifest.Partition(plan.RoleRoot), m.Manifest.Plan.Partition(plan.RoleRoot)
+	if want == nil || partition == nil {
+		return fault.New(fault.Input, damagedHint, "medium: its manifest has no payload")
+	}
+	for _, p := range table.Partitions {
+		if p.GUID != partition.PARTUUID {
+			continue
+		}
+		if p.Start != want.Start || p.Size != want.Size {
+			return fault.New(fault.Input, damagedHint, "medium: payload: %d bytes at byte %d, expected %d at byte %d", p.Size, p.Start, want.Size, want.Start)
+		}
+		m.Payload = io.NewSectionReader(r, p.Start, p.Size)
+		return nil
+	}
+	return fault.New(fault.Input, damagedHint, "medium: no partition %s, expected the payload", partition.PARTUUID)
+}
+
+// File returns a file of the medium's ESP that is as its manifest says.
+func (m *Medium) File(path string) ([]byte, error) {
+	for _, f := range m.Manifest.Files {
+		if f.Path != path {
+			continue
+		}
+		if f.Size > maxESPFile {
+			return nil, fault.New(fault.Input, "", "medium: %s: %d bytes, expected at most %d", path, f.Size, int64(maxESPFile))
+		}
+		data, err := m.esp.ReadAtMost(path, f.Size)
+		if err != nil {
+			return nil, fault.New(fault.Input, damagedHint, "medium: %w", err)
+		}
+		if sum := manifest.SHA256(sha256.Sum256(data)); sum != f.SHA256 {
+			return nil, fault.New(fault.Input, damagedHint, "medium: %s: SHA-256 %s, its manifest says %s", path, sum, f.SHA256)
+		}
+		return data, nil
+	}
+	return nil, fault.New(fault.Input, damagedHint, "medium: its manifest has no file %s", path)
+}
+
+// chunks returns the chunks of the manifest that are the payload's, at offsets
+// from its first byte. A payload begins and ends on the grid of chunks.
+func (m *Medium) chunks() []manifest.Chunk {
+	var list []manifest.Chunk
+	payload := m.Manifest.Partition(plan.RoleRoot)
+	for _, c := range m.Manifest.Chunks {
+		if at := c.Offset - payload.Start; at >= 0 && at+c.Length <= payload.Size {
+			list = append(list, manifest.Chunk{Offset: at, Length: c.Length, SHA256: c.SHA256})
+		}
+	}
+	return list
+}
