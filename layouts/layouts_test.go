@@ -15,7 +15,7 @@ import (
 
 func TestBuiltin(t *testing.T) {
 	set := Load()
-	if diff := cmp.Diff([]string{"btrfs-laptop", "btrfs-server", "impermanence"}, set.Names()); diff != "" {
+	if diff := cmp.Diff([]string{"btrfs-laptop", "btrfs-server", "impermanence", "usb-installer"}, set.Names()); diff != "" {
 		t.Errorf("Names: -want +got\n%s", diff)
 	}
 	for _, name := range set.Names() {

@@ -52,6 +52,13 @@ const maxUnit = 255
 
 // check notes everything that is wrong with a profile whose types are right.
 func check(p *Profile, f *strict.Findings) {
+	if !checkKind(p, f) {
+		return
+	}
+	if p.IsInstaller() {
+		checkInstaller(p, f)
+		return
+	}
 	checkIdentity(p, f)
 	checkSource(p, f)
 	checkKernel(p, f)
@@ -95,10 +102,18 @@ func checkIdentity(p *Profile, f *strict.Findings) {
 		f.Add("hostname", "expected 1 to 63 of a-z 0-9 -, with no - at either end, found %q", p.Hostname)
 	}
 	checkWords("roles", p.Roles, Roles, f)
-	if !fileName.MatchString(p.Layout) && !fileName.MatchString(strings.TrimPrefix(p.Layout, "builtin:")) {
+	checkLayout(p, f)
+}
+
+func checkLayout(p *Profile, f *strict.Findings) {
+	if !isName(p.Layout) {
 		f.Add("layout", "expected the name of a layout, found %q", p.Layout)
 	}
 }
+
+// isName reports whether text can be the name of a profile or a layout, perhaps
+// of a built-in one.
+func isName(text string) bool { return fileName.MatchString(strict.PlainName(text)) }
 
 func checkSource(p *Profile, f *strict.Findings) {
 	scheme, rest, ok := strings.Cut(p.Source, ":")
@@ -115,7 +130,7 @@ func checkSource(p *Profile, f *strict.Findings) {
 }
 
 // decided are the kernel parameters that follow from the layout.
-var decided = []string{"root", "rootfstype", "rootflags", "ro", "rw", "init", "resume", "resume_offset", "mkimage.factory", "mkimage.shell"}
+var decided = []string{"root", "rootfstype", "rootflags", "ro", "rw", "init", "resume", "resume_offset", "mkimage.factory", "mkimage.install", "mkimage.shell"}
 
 func checkKernel(p *Profile, f *strict.Findings) {
 	for i, param := range p.Kernel.Parameters {

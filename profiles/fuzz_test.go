@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -28,6 +29,14 @@ func FuzzCheck(f *testing.F) {
 		library := strict.Library{Kind: "profile", Builtin: fstest.MapFS{"a.toml": {Data: data}, "bandit-minimal.toml": {Data: nil}}}
 		var p Profile
 		if _, err := library.Resolve("a", nil, &p, func(found *strict.Findings) { check(&p, found) }); err != nil {
+			return
+		}
+		if p.IsInstaller() {
+			for _, s := range slices.Concat(p.Installer.Keep, p.Installer.Backup, p.Installer.Disk.Model, p.Installer.Disk.Serial, []string{p.Installer.Mode, p.Payload}) {
+				if strings.ContainsAny(s, "\r\n\x00") {
+					t.Fatalf("%q is accepted in %+v", s, p)
+				}
+			}
 			return
 		}
 		words := []string{p.Hostname, p.Locale.Lang, p.Locale.Timezone, p.Locale.Keymap, p.Units.Target, p.Boot.Loader, p.Layout}

@@ -1,5 +1,10 @@
 package profiles
 
+import (
+	"cmp"
+	"reflect"
+)
+
 // Installer says which disk an installer medium may erase, who must agree, and
 // what happens afterwards. It belongs to a profile of kind "installer", whose
 // payload is another profile: the system that is installed.
@@ -8,17 +13,44 @@ type Installer struct {
 	Backup  []string  `toml:"backup" json:"backup"`   // labels of file systems that are never erased, besides those that the payload restores from and backs up to
 	Machine Machine   `toml:"machine" json:"machine"` // which machine the medium is for
 	Mode    string    `toml:"mode" json:"mode"`       // "auto" (keep-home where the target has the payload's layout), "fresh" or "keep-home"
-	Keep    []string  `toml:"keep" json:"keep"`       // absolute paths that survive keep-home besides /home and the age key
+	Keep    []string  `toml:"keep" json:"keep"`       // absolute paths that survive keep-home besides /home and the key of the secrets
 	// Unattended goes on without a person although the medium is not made for
 	// one machine.
 	Unattended bool `toml:"unattended" json:"unattended"`
-	Countdown  int  `toml:"countdown" json:"countdown"` // seconds in which any key stops an unattended installation
+	Countdown  int  `toml:"countdown" json:"countdown"` // seconds in which any key stops an unattended installation; 0 is 15 once resolved
 	// Hibernated says what to do with a target that holds a hibernated session:
 	// "refuse" or "drop".
 	Hibernated string   `toml:"hibernated" json:"hibernated"`
 	Erase      bool     `toml:"erase" json:"erase"`     // a target with other data may be erased
 	Missing    []string `toml:"missing" json:"missing"` // proofs that may fail: "key", "backup"
 	After      string   `toml:"after" json:"after"`     // "reboot" or "poweroff"
+}
+
+// The values of what an installer profile does not say.
+const (
+	defaultCountdown  = 15
+	defaultMode       = "auto"
+	defaultHibernated = "refuse"
+	defaultAfter      = "reboot"
+)
+
+// IsZero reports whether nothing is said, be the lists nil or empty: JSON then
+// leaves the table out.
+func (i Installer) IsZero() bool {
+	for _, list := range []*[]string{&i.Backup, &i.Keep, &i.Missing, &i.Disk.Bus, &i.Disk.Model, &i.Disk.Serial, &i.Disk.WWID} {
+		if len(*list) == 0 {
+			*list = nil
+		}
+	}
+	return reflect.DeepEqual(i, Installer{})
+}
+
+// complete sets what the profile does not say.
+func (i *Installer) complete() {
+	i.Countdown = cmp.Or(i.Countdown, defaultCountdown)
+	i.Mode = cmp.Or(i.Mode, defaultMode)
+	i.Hibernated = cmp.Or(i.Hibernated, defaultHibernated)
+	i.After = cmp.Or(i.After, defaultAfter)
 }
 
 // DiskRules choose the target. A disk must match every rule that is given; the

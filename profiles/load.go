@@ -22,6 +22,11 @@ type Set = strict.Set[Profile]
 func Load(dirs ...string) *Set {
 	return strict.NewSet("profile", builtin, check, func(p *Profile, name string, origins strict.Origins) {
 		p.Name = name
+		if p.IsInstaller() {
+			p.Installer.complete()
+		} else {
+			p.Kind, p.Installer = "", Installer{} // whichever way nothing was said
+		}
 		anchor(p, origins)
 	}, dirs...)
 }

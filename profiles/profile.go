@@ -1,5 +1,6 @@
 // Package profiles holds what a user asks for: one TOML file says which
-// system is built, from where, onto which layout, and how it boots.
+// system is built, from where, onto which layout, and how it boots. One of kind
+// "installer" says which other profile a medium installs, and onto which disk.
 //
 // Built-in profiles are embedded; a user's own come from folders. Decoding is
 // strict, see package strict.
@@ -9,7 +10,10 @@ package profiles
 type Profile struct {
 	Name        string    `toml:"-" json:"name"` // of its file, without .toml
 	Description string    `toml:"description" json:"description"`
-	Extends     string    `toml:"extends" json:"-"`         // another profile, which this one changes; empty once resolved
+	Extends     string    `toml:"extends" json:"-"`                 // another profile, which this one changes; empty once resolved
+	Kind        string    `toml:"kind" json:"kind,omitempty"`       // "" for a system, which a file may call "system" too, or "installer"
+	Payload     string    `toml:"payload" json:"payload,omitempty"` // of an installer: the profile of what it installs
+	Installer   Installer `toml:"installer" json:"installer,omitzero"`
 	Hostname    string    `toml:"hostname" json:"hostname"` // a DNS label
 	Roles       []string  `toml:"roles" json:"roles"`       // of "desktop", "laptop", "server"
 	Source      string    `toml:"source" json:"source"`     // "debian:SUITE", "tar:FILE" or "dir:PATH"
@@ -30,6 +34,10 @@ type Profile struct {
 	Backup      []Backup  `toml:"backup" json:"backup,omitempty"`
 	Tests       Tests     `toml:"tests" json:"tests"`
 }
+
+// IsInstaller reports whether the profile is one of a medium that installs
+// another.
+func (p *Profile) IsInstaller() bool { return p.Kind == KindInstaller }
 
 // Kernel is what the kernel is started with.
 type Kernel struct {

@@ -241,11 +241,14 @@ func TestNoRecovery(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if p.IsInstaller() {
+			continue
+		}
 		data, err := json.Marshal(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, key := range []string{`"age"`, `"secrets"`, `"restore"`, `"backup"`} {
+		for _, key := range []string{`"age"`, `"secrets"`, `"restore"`, `"backup"`, `"kind"`, `"payload"`, `"installer"`} {
 			if strings.Contains(string(data), key) {
 				t.Errorf("%s has %s", name, key)
 			}
@@ -263,6 +266,7 @@ func TestNoRecovery(t *testing.T) {
 	if err := json.Unmarshal(data, &again); err != nil {
 		t.Fatal(err)
 	}
+	p.Installer = Installer{} // as a set leaves it, which this one is not of
 	if diff := cmp.Diff(p, again); diff != "" {
 		t.Errorf("-before +after\n%s", diff)
 	}
