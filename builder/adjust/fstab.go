@@ -6,20 +6,33 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
-// fstab writes /etc/fstab. A root in memory has no line: the initramfs has
-// made it, and a remount with the options of a tmpfs would fail.
+// fstab writes /etc/fstab, to be stored as it is: the partitions that an
+// installer makes have other PARTUUIDs, which it puts in their places.
 func (e *editor) fstab() error {
+	const name = "/etc/fstab"
+	if err := e.write(name, Fstab(e.plan), 0o644); err != nil {
+		return err
+	}
+	e.find(name).Raw = true
+	return nil
+}
+
+// Fstab returns the text of /etc/fstab in the system of a plan. A root in
+// memory has no line: the initramfs has made it, and a remount with the options
+// of a tmpfs would fail. Plans that differ only in identities give texts of
+// equal length.
+func Fstab(p *plan.Plan) string {
 	rows := [][]string{{"# what", "where", "type", "options", "dump", "pass"}}
-	for _, m := range e.plan.Mounts {
+	for _, m := range p.Mounts {
 		if m.Type == "tmpfs" && m.Target == "/" {
 			continue
 		}
 		rows = append(rows, []string{m.What, m.Target, m.Type, strings.Join(m.Options, ","), "0", pass(m)})
 	}
-	if s := e.plan.Swapfile; s != nil {
+	if s := p.Swapfile; s != nil {
 		rows = append(rows, []string{s.File, "none", "swap", "defaults", "0", "0"})
 	}
-	return e.write("/etc/fstab", aligned(rows), 0o644)
+	return aligned(rows)
 }
 
 // pass is the turn of a file system's check at boot: btrfs has none to make,

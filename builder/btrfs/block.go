@@ -32,6 +32,7 @@ type block struct {
 	last   bool        // of its file
 	share  bool        // look for equal content
 	plain  bool        // neither compression nor checksums
+	raw    bool        // no compression
 
 	// Set by the worker.
 	err        error
@@ -101,7 +102,7 @@ func (w *blockWorker) work(b *block) {
 
 // compress returns the compressed block, or nil where it is not to be tried.
 func (w *blockWorker) compress(b *block, in []byte) []byte {
-	if w.encoder == nil || b.plain || (len(in) > ondisk.SectorSize && !compressible(in)) {
+	if w.encoder == nil || b.plain || b.raw || (len(in) > ondisk.SectorSize && !compressible(in)) {
 		return nil
 	}
 	b.out = w.encoder.EncodeAll(in, b.out[:0])

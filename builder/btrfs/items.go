@@ -117,7 +117,13 @@ func (v *volumeWriter) inodeItem(n node) ondisk.InodeItem {
 			item.Flags |= ondisk.InodeNoDataSum
 		}
 	}
-	if regularOrDir && !v.vol.noDataCow {
+	switch {
+	case v.vol.noDataCow:
+	case in.IsRegular() && in.Raw:
+		// As chattr +m does: what the system writes into it stays plain too, so
+		// that it can be replaced in place once more.
+		item.Flags |= ondisk.InodeNoCompress
+	case regularOrDir:
 		item.Flags |= compressionFlags(in.Xattrs)
 	}
 	return item

@@ -50,6 +50,11 @@ type Inode struct {
 	links    uint32 // entries that name the inode
 	Xattrs   []Xattr
 	Content  Content // of a regular file; nil means Size zero bytes (a hole)
+
+	// Raw says that writers store the content of a regular file as it is,
+	// neither compressed nor in common with another file: an installer replaces
+	// parts of it in place.
+	Raw bool
 }
 
 // Rdev is a device number: major<<20 | minor, as the kernel keeps it.
