@@ -27,6 +27,9 @@ const maxCmdline = 2047 - initrdWord
 // 7 + 9 + 64 for a kernel's version (the limit of uname) + 13 + 11.
 const initrdWord = 128
 
+// installerWord is more than the path of a medium's second archive takes.
+const installerWord = 64
+
 func makeCmdline(p *Plan) []string {
 	root := rootOf(&p.Layout)
 	flags := slices.Concat([]string{"subvol=" + root.Name}, subvolumeOptions(&p.Layout, root))
@@ -64,10 +67,14 @@ func (p *Plan) HasMenu() bool { return p.Profile.Boot.Loader != loaderUKI }
 
 // checkCmdlines refuses command lines that the kernel would cut off.
 func checkCmdlines(p *Plan) error {
+	most := maxCmdline
+	if p.Medium != nil {
+		most -= installerWord
+	}
 	for _, e := range p.Entries {
-		if n := len(strings.Join(e.Cmdline, " ")); n > maxCmdline {
-			return fault.New(fault.Config, fmt.Sprintf("leave out %d bytes of kernel.parameters", n-maxCmdline),
-				"entry %s: command line of %d bytes, expected at most %d", e.ID, n, maxCmdline)
+		if n := len(strings.Join(e.Cmdline, " ")); n > most {
+			return fault.New(fault.Config, fmt.Sprintf("leave out %d bytes of kernel.parameters", n-most),
+				"entry %s: command line of %d bytes, expected at most %d", e.ID, n, most)
 		}
 	}
 	return nil

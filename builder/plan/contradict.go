@@ -16,13 +16,22 @@ import (
 // "layout". What is wrong with one of the two alone was found when it was
 // resolved, with the line that it is in.
 func contradictions(p *profiles.Profile, l *layouts.Layout) error {
-	c := &checker{strict.NewFindings(nil), p, l}
+	c := newChecker(p, l)
+	c.all()
+	return c.Err()
+}
+
+func newChecker(p *profiles.Profile, l *layouts.Layout) *checker {
+	return &checker{strict.NewFindings(nil), p, l}
+}
+
+// all notes every contradiction of profile and layout.
+func (c *checker) all() {
 	c.names()
 	c.swap()
 	c.secrets()
 	c.forgotten()
 	c.promises()
-	return c.Err()
 }
 
 // checker collects contradictions.
@@ -35,6 +44,9 @@ type checker struct {
 func (c *checker) names() {
 	if c.profile.Name == "" || strings.ContainsFunc(c.profile.Name, notInID) {
 		c.Add("name", "%q: expected letters, digits and + - _ . since boot entries are named after it", c.profile.Name)
+	}
+	if c.profile.IsInstaller() {
+		c.Add("kind", "%s is an installer, expected the profile of a system", c.profile.Name)
 	}
 	if name := strict.PlainName(c.profile.Layout); name != c.layout.Name {
 		c.Add("layout", "got layout %q, expected %q, which the profile names", c.layout.Name, name)

@@ -56,15 +56,7 @@ func TestGolden(t *testing.T) {
 	fsids := map[string]string{}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
-			profile, _, err := profiles.Load().Resolve(name, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			layout, _, err := layouts.Load().Resolve(profile.Layout, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := mustMake(t, profile, layout, Options{})
+			p := builtin(t, name)
 			golden(t, name+".json", mustJSON(t, p))
 			golden(t, name+".txt", text(t, p, Look{Width: 80}))
 			fsid := p.Partition(RoleRoot).FSID
@@ -74,6 +66,32 @@ func TestGolden(t *testing.T) {
 			fsids[fsid] = name
 		})
 	}
+}
+
+// builtin plans a built-in profile, with its payload where it is an installer.
+func builtin(t *testing.T, name string) *Plan {
+	t.Helper()
+	resolve := func(name string) (profiles.Profile, layouts.Layout) {
+		profile, _, err := profiles.Load().Resolve(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		layout, _, err := layouts.Load().Resolve(profile.Layout, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return profile, layout
+	}
+	profile, layout := resolve(name)
+	if !profile.IsInstaller() {
+		return mustMake(t, profile, layout, Options{})
+	}
+	payload, below := resolve(profile.Payload)
+	p, err := MakeMedium(profile, layout, payload, below, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // TestLayouts plans every built-in layout, those too that no profile uses.

@@ -27,9 +27,10 @@ type Plan struct {
 	Subvolumes []Subvolume      `json:"subvolumes"` // in the order in which they are made
 	Snapshots  []Snapshot       `json:"snapshots"`
 	Swapfile   *Swapfile        `json:"swapfile,omitempty"`
-	Mounts     []Mount          `json:"mounts"`  // parents first, "/" before all
-	Cmdline    []string         `json:"cmdline"` // of the normal entry
-	Entries    []Entry          `json:"entries"` // of the boot menu, the default first
+	Mounts     []Mount          `json:"mounts"`           // parents first, "/" before all
+	Cmdline    []string         `json:"cmdline"`          // of the normal entry
+	Entries    []Entry          `json:"entries"`          // of the boot menu, the default first
+	Medium     *Medium          `json:"medium,omitempty"` // of an installer medium; nil for a system
 }
 
 // Disk is the GPT.
@@ -43,7 +44,7 @@ type Disk struct {
 // Partition is one partition.
 type Partition struct {
 	Role     string   `json:"role"` // "esp" or "root"
-	Type     ids.UUID `json:"type"` // of the Discoverable Partitions Specification
+	Type     ids.UUID `json:"type"` // of the Discoverable Partitions Specification, or TypePayload
 	PARTUUID ids.UUID `json:"partuuid"`
 	Label    string   `json:"label"`
 	Start    int64    `json:"start"`       // bytes
@@ -86,7 +87,7 @@ type Snapshot struct {
 type Swapfile struct {
 	Path string `json:"path"` // from the top level
 	File string `json:"file"` // in the running system
-	Size int64  `json:"size"` // bytes
+	Size int64  `json:"size"` // bytes; 0 when the first boot makes it
 }
 
 // Mount is one mount of the running system.

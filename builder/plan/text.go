@@ -25,6 +25,7 @@ func Text(w io.Writer, p *Plan, look Look) error {
 	look.Width = max(look.Width, MinWidth)
 	t := &printer{Writer: bufio.NewWriter(w), look: look}
 	t.summary(p)
+	t.medium(p)
 	t.disk(p)
 	t.subvolumes(p)
 	t.mounts(p)
@@ -106,7 +107,11 @@ func (t *printer) table(rows [][]string) {
 }
 
 func (t *printer) summary(p *Plan) {
-	t.wrap("", strings.Fields("Plan of "+p.Profile.Name+": "+printable(p.Profile.Description)))
+	description := p.Profile.Description
+	if p.Medium != nil {
+		description = p.Medium.Description
+	}
+	t.wrap("", strings.Fields("Plan of "+p.Name()+": "+printable(description)))
 	t.section("What is asked")
 	t.field("profile", append([]string{p.Profile.Name}, p.Profile.Roles...)...)
 	t.field("source", printable(p.Profile.Source))
@@ -162,7 +167,11 @@ func (t *printer) subvolumes(p *Plan) {
 		rows = append(rows, []string{s.Path, "read-only snapshot of " + s.Source})
 	}
 	if f := p.Swapfile; f != nil {
-		rows = append(rows, []string{f.Path, "swapfile, " + sizeText(f.Size)})
+		size := sizeText(f.Size)
+		if f.Size == 0 {
+			size = "made by the first boot"
+		}
+		rows = append(rows, []string{f.Path, "swapfile, " + size})
 	}
 	t.table(rows)
 }
