@@ -45,13 +45,17 @@ type step struct {
 	run  func(*machine) error
 }
 
-// steps is the boot. Whatever must see the root file system before it is
+// begin is what every boot begins with.
+var begin = []step{
+	{"kernel file systems", (*machine).kernelFileSystems},
+	{"configuration", (*machine).configuration},
+}
+
+// steps is the boot of a system. Whatever must see the root file system before it is
 // mounted (resuming from hibernation, growing the partition) stands between
 // "root device" and "mounts"; what changes the system before its init runs
 // stands between "mounts" and "switch root".
 var steps = []step{
-	{"kernel file systems", (*machine).kernelFileSystems},
-	{"configuration", (*machine).configuration},
 	{"root device", (*machine).findRoot},
 	{"resume", (*machine).resume},
 	{"grow partition", (*machine).growPartition},
@@ -63,6 +67,9 @@ var steps = []step{
 	{"switch root", (*machine).handOver},
 }
 
+// installSteps is the boot of an installer medium.
+var installSteps = []step{{"installer", (*machine).install}}
+
 // Run boots the machine as PID 1. It does not return: it ends as the system's
 // init, in a reboot, or in a message that stays on the screen.
 func Run() {
@@ -70,6 +77,16 @@ func Run() {
 	// Modules first: their self-tests take longer than all the rest, and need
 	// nothing that is mounted.
 	m.startModules()
+	m.runSteps(begin)
+	if m.cmd.Install {
+		m.runSteps(installSteps)
+	}
+	m.runSteps(steps)
+}
+
+// runSteps runs steps in order. One that fails is tried again once a person has
+// looked at it.
+func (m *machine) runSteps(steps []step) {
 	for _, s := range steps {
 		for err := m.try(s); err != nil; err = m.try(s) {
 			m.shell = true

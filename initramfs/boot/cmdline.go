@@ -25,6 +25,7 @@ type Cmdline struct {
 	Init       string        // init=, a path in the new root
 	Subvolume  string        // mkimage.subvol=, instead of the root's own
 	Shell      bool          // mkimage.shell
+	Install    bool          // mkimage.install: this is an installer medium
 	Factory    bool          // mkimage.factory
 	Timeout    time.Duration // mkimage.timeout=SECONDS
 	Panic      int           // panic=SECONDS: reboot after a failure; below 0 at once, 0 never
@@ -83,6 +84,8 @@ func (c *Cmdline) apply(p Param) (err error) {
 		c.Subvolume = p.Value
 	case "mkimage.shell":
 		c.Shell, err = isSet(p)
+	case "mkimage.install":
+		c.Install, err = isSet(p)
 	case "mkimage.factory":
 		c.Factory, err = isSet(p)
 	case "mkimage.timeout":
@@ -92,7 +95,7 @@ func (c *Cmdline) apply(p Param) (err error) {
 		}
 	default:
 		if strings.HasPrefix(p.Name, "mkimage.") {
-			err = errors.New("unknown; expected mkimage.factory, .shell, .subvol or .timeout")
+			err = errors.New("unknown; expected mkimage.factory, .install, .shell, .subvol or .timeout")
 		}
 	}
 	return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/initramfs/uevent"
 )
 
 // grace is how long a device that matches waits for others that are still
@@ -38,11 +39,11 @@ type found struct {
 // newFinder starts to listen and lists what is there, in this order, so that
 // nothing that appears meanwhile is missed. It ends with ctx.
 func newFinder(ctx context.Context, h host) (*finder, error) {
-	u, err := listenUevents()
+	u, err := uevent.Listen()
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, u.close)
+	context.AfterFunc(ctx, u.Close)
 	names, err := h.names()
 	if err != nil {
 		return nil, err
@@ -64,11 +65,11 @@ func send[T any](ctx context.Context, to chan<- T, v T) {
 	}
 }
 
-func (f *finder) listen(ctx context.Context, u *uevents) {
+func (f *finder) listen(ctx context.Context, u *uevent.Listener) {
 	for {
-		ev, err := u.next()
+		ev, err := u.Next()
 		switch {
-		case errors.Is(err, errLost):
+		case errors.Is(err, uevent.ErrLost):
 			names, _ := f.host.names()
 			for _, name := range names {
 				send(ctx, f.names, name)

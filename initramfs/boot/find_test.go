@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/initramfs/uevent"
 )
 
 func TestFinder(t *testing.T) {
@@ -123,20 +124,20 @@ func TestFinderManyDevices(t *testing.T) {
 }
 
 func TestUeventsClose(t *testing.T) {
-	u, err := listenUevents()
+	u, err := uevent.Listen()
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error)
 	go func() {
 		for {
-			if _, err := u.next(); err != nil && !errors.Is(err, errLost) {
+			if _, err := u.Next(); err != nil && !errors.Is(err, uevent.ErrLost) {
 				done <- err
 				return
 			}
 		}
 	}()
-	u.close()
+	u.Close()
 	if err := <-done; err == nil {
 		t.Error("next after close: no error")
 	}

@@ -27,6 +27,14 @@ const Modules = "/etc/mkimage/modules"
 // program that mkimage-init leaves in the running system.
 const HibernateProgram = "/lib/mkimage/mkimage-hibernate"
 
+// InstallProgram is where the archive of an installer medium has the program
+// that mkimage-init runs for mkimage.install on the command line, and InstallDir
+// what it was given: see package installer.
+const (
+	InstallProgram = "/lib/mkimage/mkimage-install"
+	InstallDir     = "/etc/mkimage/install"
+)
+
 // Version is the version of the file's form.
 const Version = 1
 

@@ -1,4 +1,6 @@
-package boot
+// Package uevent reads what the kernel announces of devices: messages of
+// NETLINK_KOBJECT_UEVENT. It needs no udev, and knows nothing of udev's own.
+package uevent
 
 import (
 	"bytes"
@@ -10,22 +12,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Uevent is what the kernel says about one device, as far as it is used here.
-type Uevent struct {
+// Event is what the kernel says about one device, as far as it is used here.
+type Event struct {
 	Action    string // "add", "change", "remove"
 	Subsystem string
 	DevName   string // below /dev
 }
 
-// ParseUevent reads one message of NETLINK_KOBJECT_UEVENT: ACTION@DEVPATH and
+// Parse reads one message of NETLINK_KOBJECT_UEVENT: ACTION@DEVPATH and
 // KEY=VALUE pairs, each ended by a NUL (lib/kobject_uevent.c of Linux).
-func ParseUevent(b []byte) (Uevent, error) {
+func Parse(b []byte) (Event, error) {
 	fields := bytes.Split(bytes.TrimSuffix(b, []byte{0}), []byte{0})
 	action, path, ok := strings.Cut(string(fields[0]), "@")
 	if !ok || action == "" || !strings.HasPrefix(path, "/") {
-		return Uevent{}, fmt.Errorf("uevent %q: expected ACTION@DEVPATH", fields[0])
+		return Event{}, fmt.Errorf("uevent %q: expected ACTION@DEVPATH", fields[0])
 	}
-	u := Uevent{Action: action}
+	u := Event{Action: action}
 	for _, f := range fields[1:] {
 		key, value, _ := strings.Cut(string(f), "=")
 		switch key {
@@ -38,14 +40,15 @@ func ParseUevent(b []byte) (Uevent, error) {
 	return u, nil
 }
 
-// errLost says that the kernel dropped messages: everything has to be looked
+// ErrLost says that the kernel dropped messages: everything has to be looked
 // at again.
-var errLost = errors.New("uevents were lost")
+var ErrLost = errors.New("uevents were lost")
 
-// uevents is a socket on which the kernel announces devices.
-type uevents struct{ file *os.File }
+// Listener is a socket on which the kernel announces devices.
+type Listener struct{ file *os.File }
 
-func listenUevents() (*uevents, error) {
+// Listen opens the socket. What happens from now on is announced on it.
+func Listen() (*Listener, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
 		return nil, fmt.Errorf("socket of uevents: %w", err)
@@ -57,15 +60,15 @@ func listenUevents() (*uevents, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("socket of uevents: %w", err)
 	}
-	return &uevents{os.NewFile(uintptr(fd), "uevents")}, nil
+	return &Listener{os.NewFile(uintptr(fd), "uevents")}, nil
 }
 
-// next waits for the next message of the kernel that can be read. It returns
-// errLost when some were dropped, and another error once the socket is closed.
-func (u *uevents) next() (Uevent, error) {
+// Next waits for the next message of the kernel that can be read. It returns
+// ErrLost when some were dropped, and another error once the socket is closed.
+func (u *Listener) Next() (Event, error) {
 	conn, err := u.file.SyscallConn()
 	if err != nil {
-		return Uevent{}, err
+		return Event{}, err
 	}
 	buf := make([]byte, 16<<10)
 	for {
@@ -78,19 +81,20 @@ func (u *uevents) next() (Uevent, error) {
 		})
 		switch {
 		case err != nil:
-			return Uevent{}, err
+			return Event{}, err
 		case got == unix.ENOBUFS:
-			return Uevent{}, errLost
+			return Event{}, ErrLost
 		case got != nil:
-			return Uevent{}, fmt.Errorf("socket of uevents: %w", got)
+			return Event{}, fmt.Errorf("socket of uevents: %w", got)
 		}
 		if nl, ok := from.(*unix.SockaddrNetlink); !ok || nl.Pid != 0 {
 			continue
 		}
-		if ev, err := ParseUevent(buf[:n]); err == nil {
+		if ev, err := Parse(buf[:n]); err == nil {
 			return ev, nil
 		}
 	}
 }
 
-func (u *uevents) close() { u.file.Close() }
+// Close ends Next.
+func (u *Listener) Close() { u.file.Close() }
