@@ -17,6 +17,7 @@ import (
 
 type verifyFlags struct {
 	manifest string
+	key      string // a public key or its file; "" trusts the manifest as it is
 	noData   bool
 	workers  int
 }
@@ -36,16 +37,27 @@ checks, whatever the first ones find, and changes nothing.
 The manifest is IMAGE.manifest.json where that is there, or the one that --manifest
 names, and else the copy on the ESP, which says nothing of what lies between the
 files of the ESP. With --manifest a disk may be larger than the image: what is
-behind the image is not looked at.`,
+behind the image is not looked at.
+
+With --key the manifest must be signed: its signature, the manifest's name with
+.minisig, is checked with the public key before anything else is believed.`,
 		Example: `  mkimage verify bandit-minimal.img
   mkimage verify --manifest bandit-minimal.img.manifest.json /dev/sdb
+  mkimage verify bandit-minimal.img --key fox.pub
   mkimage verify --json bandit-minimal.img | jq -r '.checks[].problems[] | .where + ": " + .what'`,
 		Args:        takes(1, 1),
 		Annotations: exits(fault.Input, fault.Mismatch),
-		RunE:        func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), u, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			// Else a variable of a script that is not set would ask for no signature.
+			if cmd.Flags().Changed("key") && f.key == "" {
+				return fault.New(fault.Usage, "mkimage verify IMAGE --key PUBKEY", "--key is empty: expected a public key or its file")
+			}
+			return f.run(cmd.Context(), u, args[0])
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.manifest, "manifest", "", "the manifest's `file`; default: IMAGE.manifest.json, or the copy on the ESP")
+	flags.StringVar(&f.key, "key", "", "the `public key` that the manifest must be signed with: its file, or its line")
 	flags.BoolVar(&f.noData, "no-data", false, "do not verify file data against the checksums of btrfs; the digests stay")
 	flags.IntVar(&f.workers, "workers", 0, "goroutines that read and hash; 0 means one for each processor")
 	return cmd
@@ -57,7 +69,7 @@ func (f *verifyFlags) run(ctx context.Context, u *ui, name string) error {
 		return err
 	}
 	defer d.Close()
-	m, err := f.readManifest(name)
+	m, signed, err := f.manifestOf(name)
 	if err != nil {
 		return err
 	}
@@ -73,7 +85,16 @@ func (f *verifyFlags) run(ctx context.Context, u *ui, name string) error {
 	if err != nil {
 		return nameError(name, err)
 	}
-	return answerReport(u, name, report)
+	return answerReport(u, name, signedReport{report, signed})
+}
+
+// manifestOf reads the manifest, after its signature where a key was named.
+func (f *verifyFlags) manifestOf(image string) (*manifest.Manifest, *signedBy, error) {
+	if f.key != "" {
+		return f.readSigned(image)
+	}
+	m, err := f.readManifest(image)
+	return m, nil, err
 }
 
 // readManifest reads the manifest that was asked for, or the one beside the
@@ -90,9 +111,10 @@ func (f *verifyFlags) readManifest(image string) (*manifest.Manifest, error) {
 	return m, err
 }
 
-func answerReport(u *ui, name string, r *verify.Report) error {
+func answerReport(u *ui, name string, r signedReport) error {
 	var textErr error
 	text := func(w io.Writer) {
+		r.Signature.text(w)
 		if r.Clean() {
 			fmt.Fprintf(w, "%s: clean, %d checks\n", printable(name), len(r.Checks))
 		}
