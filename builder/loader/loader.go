@@ -27,6 +27,9 @@ const (
 	SystemdBootPath = "EFI/systemd/systemd-bootx64.efi"
 	// Dir holds all that is ours.
 	Dir = "mkimage"
+	// InstallerPath is what the kernel of an installer medium gets besides its
+	// initramfs, which is the payload's own: a second archive.
+	InstallerPath = Dir + "/installer.cpio"
 )
 
 // The values of profiles.Boot.Loader.
@@ -43,7 +46,8 @@ type Kernel struct {
 }
 
 // Tree returns the content of the ESP for a plan: source is the system that is
-// installed, kernels are the newest first. Errors have class fault.Input, or
+// installed, kernels are the newest first. That of a medium lacks the archive at
+// InstallerPath, which its entries name, for the caller to Put there. Errors have class fault.Input, or
 // fault.Config where the plan asks for what there is not.
 func Tree(p *plan.Plan, source *fstree.Tree, kernels []Kernel) (*fstree.Tree, error) {
 	if len(kernels) == 0 || len(p.Entries) == 0 {

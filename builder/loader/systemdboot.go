@@ -29,22 +29,40 @@ func (b *builder) systemdBoot(kernels []Kernel) error {
 	if err != nil {
 		return err
 	}
+	if err := b.programs(program); err != nil {
+		return err
+	}
+	var files []kernelFiles
+	for _, k := range kernels {
+		f, err := b.kernel(k)
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+	}
+	return b.menu(files)
+}
+
+// programs puts systemd-boot where the firmware looks for it, and where its own
+// updates do.
+func (b *builder) programs(program []byte) error {
 	for _, path := range []string{bls.FallbackPath, SystemdBootPath} {
 		if err := b.put(path, program); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// menu writes an entry for each of the plan and each kernel, the newest first.
+func (b *builder) menu(kernels []kernelFiles) error {
 	for i, k := range kernels {
-		files, err := b.kernel(k)
-		if err != nil {
-			return err
-		}
 		for _, e := range b.plan.Entries {
 			id := e.ID
 			if i > 0 { // the newest kernel has the plain name
-				id += "-" + k.Version
+				id += "-" + k.version
 			}
-			if err := b.entry(id, e, k.Version, files); err != nil {
+			if err := b.entry(id, e, k); err != nil {
 				return err
 			}
 		}
@@ -53,27 +71,41 @@ func (b *builder) systemdBoot(kernels []Kernel) error {
 }
 
 // kernelFiles are where a kernel and its initramfs are, with a leading slash.
-type kernelFiles struct{ linux, initrd string }
+type kernelFiles struct{ version, linux, initrd string }
 
-// kernel puts a kernel and its initramfs into a directory of their own.
+// The names of the files of a kernel in its directory.
+const (
+	linuxName     = "linux"
+	initramfsName = "initramfs"
+)
+
+// kernel puts a kernel of the source and its initramfs on the ESP.
 func (b *builder) kernel(k Kernel) (kernelFiles, error) {
-	if !validVersion(k.Version) {
-		return kernelFiles{}, fault.New(fault.Input, "", "kernel version %q: expected letters, digits, dots and any of + - _", k.Version)
-	}
 	linux, err := read("kernel "+k.Version, k.Image)
 	if err != nil {
 		return kernelFiles{}, err
 	}
-	if _, err := uki.ImageSize(linux); err != nil {
-		return kernelFiles{}, fault.New(fault.Input, "use a kernel with CONFIG_EFI_STUB", "kernel %s: %w", k.Version, err)
+	return b.putKernel(k.Version, linux, k.Initramfs)
+}
+
+// putKernel puts a kernel and its initramfs into a directory of their own.
+func (b *builder) putKernel(version string, linux, initramfs []byte) (kernelFiles, error) {
+	if !validVersion(version) {
+		return kernelFiles{}, fault.New(fault.Input, "", "kernel version %q: expected letters, digits, dots and any of + - _", version)
 	}
-	dir := Dir + "/" + k.Version + "-" + contentName(linux, k.Initramfs)
-	files := kernelFiles{"/" + dir + "/linux", "/" + dir + "/initramfs"}
-	if err := b.put(dir+"/linux", linux); err != nil {
+	if _, err := uki.ImageSize(linux); err != nil {
+		return kernelFiles{}, fault.New(fault.Input, "use a kernel with CONFIG_EFI_STUB", "kernel %s: %w", version, err)
+	}
+	dir := kernelDir(version) + contentName(linux, initramfs)
+	files := kernelFiles{version, "/" + dir + "/" + linuxName, "/" + dir + "/" + initramfsName}
+	if err := b.put(dir+"/"+linuxName, linux); err != nil {
 		return files, err
 	}
-	return files, b.put(dir+"/initramfs", k.Initramfs)
+	return files, b.put(dir+"/"+initramfsName, initramfs)
 }
+
+// kernelDir is what the directories of kernels of a version begin with.
+func kernelDir(version string) string { return Dir + "/" + version + "-" }
 
 // contentName names a pair of files by their content.
 func contentName(linux, initramfs []byte) string {
@@ -88,7 +120,7 @@ func contentName(linux, initramfs []byte) string {
 
 // entry writes one entry of the menu. What the machine will be called is not
 // known, so it has no machine-id.
-func (b *builder) entry(id string, e plan.Entry, version string, files kernelFiles) error {
+func (b *builder) entry(id string, e plan.Entry, files kernelFiles) error {
 	file, err := bls.FileName(id)
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: %w", err)
@@ -97,8 +129,12 @@ func (b *builder) entry(id string, e plan.Entry, version string, files kernelFil
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: entry %s: %w", id, err)
 	}
+	archives := []string{files.initrd}
+	if b.plan.Medium != nil {
+		archives = append(archives, "/"+InstallerPath)
+	}
 	text, err := bls.Entry{
-		Title: e.Title, Version: version, SortKey: e.SortKey, Linux: files.linux, Initrd: []string{files.initrd}, Options: options,
+		Title: e.Title, Version: files.version, SortKey: e.SortKey, Linux: files.linux, Initrd: archives, Options: options,
 	}.Encode()
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: entry %s: %w", id, err)

@@ -1,0 +1,83 @@
+package loader
+
+import (
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/loader/bls"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+)
+
+// damagedHint is what to do about a medium that lacks something.
+const damagedHint = "make the medium anew"
+
+// Installed returns the content of the ESP of a system that a medium installs: p
+// is the plan of that system, m the manifest of the medium, and file reads a file
+// of the medium's ESP, compared with m, by its path. Boot loader, kernels and
+// initramfs are the medium's to the byte; the menu is that of p. Errors have
+// class fault.Input, or fault.Config where the plan asks for what there is not.
+func Installed(p *plan.Plan, m *manifest.Manifest, file func(path string) ([]byte, error)) (*fstree.Tree, error) {
+	if p.Profile.Boot.Loader != SystemdBoot {
+		return nil, fault.New(fault.Config, "", "boot.loader %q: expected %q, which the medium has", p.Profile.Boot.Loader, SystemdBoot)
+	}
+	if len(m.Inputs.Kernels) == 0 || len(p.Entries) == 0 {
+		return nil, fault.New(fault.Input, damagedHint, "boot loader: %d kernels and %d entries, expected at least one of both", len(m.Inputs.Kernels), len(p.Entries))
+	}
+	b := &builder{plan: p, tree: fstree.New()}
+	b.tree.Root().SetMTime(p.Epoch)
+	program, err := file(bls.FallbackPath)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.programs(program); err != nil {
+		return nil, err
+	}
+	var files []kernelFiles
+	for _, k := range m.Inputs.Kernels {
+		f, err := b.installedKernel(m, k, file)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	if err := b.menu(files); err != nil {
+		return nil, err
+	}
+	b.tree.Freeze()
+	return b.tree, nil
+}
+
+// installedKernel takes a kernel and its initramfs from a medium.
+func (b *builder) installedKernel(m *manifest.Manifest, k manifest.Kernel, file func(path string) ([]byte, error)) (kernelFiles, error) {
+	dir, ok := dirOnMedium(m, k)
+	if !ok {
+		return kernelFiles{}, fault.New(fault.Input, damagedHint, "medium: its manifest has no files of kernel %s", k.Version)
+	}
+	linux, err := file(dir + linuxName)
+	if err != nil {
+		return kernelFiles{}, err
+	}
+	initramfs, err := file(dir + initramfsName)
+	if err != nil {
+		return kernelFiles{}, err
+	}
+	return b.putKernel(k.Version, linux, initramfs)
+}
+
+// dirOnMedium returns the directory of a kernel, with a slash at its end. It is
+// found by digests: of one version there may be two.
+func dirOnMedium(m *manifest.Manifest, k manifest.Kernel) (dir string, ok bool) {
+	sums := map[string]manifest.SHA256{}
+	for _, f := range m.Files {
+		sums[f.Path] = f.SHA256
+	}
+	for _, f := range m.Files {
+		dir, ok := strings.CutSuffix(f.Path, linuxName)
+		if ok && strings.HasPrefix(dir, kernelDir(k.Version)) && strings.HasSuffix(dir, "/") && f.SHA256 == k.Linux && sums[dir+initramfsName] == k.Initramfs {
+			return dir, true
+		}
+	}
+	return "", false
+}
