@@ -19,11 +19,12 @@ type Disk struct {
 	// and the devices that are made of it (md, dm, zram).
 	Uses []Use `json:"uses,omitempty"`
 	// Table is "gpt", "mbr" or "" when there is none.
-	Table      string      `json:"table,omitempty"`
-	DiskGUID   string      `json:"disk_guid,omitempty"` // of a GPT
-	Partitions []Partition `json:"partitions,omitempty"`
-	Contents   []Content   `json:"contents,omitempty"` // on the disk itself, without the table
-	Problem    string      `json:"problem,omitempty"`  // why it could not be read
+	Table        string      `json:"table,omitempty"`
+	TableProblem string      `json:"table_problem,omitempty"` // what is damaged of it
+	DiskGUID     string      `json:"disk_guid,omitempty"`     // of a GPT, or the identifier of an MBR: eight hexadecimal digits
+	Partitions   []Partition `json:"partitions,omitempty"`    // of the table, and those that the kernel alone knows
+	Contents     []Content   `json:"contents,omitempty"`      // on the disk itself, without the table
+	Problem      string      `json:"problem,omitempty"`       // why it could not be read
 }
 
 // Partition is a partition of a disk.
@@ -40,7 +41,9 @@ type Partition struct {
 
 // Content is one signature of a file system, container or other thing.
 type Content struct {
-	Type   string `json:"type"`            // as blkid names it: "btrfs", "ext4", "vfat", "crypto_LUKS", "LVM2_member", …
+	// Type is as blkid names it: "btrfs", "ext4", "vfat", "crypto_LUKS",
+	// "LVM2_member", "swsuspend", …; or TypeData.
+	Type   string `json:"type"`
 	UUID   string `json:"uuid,omitempty"`  // as blkid prints it
 	Label  string `json:"label,omitempty"` // of the file system
 	Offset int64  `json:"offset"`          // of the signature, in bytes from the start of the disk or partition
@@ -50,7 +53,11 @@ type Content struct {
 	// system, as far as we can read it.
 	Repositories []string `json:"repositories,omitempty"`
 	Hibernated   bool     `json:"hibernated,omitempty"` // a session sleeps in its swapfile or swap area
+	Problem      string   `json:"problem,omitempty"`    // why more of it could not be read
 }
+
+// TypeData is the type of a disk that holds bytes which no signature explains.
+const TypeData = "data"
 
 // Use is somebody who has a disk or a partition of it.
 type Use struct {
