@@ -203,7 +203,7 @@ func (s *keySearch) refuse(where string, err error) {
 // the log.
 func (s *keySearch) tell(level int, text string) {
 	if s.terminal != nil && !s.alone {
-		s.terminal.show("mkimage-init: " + text + "\n")
+		s.terminal.Show("mkimage-init: " + text + "\n")
 		level = levelDebug
 	}
 	s.log(level, "%s", text)

@@ -49,26 +49,26 @@ func (s *keySearch) ask(q question) (line []byte, end ending) {
 	defer t.forget()
 	late := s.after(timeout)
 	for {
-		ev := s.until(t.input, late, false)
+		ev := s.until(t.Input(), late, false)
 		switch {
 		case ev.medium.Name != "":
-			t.show("\nmkimage-init: key medium " + ev.medium.Path() + "\n")
+			t.Show("\nmkimage-init: key medium " + ev.medium.Path() + "\n")
 			return nil, plugged
 		case ev.late:
-			t.show("\nmkimage-init: nobody has typed anything for " + timeout.String() + "\n")
+			t.Show("\nmkimage-init: nobody has typed anything for " + timeout.String() + "\n")
 			s.alone = true
 			return nil, unanswered
-		case ev.typed.err != nil:
-			t.drop(ev.typed.from)
+		case ev.typed.Err != nil:
+			t.drop(ev.typed.From)
 		default:
 			t.take(*ev.typed)
 			late = s.after(timeout)
 		}
 		if line, end := t.next(); end != notYet {
-			t.show("\n")
+			t.Show("\n")
 			return line, end
 		}
-		if len(t.all) == 0 {
+		if len(t.All) == 0 {
 			s.alone = true
 			return nil, unanswered
 		}
@@ -82,12 +82,12 @@ func (s *keySearch) prompt(q question, timeout time.Duration) {
 	if s.wants(config.KeyMedium) {
 		text += "  A key medium that is plugged in now is used instead.\n"
 	}
-	for _, c := range s.terminal.all {
+	for _, c := range s.terminal.All {
 		layout := ""
-		if c.isScreen() {
+		if c.IsScreen() {
 			layout = " (keys are those of a US keyboard)"
 		}
-		c.show(text + "Nothing is shown of what you type" + layout + ": ")
+		c.Show(text + "Nothing is shown of what you type" + layout + ": ")
 	}
 }
 
@@ -100,7 +100,7 @@ func (s *keySearch) openTerminals() bool {
 		s.startDrivers()
 		s.terminal = openTerminals(s.nodes)
 	}
-	s.alone = s.terminal == nil || len(s.terminal.all) == 0
+	s.alone = s.terminal == nil || len(s.terminal.All) == 0
 	return !s.alone
 }
 
@@ -146,7 +146,7 @@ func (s *keySearch) decrypt(o offer) []byte {
 
 // open tries a passphrase.
 func (s *keySearch) open(data, passphrase []byte) ([]byte, error) {
-	s.terminal.show("mkimage-init: trying the passphrase, which takes some seconds\n")
+	s.terminal.Show("mkimage-init: trying the passphrase, which takes some seconds\n")
 	debug.FreeOSMemory() // the memory of the last try
 	memory, err := s.available()
 	if err != nil {

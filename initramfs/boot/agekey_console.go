@@ -2,24 +2,16 @@ package boot
 
 import (
 	"bytes"
-	"errors"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
-	"time"
 	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
+	"github.com/6FaNcY9/mkimage/initramfs/terminal"
 )
 
 // Limits of a console.
 const (
-	maxLine    = 1024        // bytes of a line; more are not taken
-	maxTyped   = 4 * maxLine // bytes of one answer; a serial line that has more is no person
-	slowOutput = time.Second // for the text of a prompt
+	maxLine  = 1024        // bytes of a line; more are not taken
+	maxTyped = 4 * maxLine // bytes of one answer; a serial line that has more is no person
 )
 
 // Keys, as a terminal in raw mode sends them.
@@ -32,199 +24,87 @@ const (
 	keyDelete    = 0x7f
 )
 
-// terminals are the consoles on which a person is asked.
+// terminals are the consoles on which a person is asked, each with a line of
+// its own: noise on one does not get into that of another.
 type terminals struct {
-	all     []*terminal
-	input   chan typed
-	done    chan struct{}
-	readers sync.WaitGroup
+	*terminal.Set
+	lines map[*terminal.Terminal]*answer
 }
 
-// typed is what came from a console.
-type typed struct {
-	from *terminal
-	text []byte
-	err  error // nothing more will come
-}
-
-// terminal is one console, in raw mode.
-type terminal struct {
-	node   string
-	file   *os.File
-	before unix.Termios
-	rest   []byte // typed, and not looked at
-	count  int    // bytes looked at since the last answer
+// answer is what somebody types on one console.
+type answer struct {
+	rest  []byte // typed, and not looked at
+	count int    // bytes looked at since the last answer
 	editor
 }
 
 // openTerminals opens those consoles that are terminals.
 func openTerminals(nodes []string) *terminals {
-	t := &terminals{input: make(chan typed), done: make(chan struct{})}
-	for _, node := range nodes {
-		c, err := openTerminal(node)
-		if err != nil {
-			continue // such as a console without a keyboard; another may have one
-		}
-		t.all = append(t.all, c)
-		t.readers.Add(1)
-		go t.read(c)
+	t := &terminals{Set: terminal.Open(nodes), lines: map[*terminal.Terminal]*answer{}}
+	for _, c := range t.All {
+		t.lines[c] = &answer{editor: editor{line: make([]byte, 0, maxLine)}}
 	}
 	return t
 }
 
-func openTerminal(node string) (*terminal, error) {
-	f, err := os.OpenFile(node, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	c := &terminal{node: node, file: f, editor: editor{line: make([]byte, 0, maxLine)}}
-	if err := c.raw(); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return c, nil
-}
-
-// raw has keys handed in as they are pressed, and not shown. What was typed
-// before is dropped: it was no answer.
-func (c *terminal) raw() error {
-	return c.control(func(fd int) error {
-		before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-		if err != nil {
-			return err
-		}
-		c.before = *before
-		raw := *before
-		raw.Iflag &^= unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
-		raw.Iflag |= unix.IGNBRK
-		raw.Oflag &^= unix.OPOST
-		raw.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
-		raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
-		return errors.Join(unix.IoctlSetTermios(fd, unix.TCSETS, &raw), flushInput(fd))
-	})
-}
-
-// flushInput drops what was typed and not read.
-func flushInput(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLUSH) }
-
-// control calls do with the descriptor, which stays one of the runtime's: its
-// reads can be ended.
-func (c *terminal) control(do func(fd int) error) error {
-	conn, err := c.file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = conn.Control(func(fd uintptr) { failed = do(int(fd)) })
-	return errors.Join(err, failed)
-}
-
-// isScreen reports whether the console is that of a screen and a keyboard.
-func (c *terminal) isScreen() bool {
-	number, ok := strings.CutPrefix(filepath.Base(c.node), "tty")
-	return ok && strings.Trim(number, "0123456789") == ""
-}
-
-// read hands in what is typed.
-func (t *terminals) read(c *terminal) {
-	defer t.readers.Done()
-	for {
-		b := make([]byte, 256)
-		n, err := c.file.Read(b)
-		if n == 0 && err == nil {
-			err = io.EOF
-		}
-		select {
-		case t.input <- typed{c, b[:n], err}:
-		case <-t.done:
-			clear(b)
-			return
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// close leaves the consoles as they were. What was typed meanwhile must not
-// become the name at a login, for all to see.
+// close leaves nothing behind of what was typed.
 func (t *terminals) close() {
-	close(t.done)
-	for _, c := range t.all {
-		_ = c.file.SetReadDeadline(time.Unix(1, 0))
+	for _, a := range t.lines {
+		a.end()
 	}
-	within(slowOutput, t.readers.Wait)
-	for _, c := range t.all {
-		c.leave()
-	}
-	t.all = nil
-}
-
-func (c *terminal) leave() {
-	c.wipe()
-	clear(c.rest)
-	_ = c.control(func(fd int) error {
-		return errors.Join(flushInput(fd), unix.IoctlSetTermios(fd, unix.TCSETS, &c.before))
-	})
-	_ = c.file.Close()
+	t.Close()
 }
 
 // drop leaves out a console that has ended.
-func (t *terminals) drop(c *terminal) {
-	if i := slices.Index(t.all, c); i >= 0 {
-		t.all = slices.Delete(t.all, i, i+1)
-		c.leave()
+func (t *terminals) drop(c *terminal.Terminal) {
+	if a := t.lines[c]; a != nil {
+		a.end()
+		delete(t.lines, c)
 	}
+	t.Drop(c)
 }
 
-// show writes a text on every console.
-func (t *terminals) show(text string) {
-	for _, c := range t.all {
-		c.show(text)
-	}
-}
-
-// show writes a text. A console that does not take it must not hold up the boot.
-func (c *terminal) show(text string) {
-	_ = c.file.SetWriteDeadline(time.Now().Add(slowOutput))
-	_, _ = c.file.WriteString(strings.ReplaceAll(text, "\n", "\r\n"))
+func (a *answer) end() {
+	a.wipe()
+	clear(a.rest)
 }
 
 // take notes what was typed, for next.
-func (t *terminals) take(in typed) {
-	if slices.Contains(t.all, in.from) {
-		in.from.rest = append(in.from.rest, in.text...)
+func (t *terminals) take(in terminal.Typed) {
+	if a := t.lines[in.From]; a != nil {
+		a.rest = append(a.rest, in.Text...)
 	}
-	clear(in.text)
+	clear(in.Text)
 }
 
-// next returns how a question is answered by what was typed so far. Each console
-// has a line of its own: noise on one does not get into that of another.
+// next returns how a question is answered by what was typed so far.
 func (t *terminals) next() (line []byte, end ending) {
-	for _, c := range slices.Clone(t.all) {
-		for i, b := range c.rest {
-			c.rest[i] = 0
-			if c.count++; c.count > maxTyped {
-				c.show("\nmkimage-init: too much was typed here, this console is not asked any more\n")
+	for _, c := range slices.Clone(t.All) {
+		a := t.lines[c]
+		for i, b := range a.rest {
+			a.rest[i] = 0
+			if a.count++; a.count > maxTyped {
+				c.Show("\nmkimage-init: too much was typed here, this console is not asked any more\n")
 				t.drop(c)
 				break
 			}
-			if end := c.key(b); end != notYet {
-				c.rest, c.count = c.rest[i+1:], 0
-				line := bytes.Clone(c.line)
-				c.wipe()
+			if end := a.key(b); end != notYet {
+				a.rest, a.count = a.rest[i+1:], 0
+				line := bytes.Clone(a.line)
+				a.wipe()
 				return line, end
 			}
 		}
-		c.rest = c.rest[:0]
+		a.rest = a.rest[:0]
 	}
 	return nil, notYet
 }
 
 // forget drops lines that were begun.
 func (t *terminals) forget() {
-	for _, c := range t.all {
-		c.count = 0
-		c.wipe()
+	for _, a := range t.lines {
+		a.count = 0
+		a.wipe()
 	}
 }
 

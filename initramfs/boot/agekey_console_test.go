@@ -1,9 +1,9 @@
 package boot
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,8 +36,7 @@ func newConsole(t *testing.T) *console {
 		t.Skipf("no pseudo terminals: %v", err)
 	}
 	c := &console{t: t, master: master, changed: make(chan struct{}, 1)}
-	m := terminal{file: master}
-	err = m.control(func(fd int) error {
+	err = control(master, func(fd int) error {
 		number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 		c.node = fmt.Sprint("/dev/pts/", number)
 		if err != nil {
@@ -60,6 +59,17 @@ func newConsole(t *testing.T) *console {
 	return c
 }
 
+// control calls do with a descriptor, which stays one of the runtime's.
+func control(f *os.File, do func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = conn.Control(func(fd uintptr) { failed = do(int(fd)) })
+	return errors.Join(err, failed)
+}
+
 func (c *console) watch() {
 	b := make([]byte, 4096)
 	for {
@@ -79,9 +89,8 @@ func (c *console) watch() {
 
 func (c *console) termios() unix.Termios {
 	c.t.Helper()
-	s := terminal{file: c.slave}
 	var got *unix.Termios
-	if err := s.control(func(fd int) (err error) { got, err = unix.IoctlGetTermios(fd, unix.TCGETS); return err }); err != nil {
+	if err := control(c.slave, func(fd int) (err error) { got, err = unix.IoctlGetTermios(fd, unix.TCGETS); return err }); err != nil {
 		c.t.Fatal(err)
 	}
 	return *got
@@ -370,16 +379,4 @@ func TestTwoConsoles(t *testing.T) {
 	b.wantKey("ESP of /dev/vda (partition 1): installed")
 	one.left()
 	two.left()
-}
-
-func TestIsScreen(t *testing.T) {
-	var got []string
-	for _, node := range []string{"/dev/tty0", "/dev/tty", "/dev/tty12", "/dev/ttyS0", "/dev/console", "/dev/hvc0"} {
-		if (&terminal{node: node}).isScreen() {
-			got = append(got, node)
-		}
-	}
-	if !slices.Equal(got, []string{"/dev/tty0", "/dev/tty", "/dev/tty12"}) {
-		t.Errorf("screens %q", got)
-	}
 }

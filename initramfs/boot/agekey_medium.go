@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/terminal"
 	"github.com/6FaNcY9/mkimage/installer/agekey"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 	"github.com/6FaNcY9/mkimage/installer/keymedium"
@@ -35,7 +36,7 @@ const typeESP = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 // event is what until has returned for; exactly one field is set.
 type event struct {
 	medium Device // has a name
-	typed  *typed
+	typed  *terminal.Typed
 	late   bool
 	idle   bool // all devices have been read
 }
@@ -43,7 +44,7 @@ type event struct {
 // until takes in what the kernel says about devices, up to a key medium that
 // was not tried, something typed, the end of time or, if it is asked for, the
 // end of reading.
-func (s *keySearch) until(input <-chan typed, end <-chan time.Time, idle bool) event {
+func (s *keySearch) until(input <-chan terminal.Typed, end <-chan time.Time, idle bool) event {
 	f := s.finder
 	for {
 		if d, ok := s.newMedium(); ok {
