@@ -2,10 +2,12 @@ package image
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/esp"
+	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/loader"
@@ -32,7 +34,22 @@ func (b *build) fillESP(context.Context) error {
 		return err
 	}
 	b.esp = tree
+	if err := b.addInstaller(); err != nil {
+		return err
+	}
 	return b.checkESP(manifestReserve)
+}
+
+// addInstaller puts the second archive on the ESP of a medium: the entries of
+// one, and of nothing else, name it.
+func (b *build) addInstaller() error {
+	if has := len(b.in.Installer) > 0; has != (b.plan.Medium != nil) {
+		return fault.New(fault.Internal, "", "archive of the installer of %d bytes, for a plan that is of a medium: %v", len(b.in.Installer), b.plan.Medium != nil)
+	}
+	if b.plan.Medium == nil {
+		return nil
+	}
+	return loader.Put(b.esp, loader.InstallerPath, b.in.Installer, b.plan.Epoch)
 }
 
 // checkESP refuses a tree that with so many bytes more would not fit.
@@ -113,6 +130,9 @@ func (b *build) writeESP(ctx context.Context) error {
 	if err := loader.Put(b.esp, manifest.ESPPath, data, b.plan.Epoch); err != nil {
 		return err
 	}
+	if err := b.sign(data); err != nil {
+		return err
+	}
 	if err := b.checkESP(0); err != nil {
 		return err
 	}
@@ -124,6 +144,18 @@ func (b *build) writeESP(ctx context.Context) error {
 	b.result.ESP = result
 	m.Partition("esp").Used = (result.Clusters - result.FreeClusters) * result.ClusterSize
 	return nil
+}
+
+// sign puts the signature of the manifest beside it.
+func (b *build) sign(data []byte) error {
+	if b.in.Sign == nil {
+		return nil
+	}
+	signature, err := b.in.Sign(data)
+	if err != nil {
+		return fmt.Errorf("signature of the manifest: %w", err)
+	}
+	return loader.Put(b.esp, manifest.SignaturePath, signature, b.plan.Epoch)
 }
 
 // writeTable makes a disk of the image.

@@ -45,9 +45,15 @@ type Inputs struct {
 	Lock      string            // digest of the lock file, or ""
 	Passwords map[string]string // crypt(5) hashes of users with a password file
 	Recovery  *adjust.Recovery  // what the first boot needs; nil when the profile has nothing of it
-	Version   string            // of mkimage
-	Workers   int               // goroutines; 0 means GOMAXPROCS
-	Progress  builder.Progress  // nil shows nothing
+	// Installer is the archive that an installer medium has besides the payload's
+	// own initramfs: the program and what it is told. Systems have none.
+	Installer []byte
+	// Sign signs the manifest's copy on the ESP, of which it gets every byte; nil
+	// leaves it unsigned.
+	Sign     func(manifest []byte) (signature []byte, err error)
+	Version  string           // of mkimage
+	Workers  int              // goroutines; 0 means GOMAXPROCS
+	Progress builder.Progress // nil shows nothing
 }
 
 // Result is what was made.

@@ -54,7 +54,7 @@ func rootParams(p *plan.Plan, workers int) (btrfs.Params, error) {
 	for _, s := range p.Snapshots {
 		params.Snapshots = append(params.Snapshots, btrfs.Snapshot{Source: s.Source, Path: s.Path})
 	}
-	if s := p.Swapfile; s != nil {
+	if s := p.Swapfile; s != nil && s.Size > 0 {
 		params.Swapfiles = []btrfs.Swapfile{{Path: s.Path, Size: s.Size}}
 	}
 	return params, nil

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	espreader "github.com/6FaNcY9/mkimage/builder/esp/reader"
@@ -107,6 +108,9 @@ func read(ctx context.Context, r io.ReaderAt, size int64) (*inspection, error) {
 	for _, p := range problems {
 		i.unread(string(p.Part), errors.New(p.Text))
 	}
+	i.rootType = plan.SystemType(func(kind ids.UUID) bool {
+		return slices.ContainsFunc(table.Partitions, func(p gpt.Partition) bool { return p.Type == kind })
+	})
 	for _, p := range table.Partitions {
 		i.partition(p)
 	}
@@ -123,11 +127,12 @@ func read(ctx context.Context, r io.ReaderAt, size int64) (*inspection, error) {
 
 // inspection is an inspection under way. What could not be opened is nil.
 type inspection struct {
-	ctx   context.Context
-	r     io.ReaderAt
-	image *Image
-	esp   *espreader.FS
-	root  *reader.FS
+	ctx      context.Context
+	r        io.ReaderAt
+	image    *Image
+	esp      *espreader.FS
+	rootType ids.UUID // of the partition that holds the system
+	root     *reader.FS
 }
 
 // unread takes note of what could not be read.
@@ -152,7 +157,7 @@ func (i *inspection) partition(p gpt.Partition) {
 		if err != nil {
 			i.unread(name, err)
 		}
-	case p.Type == plan.TypeRootX86_64 && i.root == nil:
+	case p.Type == i.rootType && i.root == nil:
 		out.Role = plan.RoleRoot
 		fsys, err := reader.Open(section, p.Size)
 		if err != nil {

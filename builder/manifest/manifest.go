@@ -25,11 +25,13 @@ const Version = 1
 // be shorter.
 const ChunkSize int64 = 1 << 20
 
-// ESPPath is where the copy on the ESP is, from its root. Suffix is what the
-// name of the file beside the image ends in.
+// ESPPath is where the copy on the ESP is, from its root, and SignaturePath where
+// the signature of that copy is, if it has one. Suffix is what the name of the
+// file beside the image ends in.
 const (
-	ESPPath = "mkimage/manifest.json"
-	Suffix  = ".manifest.json"
+	ESPPath       = "mkimage/manifest.json"
+	SignaturePath = ESPPath + ".minisig"
+	Suffix        = ".manifest.json"
 )
 
 // Manifest describes one image.
@@ -41,7 +43,7 @@ type Manifest struct {
 	Partitions []Partition `json:"partitions"` // in the order on the disk
 	Subvolumes []Subvolume `json:"subvolumes"`
 	Swapfile   *Swapfile   `json:"swapfile,omitempty"`
-	Files      []File      `json:"files"`           // of the ESP, sorted by path, but for the manifest itself
+	Files      []File      `json:"files"`           // of the ESP, sorted by path, but for the manifest itself and its signature
 	Omits      *Range      `json:"omits,omitempty"` // chunks that touch it are not spoken of
 	Chunks     []Chunk     `json:"chunks"`          // that are not all zeros, ascending
 }

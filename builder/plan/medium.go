@@ -23,6 +23,15 @@ const InstallWord = "mkimage.install"
 // because of its type.
 var TypePayload = ids.UUID{0x0f, 0xc6, 0x3d, 0xaf, 0x84, 0x83, 0x47, 0x72, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4}
 
+// SystemType returns the type of the partition that holds the system on a disk
+// that has partitions of some types: on an installer medium that is the payload.
+func SystemType(has func(kind ids.UUID) bool) ids.UUID {
+	if has(TypePayload) && !has(TypeRootX86_64) {
+		return TypePayload
+	}
+	return TypeRootX86_64
+}
+
 // Medium says that a plan is one of a medium that installs its profile, and how.
 // Profile and layout of such a plan are the payload's, but for what of the layout
 // shapes the medium itself; its swapfile has no size, as the first boot of an

@@ -150,7 +150,7 @@ func (v *run) checkFiles() error {
 		c.Skipped = "there is no manifest"
 		return nil
 	}
-	listed := map[string]bool{manifest.ESPPath: true}
+	listed := map[string]bool{manifest.ESPPath: true, manifest.SignaturePath: true}
 	for _, want := range v.manifest.Files {
 		listed[want.Path] = true
 		if err := v.compareFile(want); err != nil {

@@ -99,7 +99,7 @@ func (v *run) checkSwapfile() error {
 		return nil
 	}
 	if v.manifest.Swapfile == nil {
-		if v.manifest.Plan.Swapfile != nil {
+		if s := v.manifest.Plan.Swapfile; s != nil && s.Size > 0 { // else the first boot of what is installed makes it
 			c.problem("manifest", "has no swapfile, its plan has %s", v.manifest.Plan.Swapfile.Path)
 		}
 		return nil

@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	espreader "github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
@@ -24,7 +25,9 @@ func (v *run) checkTable() error {
 	v.table = table
 	c.Subject = fmt.Sprintf("GUID partition table %s, %d partitions", table.GUID, len(table.Partitions))
 	v.espPart = findPartition(c, table, plan.TypeESP, "ESP")
-	v.rootPart = findPartition(c, table, plan.TypeRootX86_64, "root partition")
+	v.rootPart = findPartition(c, table, plan.SystemType(func(kind ids.UUID) bool {
+		return slices.ContainsFunc(table.Partitions, func(p gpt.Partition) bool { return p.Type == kind })
+	}), "root partition")
 	return nil
 }
 
