@@ -25,6 +25,7 @@ import (
 // buildFlags are the flags of build as they were typed.
 type buildFlags struct {
 	planFlags
+	mediumFlags
 	sourceFlags
 	output, format   string
 	workers          int
@@ -47,11 +48,17 @@ digest of every part, which "mkimage verify" checks), OUTPUT.spdx.json (the
 packages, as SPDX) and, for a Debian source, PROFILE.lock.json (the packages with
 their digests: with --locked the next build takes these or fails).
 
+Of a profile of kind installer it makes a medium that installs another profile: an
+ESP, and a partition with the very file system that is installed. It boots the
+system's own kernel and initramfs. Its manifest is signed with --sign-key, which
+stays with you; the public key is on the medium, which installs nothing else.
+
 The same inputs give the same bytes. Everything is written under other names,
 read back and checked, and renamed when it is complete.`,
 		Example: `  mkimage bandit-minimal
   mkimage build bandit-full --source debian:trixie -o laptop.qcow2
   mkimage build bandit-minimal --source tar:rootfs.tar.zst --set hostname=other
+  mkimage build bandit-installer --sign-key fox.key --unattended
   mkimage build bandit-minimal --dry-run         # the same as mkimage plan`,
 		Args:              takes(1, 1),
 		Annotations:       exits(fault.Config, fault.Input, fault.Target, fault.Mismatch),
@@ -61,6 +68,8 @@ read back and checked, and renamed when it is complete.`,
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	f.planFlags.define(cmd)
+	flags.BoolVar(&f.unattended, "unattended", false, "the installer medium goes on without a person on any machine: installer.unattended=true")
+	f.mediumFlags.define(cmd)
 	flags.StringVarP(&f.output, "output", "o", "", "the `file` to write; default: PROFILE.img in the working directory")
 	flags.StringVar(&f.format, "format", "", "raw, raw.zst or qcow2; default: by the name of the output, else raw")
 	f.sourceFlags.define(cmd)
@@ -76,7 +85,7 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if err != nil {
 		return err
 	}
-	name := p.Profile.Name // that of builtin:NAME is NAME
+	name := p.Name() // that of builtin:NAME is NAME
 	if err := f.settleOutput(name); err != nil {
 		return err
 	}
@@ -87,8 +96,15 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if f.dryRun {
 		return printPlan(u, p, plan.Look{Width: terminalWidth(u.out)})
 	}
+	if err := f.mediumFlags.check(p); err != nil {
+		return err
+	}
 	passwords, err := readPasswords(asked)
 	if err != nil {
+		return err
+	}
+	in := image.Inputs{Passwords: passwords, Recovery: recovery}
+	if err := f.mediumFlags.inputs(ctx, u, p, &in); err != nil {
 		return err
 	}
 	if err := checkNotSource(asked.Source, f.output); err != nil {
@@ -108,7 +124,7 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if keys := adjust.Ignored(src.Tree, &p.Profile); keys != nil {
 		u.warn("the source is NixOS, which makes its own /etc: without effect: %s", strings.Join(keys, ", "))
 	}
-	result, err := f.write(ctx, clock, p, src, image.Inputs{Passwords: passwords, Recovery: recovery}, outputs)
+	result, err := f.write(ctx, clock, p, src, in, outputs)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 type buildSummary struct {
 	MessageType string        `json:"message_type"`
 	Profile     string        `json:"profile"`
+	Payload     string        `json:"payload,omitempty"` // of an installer medium: the profile that it installs
 	Layout      string        `json:"layout"`
 	Source      string        `json:"source"`
 	Path        string        `json:"path"`
@@ -47,10 +48,13 @@ type buildKernel struct {
 func newBuildSummary(f *buildFlags, p *plan.Plan, src *source.Source, o *outputs, r *image.Result, clock *stopwatch) *buildSummary {
 	esp := r.Manifest.Partition("esp")
 	s := &buildSummary{
-		MessageType: "summary", Profile: p.Profile.Name, Layout: p.Layout.Name, Source: src.Spec.String(), Path: f.output, Format: f.format,
+		MessageType: "summary", Profile: p.Name(), Layout: p.Layout.Name, Source: src.Spec.String(), Path: f.output, Format: f.format,
 		Size: r.Size, Allocated: o.allocated, Seed: p.Seed.String(), Packages: len(src.Packages),
 		RootFree: r.Root.Size - r.Manifest.Partition("root").Used, DataBytes: r.Root.DataBytes, StoredBytes: r.Root.StoredBytes,
 		ESPUsed: esp.Used, ESPSize: esp.Size, Stages: clock.end(), Files: o.names(), Seconds: clock.seconds(),
+	}
+	if p.Medium != nil {
+		s.Payload = p.Profile.Name
 	}
 	for _, k := range r.Kernels {
 		s.Kernels = append(s.Kernels, buildKernel{k.Version, k.Size, int64(len(k.Archive.Data)), len(k.Archive.Modules)})
@@ -65,6 +69,9 @@ func (s *buildSummary) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: disk of %s, %s on this one\n", printable(s.Path), humanBytes(s.Size), humanBytes(s.Allocated))
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(t, "profile\t%s, layout %s\n", s.Profile, s.Layout)
+	if s.Payload != "" {
+		fmt.Fprintf(t, "installs\t%s\n", s.Payload)
+	}
 	fmt.Fprintf(t, "source\t%s", printable(s.Source))
 	if s.Packages > 0 {
 		fmt.Fprintf(t, ", %d packages", s.Packages)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/rawdisk"
 )
@@ -77,8 +78,10 @@ func openImage(name string) (*openFS, error) {
 func openRoot(d *rawdisk.Disk) (*reader.FS, error) {
 	fsys, err := reader.Open(d, d.Size())
 	if err != nil {
-		if part, found := findPartition(d, plan.TypeRootX86_64); found {
-			fsys, err = reader.Open(part, part.Size())
+		for _, kind := range []ids.UUID{plan.TypePayload, plan.TypeRootX86_64} { // the former on an installer medium
+			if part, found := findPartition(d, kind); found {
+				fsys, err = reader.Open(part, part.Size())
+			}
 		}
 	}
 	return fsys, err

@@ -26,8 +26,9 @@ func (f *planFlags) define(cmd *cobra.Command) {
 		plan.DefaultEpoch.Format("2006-01-02")+")")
 }
 
-// makePlan plans the image of the profile that a name asks for. The profile
-// comes with it because a plan knows no folders of the host.
+// makePlan plans the image of the profile that a name asks for. The profile of
+// the system in it, the payload of an installer, comes with it because a plan
+// knows no folders of the host.
 func (f *planFlags) makePlan(name string) (*plan.Plan, *profiles.Profile, error) {
 	var o plan.Options
 	var err error
@@ -46,10 +47,15 @@ func (f *planFlags) makePlan(name string) (*plan.Plan, *profiles.Profile, error)
 	if o.Epoch, err = parseTimestamp(f.timestamp, os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
 		return nil, nil, err
 	}
-	profile, layout, err := resolveProfile(&f.profileFlags, name)
+	r, err := f.resolve(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := plan.Make(profile, layout, o)
-	return p, &profile, err
+	asked := r.system()
+	if r.payload == nil {
+		p, err := plan.Make(asked.profile, asked.layout, o)
+		return p, &asked.profile, err
+	}
+	p, err := plan.MakeMedium(r.profile, r.layout, asked.profile, asked.layout, o)
+	return p, &asked.profile, err
 }

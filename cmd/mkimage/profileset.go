@@ -20,6 +20,7 @@ type profileFlags struct {
 	profileDirs, layoutDirs []string
 	sets                    []string // KEY=VALUE
 	source                  string   // "" leaves the profile's
+	unattended              bool     // an installer medium's
 }
 
 func (f *profileFlags) define(cmd *cobra.Command) {
@@ -96,19 +97,29 @@ type resolved struct {
 	profile                       profiles.Profile
 	layout                        layouts.Layout
 	profileOrigins, layoutOrigins strict.Origins
+	payload                       *resolved // of an installer; nil of a system
 }
 
-// resolveProfile returns the profile that a name asks for, and its layout.
+// system returns what the system in the image is made from.
+func (r *resolved) system() *resolved {
+	if r.payload != nil {
+		return r.payload
+	}
+	return r
+}
+
+// resolveProfile returns the profile that a name asks for, or the payload of one
+// of an installer, and its layout.
 func resolveProfile(f *profileFlags, name string) (profiles.Profile, layouts.Layout, error) {
 	r, err := f.resolve(name)
 	if err != nil {
 		return profiles.Profile{}, layouts.Layout{}, err
 	}
-	return r.profile, r.layout, nil
+	return r.system().profile, r.system().layout, nil
 }
 
 func (f *profileFlags) resolve(name string) (*resolved, error) {
-	profileSet, layoutSet, err := f.load()
+	sets, err := f.loadSets()
 	if err != nil {
 		return nil, err
 	}
@@ -116,17 +127,74 @@ func (f *profileFlags) resolve(name string) (*resolved, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &resolved{}
-	if r.profile, r.profileOrigins, err = profileSet.Resolve(name, profileSettings); err != nil {
+	own, payload, payloadLayout := splitInstaller(profileSettings)
+	if f.unattended {
+		own = append(own, strict.Setting{Key: "installer.unattended", Value: "true", Flag: "--unattended"})
+	}
+	if !sets.isInstaller(name, own) && !f.unattended {
+		return sets.resolve(name, profileSettings, layoutSettings)
+	}
+	r, err := sets.resolve(name, own, layoutSettings)
+	if err != nil {
 		return nil, err
 	}
-	if !layoutSet.Has(r.profile.Layout) {
+	r.payload, err = sets.payload(r, payload, payloadLayout)
+	return r, err
+}
+
+// sets are the profiles and layouts that can be asked for.
+type sets struct {
+	profiles *profiles.Set
+	layouts  *layouts.Set
+}
+
+func (f *profileFlags) loadSets() (s sets, err error) {
+	s.profiles, s.layouts, err = f.load()
+	return s, err
+}
+
+// isInstaller reports whether a profile is one of an installer, as it is or as
+// the command line makes it.
+func (s sets) isInstaller(name string, settings []strict.Setting) bool {
+	for _, list := range [][]strict.Setting{nil, settings} {
+		if p, _, err := s.profiles.Resolve(name, list); err == nil && p.IsInstaller() {
+			return true
+		}
+	}
+	return false
+}
+
+func (s sets) resolve(name string, profile, layout []strict.Setting) (*resolved, error) {
+	r := &resolved{}
+	var err error
+	if r.profile, r.profileOrigins, err = s.profiles.Resolve(name, profile); err != nil {
+		return nil, err
+	}
+	if !s.layouts.Has(r.profile.Layout) {
 		f := strict.NewFindings(r.profileOrigins)
-		f.Add("layout", "no layout is named %q%s", r.profile.Layout, strict.DidYouMean(r.profile.Layout, layoutSet.Names()))
+		f.Add("layout", "no layout is named %q%s", r.profile.Layout, strict.DidYouMean(r.profile.Layout, s.layouts.Names()))
 		return nil, f.Err()
 	}
-	if r.layout, r.layoutOrigins, err = layoutSet.Resolve(r.profile.Layout, layoutSettings); err != nil {
+	if r.layout, r.layoutOrigins, err = s.layouts.Resolve(r.profile.Layout, layout); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// payload resolves what an installer installs.
+func (s sets) payload(installer *resolved, profile, layout []strict.Setting) (*resolved, error) {
+	name := installer.profile.Payload
+	f := strict.NewFindings(installer.profileOrigins)
+	if !s.profiles.Has(name) {
+		f.Add("payload", "no profile is named %q%s", name, strict.DidYouMean(name, s.profiles.Names()))
+		return nil, f.Err()
+	}
+	r, err := s.resolve(name, profile, layout)
+	if err != nil {
+		return nil, err
+	}
+	if r.profile.IsInstaller() {
+		f.Add("payload", "%s is an installer, expected the profile of a system", name)
+	}
+	return r, f.Err()
 }

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path"
+
+	"github.com/spf13/cobra"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/image"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/installer/signature"
+)
+
+// installerArchive returns the archive that the kernel of a medium gets besides
+// the payload's initramfs: the program, the key that the medium is signed with,
+// and what the plan says.
+var installerArchive = func(*plan.Plan, signature.Key) ([]byte, error) {
+	return nil, fault.New(fault.Internal, "", "this mkimage was built without the program of an installer medium")
+}
+
+// mediumFlags are the flags of an installer medium. Its signature is made by the
+// flags of sign.
+type mediumFlags struct {
+	signing signFlags
+}
+
+func (f *mediumFlags) define(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.signing.key, "sign-key", "", "sign an installer medium with the secret key in `FILE`, which mkimage sign makes; - is standard input")
+	f.signing.define(cmd)
+}
+
+// check refuses the flags of a medium for a system, and a medium that would not
+// install anything.
+func (f *mediumFlags) check(p *plan.Plan) error {
+	switch {
+	case p.Medium == nil && f.signing.key != "":
+		return fault.New(fault.Usage, "sign the manifest of an image: mkimage sign IMAGE"+manifest.Suffix, "--sign-key: is for an installer medium, and %s is a system", p.Name())
+	case p.Medium == nil && f.signing.passphraseFile != "":
+		return fault.New(fault.Usage, "", "--passphrase-file: is for --sign-key, and %s is a system", p.Name())
+	case p.Medium != nil && f.signing.key == "":
+		return fault.New(fault.Usage, "mkimage sign --generate NAME makes a key; then --sign-key NAME.key",
+			"--sign-key is missing: %s is an installer medium, which installs only what is signed", p.Name())
+	}
+	return nil
+}
+
+// inputs adds to the inputs of an image what a medium has besides its payload.
+// The signature tells the time of the plan: equal inputs give equal media.
+func (f *mediumFlags) inputs(ctx context.Context, u *ui, p *plan.Plan, in *image.Inputs) error {
+	if p.Medium == nil {
+		return nil
+	}
+	key, err := f.signing.secret(ctx, u)
+	if err != nil {
+		return err
+	}
+	if in.Installer, err = installerArchive(p, key.Public()); err != nil {
+		return err
+	}
+	comment := fmt.Sprintf("timestamp:%d\tfile:%s\thashed", p.Epoch.Unix(), path.Base(manifest.ESPPath))
+	in.Sign = func(message []byte) ([]byte, error) { return key.Sign(message, comment) }
+	return nil
+}
