@@ -2,7 +2,9 @@ package identity_test
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,15 +165,28 @@ func holdsNone(t testing.TB, disk *imgtest.MemDisk, n identity.New) {
 	}
 }
 
-// metaChunks returns how many chunks of metadata there are.
+// metaChunks returns in how many chunks of metadata there are tree blocks.
 func metaChunks(t testing.TB, disk *imgtest.MemDisk) (n int) {
 	t.Helper()
+	written := disk.Written()
 	for _, c := range open(t, disk).Chunks() {
-		if c.Chunk.Type&ondisk.GroupMetadata != 0 {
+		from := int64(c.Chunk.Stripes[0].Offset)
+		inIt := func(at int64) bool { return at >= from && at < from+int64(c.Chunk.Length) }
+		if c.Chunk.Type&ondisk.GroupMetadata != 0 && slices.ContainsFunc(written, inIt) {
 			n++
 		}
 	}
 	return n
+}
+
+// inlineFiles returns a tree of n files of 2000 bytes.
+func inlineFiles(t testing.TB, n int) *fstree.Tree {
+	t.Helper()
+	tree := fstree.New()
+	for i := range n {
+		add(t, tree.Root(), fmt.Sprintf("f%06d", i), strings.Repeat(fmt.Sprintf("%06d ", i), 286)[:2000])
+	}
+	return tree
 }
 
 // textOf returns the content of a file.

@@ -18,26 +18,30 @@ import (
 type variant struct {
 	name   string
 	params btrfs.Params
-	files  int
+	files  int   // small ones
+	inline int   // whose content is in the tree, eight to a leaf
 	fstab  int   // bytes at least
 	grid   int64 // of the copy
 	level  uint8 // of the tree of @ at least
 }
 
 var variants = []variant{
-	{"DUP", btrfs.Params{}, 0, 1, 1 << 20, 0},
-	{"single", btrfs.Params{Metadata: btrfs.Single}, 10, 1, 1 << 20, 0},
-	{"pages", btrfs.Params{BlockGroupTree: true, Compression: btrfs.Compression{Level: 3}}, 300, 1, ondisk.SectorSize, 1},
-	{"odd grid", btrfs.Params{BlockGroupTree: true}, 300, 1, 5 * ondisk.SectorSize, 1},
-	{"fstab of a sector", btrfs.Params{}, 10, ondisk.SectorSize - 50, 1 << 20, 0},
-	{"fstab of sectors", btrfs.Params{Compression: btrfs.Compression{Level: 3}}, 100, 300_000, 1 << 20, 0},
-	{"no checksums", btrfs.Params{Subvolumes: []btrfs.Subvolume{{Path: "@", NoDataCow: true}}}, 10, 9000, 1 << 20, 0},
-	{"several chunks", btrfs.Params{}, 30_000, 1, 1<<20 + ondisk.SectorSize, 2},
-	{"third superblock", btrfs.Params{Size: 256<<30 + 64<<10}, 10, 1, 1 << 20, 0},
+	{name: "DUP", grid: 1 << 20},
+	{name: "single", params: btrfs.Params{Metadata: btrfs.Single}, files: 10, grid: 1 << 20},
+	{name: "pages", params: btrfs.Params{BlockGroupTree: true, Compression: btrfs.Compression{Level: 3}}, files: 300, grid: ondisk.SectorSize, level: 1},
+	{name: "odd grid", params: btrfs.Params{BlockGroupTree: true}, files: 300, grid: 5 * ondisk.SectorSize, level: 1},
+	{name: "fstab of a sector", files: 10, fstab: ondisk.SectorSize - 50, grid: 1 << 20},
+	{name: "fstab of sectors", params: btrfs.Params{Compression: btrfs.Compression{Level: 3}}, files: 100, fstab: 300_000, grid: 1 << 20},
+	{name: "no checksums", params: btrfs.Params{Subvolumes: []btrfs.Subvolume{{Path: "@", NoDataCow: true}}}, files: 10, fstab: 9000, grid: 1 << 20},
+	{name: "several chunks", params: btrfs.Params{Metadata: btrfs.Single}, inline: 15_000, grid: 1<<20 + ondisk.SectorSize, level: 2},
+	{name: "third superblock", params: btrfs.Params{Size: 256<<30 + 64<<10}, files: 10, grid: 1 << 20},
 }
 
 // tree returns the files of the variant with what depends on the seed.
 func (v variant) tree(t testing.TB, seed [32]byte) *fstree.Tree {
+	if v.inline > 0 {
+		return system(t, inlineFiles(t, v.inline), seed, v.fstab)
+	}
 	return system(t, imgtest.SmallFiles(v.files), seed, v.fstab)
 }
 
@@ -48,8 +52,8 @@ func TestRewrite(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			disk := write(t, v.tree(t, oldSeed), oldSeed, v.params)
-			if chunks := metaChunks(t, disk); v.files > 10_000 && chunks < 2 {
-				t.Fatalf("%d chunks of metadata; want several", chunks)
+			if v.inline > 0 && metaChunks(t, disk) < 2 {
+				t.Fatalf("tree blocks in one chunk of metadata; want them in several")
 			}
 			if ref, err := open(t, disk).RootRef(ondisk.FirstFree); err != nil || ref.Level < v.level {
 				t.Fatalf("tree of @: level %d, %v; want at least %d", ref.Level, err, v.level)
