@@ -33,18 +33,13 @@ func suspended(p *probe, at int64, c *Content) bool {
 }
 
 // luksHeader reads the first or the second header of LUKS. Version 1 has no
-// label.
+// label; one that is not known yet is LUKS, too.
 func luksHeader(p *probe, at int64, c *Content) bool {
-	version := p.at(at+6, 2)
-	if version == nil {
-		return false
-	}
-	v := binary.BigEndian.Uint16(version)
-	if v == 2 {
+	if string(p.at(at+6, 2)) == "\x00\x02" {
 		c.Label = text(p.at(at+24, 48))
 	}
 	c.UUID = text(p.at(at+168, 40))
-	return v == 1 || v == 2
+	return true
 }
 
 // lvmLabel reads the label of a physical volume; its identifier is 32 letters,

@@ -120,9 +120,10 @@ func (d *Disk) takeGPT(table *gpt.Table, problems []gpt.Problem) {
 			Number: t.Number, Start: t.Start, Size: t.Size, Type: t.Type.String(), GUID: t.GUID.String(), Label: t.Label,
 		})
 	}
-	switch {
-	case d.Bus == "file": // an image is for disks of the sectors that its table has
+	if d.Bus == "file" { // an image is for disks of the sectors that its table has
 		d.SectorSize = table.SectorSize
+	}
+	switch {
 	case table.SectorSize != d.SectorSize:
 		d.TableProblem = fmt.Sprintf("is for sectors of %d bytes, the disk has %d", table.SectorSize, d.SectorSize)
 	case len(problems) > 0:
