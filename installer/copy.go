@@ -1,6 +1,7 @@
 package installer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -101,7 +102,7 @@ func (w *chunkWork) one(p []byte, c manifest.Chunk) error {
 // CheckPayload reads the whole payload and compares it with the manifest: what
 // follows destroys what the target has.
 func (m *Medium) CheckPayload(ctx context.Context, progress func(done, total int64)) error {
-	w := &chunkWork{from: m.Payload, chunks: m.chunks(), what: "medium: payload", hint: damagedHint, class: fault.Input, progress: progress}
+	w := &chunkWork{from: m.disk, chunks: m.chunks(), what: "medium: payload", hint: damagedHint, class: fault.Input, progress: progress}
 	return w.run(ctx)
 }
 
@@ -110,13 +111,13 @@ func (m *Medium) CheckPayload(ctx context.Context, progress func(done, total int
 func (m *Medium) copyPayload(ctx context.Context, to io.WriterAt, at int64, change rewriter, progress func(done, total int64)) ([]manifest.Chunk, error) {
 	var mu sync.Mutex
 	var written []manifest.Chunk
-	w := &chunkWork{from: m.Payload, chunks: m.chunks(), what: "medium: payload", hint: damagedHint, class: fault.Input, progress: progress}
+	w := &chunkWork{from: m.disk, chunks: m.chunks(), what: "medium: payload", hint: damagedHint, class: fault.Input, progress: progress}
 	w.use = func(p []byte, c manifest.Chunk) error {
-		if err := change.Apply(p, c.Offset); err != nil {
+		p, off := m.ofPayload(p, c)
+		if err := change.Apply(p, off); err != nil {
 			return fault.New(fault.Input, damagedHint, "medium: payload: %w", err)
 		}
-		c.Offset += at
-		c.SHA256 = sha256.Sum256(p)
+		c = manifest.Chunk{Offset: at + off, Length: int64(len(p)), SHA256: sha256.Sum256(p)}
 		if _, err := to.WriteAt(p, c.Offset); err != nil {
 			return fmt.Errorf("byte %d: %w", c.Offset, err)
 		}
@@ -126,7 +127,7 @@ func (m *Medium) copyPayload(ctx context.Context, to io.WriterAt, at int64, chan
 		return nil
 	}
 	err := w.run(ctx)
-	slices.SortFunc(written, func(a, b manifest.Chunk) int { return int((a.Offset - b.Offset) / manifest.ChunkSize) })
+	slices.SortFunc(written, func(a, b manifest.Chunk) int { return cmp.Compare(a.Offset, b.Offset) })
 	return written, err
 }
 

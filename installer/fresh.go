@@ -2,6 +2,7 @@ package installer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -64,7 +65,7 @@ func PlanFresh(ctx context.Context, m *Medium, t Target, seed ids.Seed, now time
 func (m *Medium) edits(target *plan.Plan) []identity.Edit {
 	root := ""
 	for _, mount := range target.Mounts {
-		if mount.Target == "/" && mount.Type == "btrfs" {
+		if mount.Target == "/" { // what lies below it, where it is in memory
 			root = mount.Subvol
 		}
 	}
@@ -162,10 +163,20 @@ func (f *Fresh) check(ctx context.Context, progress func(done, total int64)) err
 	return readBack(ctx, f.target, f.written, progress)
 }
 
+// writeTable makes the disk one that starts. If it does not keep its table, it
+// is left without one.
 func (f *Fresh) writeTable(context.Context, func(done, total int64)) error {
-	if err := gpt.Write(f.target, f.Table); err != nil {
-		return err
+	err := gpt.Write(f.target, f.Table)
+	if err == nil {
+		err = f.checkTable()
 	}
+	if err != nil {
+		return errors.Join(err, zero(f.target, 0, edge), f.target.Sync())
+	}
+	return nil
+}
+
+func (f *Fresh) checkTable() error {
 	table, problems, err := gpt.Read(f.target, f.Table.DiskSize)
 	switch {
 	case err != nil:

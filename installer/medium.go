@@ -14,10 +14,6 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
-// SignaturePath is where the signature of the manifest is, from the root of the
-// medium's ESP.
-const SignaturePath = manifest.ESPPath + ".minisig"
-
 const (
 	maxManifest  = 64 << 20 // bytes: 100 for each MiB of the payload
 	maxSignature = 4096     // bytes: a signature of minisign has 300
@@ -34,6 +30,7 @@ type Medium struct {
 	Manifest *manifest.Manifest
 	Digest   manifest.SHA256 // of the manifest's text: which medium this is
 	Payload  *io.SectionReader
+	disk     io.ReaderAt
 	esp      *reader.FS
 }
 
@@ -56,7 +53,7 @@ func OpenMedium(r io.ReaderAt, size int64, verify Verify) (*Medium, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Medium{Digest: sha256.Sum256(text), esp: files}
+	m := &Medium{Digest: sha256.Sum256(text), disk: r, esp: files}
 	if m.Manifest, err = manifest.Decode(text); err != nil {
 		return nil, fault.New(fault.Input, damagedHint, "medium: %s: %w", manifest.ESPPath, err)
 	}
@@ -84,15 +81,15 @@ func readSigned(files *reader.FS, verify Verify) ([]byte, error) {
 	if err != nil {
 		return nil, fault.New(fault.Input, damagedHint, "medium: %w", err)
 	}
-	signature, err := files.ReadAtMost(SignaturePath, maxSignature)
+	signature, err := files.ReadAtMost(manifest.SignaturePath, maxSignature)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.Input, "build it with --sign-key KEY", "medium: its manifest is not signed: there is no %s", SignaturePath)
+		return nil, fault.New(fault.Input, "build it with --sign-key KEY", "medium: its manifest is not signed: there is no %s", manifest.SignaturePath)
 	}
 	if err == nil {
 		err = verify(text, signature)
 	}
 	if err != nil {
-		return nil, fault.New(fault.Input, damagedHint, "medium: %s: %w", SignaturePath, err)
+		return nil, fault.New(fault.Input, damagedHint, "medium: %s: %w", manifest.SignaturePath, err)
 	}
 	return text, nil
 }
@@ -140,15 +137,23 @@ func (m *Medium) File(path string) ([]byte, error) {
 	return nil, fault.New(fault.Input, damagedHint, "medium: its manifest has no file %s", path)
 }
 
-// chunks returns the chunks of the manifest that are the payload's, at offsets
-// from its first byte. A payload begins and ends on the grid of chunks.
+// chunks returns the chunks of the manifest that have bytes of the payload. The
+// last one may have other bytes behind them.
 func (m *Medium) chunks() []manifest.Chunk {
 	var list []manifest.Chunk
 	payload := m.Manifest.Partition(plan.RoleRoot)
 	for _, c := range m.Manifest.Chunks {
-		if at := c.Offset - payload.Start; at >= 0 && at+c.Length <= payload.Size {
-			list = append(list, manifest.Chunk{Offset: at, Length: c.Length, SHA256: c.SHA256})
+		if c.Offset < payload.Start+payload.Size && payload.Start < c.Offset+c.Length {
+			list = append(list, c)
 		}
 	}
 	return list
+}
+
+// ofPayload returns what of a chunk is the payload's, and where in the payload
+// it begins.
+func (m *Medium) ofPayload(p []byte, c manifest.Chunk) ([]byte, int64) {
+	payload := m.Manifest.Partition(plan.RoleRoot)
+	from, to := max(c.Offset, payload.Start), min(c.Offset+c.Length, payload.Start+payload.Size)
+	return p[from-c.Offset : to-c.Offset], from - payload.Start
 }

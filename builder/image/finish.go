@@ -107,6 +107,11 @@ func (b *build) table() (gpt.Table, error) {
 	for _, p := range d.Partitions {
 		if p.Role == "root" {
 			p.Size = b.result.Root.Size
+			if b.plan.Medium != nil {
+				// Its chunks are compared before an installation, and must not hold a
+				// table that other tools may move to the end of a larger stick.
+				p.Size = (p.Size + manifest.ChunkSize - 1) / manifest.ChunkSize * manifest.ChunkSize
+			}
 		}
 		t.Partitions = append(t.Partitions, gpt.Partition{Type: p.Type, GUID: p.PARTUUID, Label: p.Label, Start: p.Start, Size: p.Size, Attributes: p.Attributes()})
 	}

@@ -1,0 +1,238 @@
+package installer
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/image"
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/source"
+	"github.com/6FaNcY9/mkimage/layouts"
+	"github.com/6FaNcY9/mkimage/profiles"
+)
+
+// goodSignature is what the tests' media are signed with.
+const goodSignature = "signed by the maker"
+
+// verified takes goodSignature for good.
+func verified(_, signature []byte) error {
+	if string(signature) != goodSignature {
+		return errors.New("not by the maker")
+	}
+	return nil
+}
+
+// madeMedium is the image of a medium that installs a small system.
+type madeMedium struct {
+	name   string
+	result *image.Result
+}
+
+// mediumOnce is the medium of all tests, which none of them writes to.
+var mediumOnce struct {
+	sync.Once
+	dir  string
+	made madeMedium
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if mediumOnce.dir != "" {
+		os.RemoveAll(mediumOnce.dir)
+	}
+	os.Exit(code)
+}
+
+// makeMedium makes a medium. Its payload has no more than what boots.
+func makeMedium(t testing.TB) madeMedium {
+	t.Helper()
+	imgtest.NeedSystem(t)
+	mediumOnce.Do(func() {
+		dir, err := os.MkdirTemp("", "installer-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		mediumOnce.dir = dir
+		mediumOnce.made = writeMedium(t, filepath.Join(dir, "medium.img"))
+	})
+	if mediumOnce.made.result == nil {
+		t.Fatal("there is no medium: see the first test that failed")
+	}
+	return mediumOnce.made
+}
+
+func writeMedium(t testing.TB, name string) madeMedium {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "system")
+	if err := imgtest.System(dir); err != nil {
+		t.Fatal(err)
+	}
+	src, err := source.Open(t.Context(), source.Spec{Kind: source.Dir, Value: dir}, source.Options{Owner: &fstree.Owner{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := image.Write(t.Context(), image.Target{Writer: f, Reader: f, Truncate: f.Truncate}, mediumPlan(t), image.Inputs{
+		Tree: src.Tree, Version: "test", Installer: []byte("an archive, padded."),
+		Sign: func([]byte) ([]byte, error) { return []byte(goodSignature), nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return madeMedium{f.Name(), r}
+}
+
+// mediumPlan is the plan of the built-in installer.
+func mediumPlan(t testing.TB) *plan.Plan {
+	t.Helper()
+	resolve := func(name string) (profiles.Profile, layouts.Layout) {
+		p, _, err := profiles.Load().Resolve(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, _, err := layouts.Load().Resolve(p.Layout, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, l
+	}
+	installer, shape := resolve("bandit-installer")
+	payload, layout := resolve(installer.Payload)
+	p, err := plan.MakeMedium(installer, shape, payload, layout, plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// open opens the image for reading, changed as change says.
+func (m madeMedium) open(t testing.TB, change func(f *os.File)) *Medium {
+	t.Helper()
+	opened, err := m.try(t, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return opened
+}
+
+func (m madeMedium) try(t testing.TB, change func(f *os.File)) (*Medium, error) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "copy.img")
+	if err := copySparse(name, m.name); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if change != nil {
+		change(f)
+	}
+	return OpenMedium(f, m.result.Size, verified)
+}
+
+func copySparse(to, from string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for at := 0; at < len(data); at += int(manifest.ChunkSize) {
+		chunk := data[at:min(at+int(manifest.ChunkSize), len(data))]
+		if len(bytes.Trim(chunk, "\x00")) == 0 {
+			continue
+		}
+		if _, err := f.WriteAt(chunk, int64(at)); err != nil {
+			return err
+		}
+	}
+	return f.Truncate(int64(len(data)))
+}
+
+// flip changes a byte.
+func flip(t testing.TB, f io.ReaderAt, w io.WriterAt, at int64) {
+	t.Helper()
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 1
+	if _, err := w.WriteAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMediumRefused are media that are not as they were made.
+func TestMediumRefused(t *testing.T) {
+	m := makeMedium(t)
+	good := m.open(t, nil)
+	if err := good.CheckPayload(t.Context(), nil); err != nil {
+		t.Fatalf("as it was made: %v", err)
+	}
+	esp := m.result.Manifest.Partition(plan.RoleESP)
+	at := func(content string) func(f *os.File) {
+		return func(f *os.File) {
+			data := make([]byte, 64<<20)
+			if _, err := f.ReadAt(data, esp.Start); err != nil {
+				t.Fatal(err)
+			}
+			i := bytes.Index(data, []byte(content))
+			if i < 0 {
+				t.Fatalf("no %q on the ESP", content)
+			}
+			flip(t, f, f, esp.Start+int64(i))
+		}
+	}
+	tests := []struct {
+		name   string
+		change func(f *os.File)
+		want   string
+	}{
+		{"signature", at(goodSignature), "not by the maker"},
+		{"no table", func(f *os.File) { _ = f.Truncate(0); _ = f.Truncate(m.result.Size) }, "no GUID partition table"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := m.try(t, tt.change)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || fault.ClassOf(err) != fault.Input {
+				t.Errorf("got %v; want an input error with %q", err, tt.want)
+			}
+		})
+	}
+	t.Run("payload", func(t *testing.T) {
+		chunk := good.chunks()[3]
+		bad := m.open(t, func(f *os.File) {
+			flip(t, f, f, chunk.Offset+chunk.Length-1)
+		})
+		err := bad.CheckPayload(t.Context(), nil)
+		if fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), "SHA-256") || fault.HintOf(err) == "" {
+			t.Errorf("got %v; want an input error with both digests and a hint", err)
+		}
+	})
+	t.Run("file of the ESP", func(t *testing.T) {
+		bad := m.open(t, at("an archive, padded."))
+		if _, err := bad.File("mkimage/installer.cpio"); fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), "SHA-256") {
+			t.Errorf("got %v; want an input error with both digests", err)
+		}
+	})
+}
