@@ -18,8 +18,8 @@ const MarkerPath = "mkimage/installed.json"
 // markerVersion is the version of the file's form.
 const markerVersion = 1
 
-// maxMarker bounds the file of a marker, in bytes.
-const maxMarker = 64 << 10
+// MaxMarker bounds the file of a marker, in bytes.
+const MaxMarker = 64 << 10
 
 // Marker says which installation made a disk.
 type Marker struct {

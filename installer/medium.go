@@ -157,3 +157,9 @@ func (m *Medium) ofPayload(p []byte, c manifest.Chunk) ([]byte, int64) {
 	from, to := max(c.Offset, payload.Start), min(c.Offset+c.Length, payload.Start+payload.Size)
 	return p[from-c.Offset : to-c.Offset], from - payload.Start
 }
+
+// Need returns how many bytes a target must have at least: its ESP, the payload
+// and the tables.
+func (m *Medium) Need() int64 {
+	return int64(m.Manifest.Plan.Medium.Layout.ESP.Size) + m.Payload.Size() + 3*plan.Alignment
+}
