@@ -56,7 +56,7 @@ func (b *byHand) run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, to.Close()) }()
+	defer func() { err = errors.Join(err, to.close()) }()
 	if err := medium.CheckPayload(ctx, nil); err != nil {
 		return err
 	}

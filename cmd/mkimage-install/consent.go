@@ -45,7 +45,7 @@ func (h *here) countdown(ctx context.Context, seconds int, what string) (pressed
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for left := seconds; left > 0; {
-		h.show.say(fmt.Sprintf("%s in %d seconds. Any key stops it.", what, left))
+		h.show.say(fmt.Sprintf("%s in %d s. Any key stops it.", what, left))
 		select {
 		case in := <-h.show.terminals.Input():
 			if in.Err != nil {

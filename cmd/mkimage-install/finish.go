@@ -80,7 +80,7 @@ func (h *here) restart() error {
 		verb, command = "is switched off", unix.LINUX_REBOOT_CMD_POWER_OFF
 	}
 	for left := lastWords; left > 0; left-- {
-		h.show.succeeded(append(h.show.notes(), fmt.Sprintf("%s is installed. The machine %s in %d seconds; the medium can be taken out.",
+		h.show.succeeded(append(h.show.notes(), fmt.Sprintf("%s is installed. The machine %s in %d s; the medium can be taken out.",
 			h.medium.Manifest.Plan.Profile.Name, verb, left))...)
 		<-time.After(time.Second)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -152,7 +151,7 @@ func payloadOf(line string) (string, error) {
 }
 
 func (h *here) openMedium(d disks.Disk) error {
-	text, err := os.ReadFile(filepath.Join(config.InstallDir, "key.pub"))
+	text, err := os.ReadFile(config.InstallKey)
 	if err != nil {
 		return fault.New(fault.Input, "build the medium with --sign-key KEY", "medium: %w", err)
 	}
@@ -183,7 +182,7 @@ func (h *here) choose(ctx context.Context, _ func(done, total int64)) (err error
 		return err
 	}
 	h.show.fact("onto", h.disk.String())
-	h.show.fact("which has", h.disk.Summary())
+	h.show.fact("has", h.disk.Summary())
 	h.show.fact("because", "no other disk passes the rules of "+h.medium.Manifest.Plan.Medium.Name)
 	return nil
 }
@@ -198,7 +197,7 @@ func (h *here) install(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.Close()) }()
+	defer func() { err = errors.Join(err, t.close()) }()
 	seed, err := newSeed()
 	if err != nil {
 		return err

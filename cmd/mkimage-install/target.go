@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -10,53 +11,67 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/rawdisk"
+	"github.com/6FaNcY9/mkimage/installer"
 	"github.com/6FaNcY9/mkimage/installer/disks"
+	"github.com/6FaNcY9/mkimage/installer/flash"
 )
 
-// target is a disk that nobody else has while it is open.
+// target is a disk that nobody else has while it is open, or a file that stands
+// for one.
 type target struct {
-	*rawdisk.Disk
-	sector int64
+	disk
+	size, sector int64
+	reread       func() error // has the kernel read the table
+	close        func() error
 }
+
+// disk is what a target is made of.
+type disk interface {
+	io.ReaderAt
+	io.WriterAt
+	Sync() error
+}
+
+var _ installer.Target = (*target)(nil)
+
+// Size returns the size in bytes.
+func (t *target) Size() int64 { return t.size }
 
 // SectorSize returns the bytes of a logical sector.
 func (t *target) SectorSize() int64 { return t.sector }
 
 // openTarget opens the disk that was chosen, and makes sure that it is that one.
 func openTarget(d disks.Disk) (*target, error) {
-	// The kernel gives O_EXCL of a disk to one alone: not while it, or a partition
-	// of it, is mounted, swapped to or a part of another device. Of a file it
-	// says nothing.
-	opened, err := rawdisk.Open(d.Path, os.O_RDWR|unix.O_EXCL)
+	info, err := os.Stat(d.Path)
+	if err != nil {
+		return nil, fault.New(fault.Target, "", "%w", err)
+	}
+	if info.Mode().IsRegular() {
+		return openFile(d)
+	}
+	opened, err := flash.OpenDevice(d.Path, false)
 	switch {
 	case errors.Is(err, unix.EBUSY):
 		return nil, fault.New(fault.Target, "umount it; lsblk "+d.Path+" shows who uses it", "%s: is in use", d.Path)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fault.New(fault.Target, "run it as root", "%w", err)
 	case err != nil:
-		return nil, fault.New(fault.Target, "", "%w", err)
+		return nil, err
 	}
-	if err := (disks.Scanner{}).Check(disks.PinOf(d), opened); err != nil {
-		return nil, errors.Join(err, opened.Close())
+	if opened.Diskseq != d.Diskseq || opened.Size != d.Size {
+		return nil, errors.Join(fault.New(fault.Target, "start again, and leave disks as they are meanwhile",
+			"%s: is not the disk that was chosen: diskseq %d and %d bytes, expected %d and %d", d.Path, opened.Diskseq, opened.Size, d.Diskseq, d.Size), opened.Close())
 	}
-	return &target{opened, d.SectorSize}, nil
+	return &target{opened, opened.Size, opened.SectorSize, opened.Reread, opened.Close}, nil
 }
 
-// reread has the kernel read the new table. It sees it at the next start in any
-// case.
-func (t *target) reread() error {
-	conn, err := t.SyscallConn()
+func openFile(d disks.Disk) (*target, error) {
+	opened, err := rawdisk.Open(d.Path, os.O_RDWR)
 	if err != nil {
-		return err
+		return nil, fault.New(fault.Target, "", "%w", err)
 	}
-	var failed error
-	err = conn.Control(func(fd uintptr) {
-		if failed = unix.IoctlSetInt(int(fd), unix.BLKRRPART, 0); errors.Is(failed, unix.ENOTTY) || errors.Is(failed, unix.EINVAL) {
-			failed = nil // a file
-		}
-	})
-	if err = errors.Join(err, failed); err != nil {
-		return fmt.Errorf("%s: the kernel does not read its new table: %w", t.Name(), err)
+	if opened.Size() != d.Size {
+		return nil, errors.Join(fmt.Errorf("%s: %d bytes, it had %d", d.Path, opened.Size(), d.Size), opened.Close())
 	}
-	return nil
+	return &target{opened, opened.Size(), max(d.SectorSize, 512), func() error { return nil }, opened.Close}, nil
 }

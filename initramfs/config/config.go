@@ -28,11 +28,11 @@ const Modules = "/etc/mkimage/modules"
 const HibernateProgram = "/lib/mkimage/mkimage-hibernate"
 
 // InstallProgram is where the archive of an installer medium has the program
-// that mkimage-init runs for mkimage.install on the command line, and InstallDir
-// what it was given: see package installer.
+// that mkimage-init runs for mkimage.install on the command line, and InstallKey
+// the public key of minisign that the medium is signed with.
 const (
 	InstallProgram = "/lib/mkimage/mkimage-install"
-	InstallDir     = "/etc/mkimage/install"
+	InstallKey     = "/etc/mkimage/medium.pub"
 )
 
 // Version is the version of the file's form.

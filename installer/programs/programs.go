@@ -1,5 +1,6 @@
 // Package programs holds the programs that go into the systems of images, as
-// they were when mkimage itself was built: those of a first boot.
+// they were when mkimage itself was built: those of a first boot, and that of an
+// installer medium.
 //
 // They are made by "make programs" and are not in the repository. Without them
 // this package compiles all the same, and Load says what to do.
@@ -24,6 +25,7 @@ var files embed.FS
 const (
 	FirstBoot = "mkimage-firstboot"
 	Restic    = "restic"
+	Install   = "mkimage-install"
 )
 
 // maxProgram bounds a program, in bytes. The larger of the two has 45 MB.
@@ -44,6 +46,15 @@ func Load() (Programs, error) {
 	return load(dir)
 }
 
+// LoadInstall returns the program of an installer medium.
+func LoadInstall() ([]byte, error) {
+	dir, err := fs.Sub(files, "packed")
+	if err != nil {
+		return nil, err
+	}
+	return unpack(dir, Install)
+}
+
 func load(dir fs.FS) (p Programs, err error) {
 	if p.FirstBoot, err = unpack(dir, FirstBoot); err != nil {
 		return Programs{}, err
@@ -58,7 +69,7 @@ func unpack(dir fs.FS, name string) ([]byte, error) {
 	data, err := fs.ReadFile(dir, name+".zst")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault.New(fault.Internal, "run make build", "mkimage was built without the programs of a first boot")
+		return nil, fault.New(fault.Internal, "run make build", "mkimage was built without the program %s", name)
 	case err != nil:
 		return nil, fmt.Errorf("embedded program: %w", err)
 	}

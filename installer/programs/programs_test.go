@@ -16,7 +16,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	packed := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: e.EncodeAll([]byte(text), nil)} }
-	const absent = "mkimage was built without the programs of a first boot"
+	const absent = "mkimage was built without the program "
 	tests := []struct {
 		name      string
 		in        fstest.MapFS

@@ -60,6 +60,9 @@ func Render(s State) []string {
 		lines = append(lines, "")
 	}
 	for _, step := range s.Steps {
+		if step.Status == Waiting && s.Result != "" {
+			continue // it will not be done any more, and the message needs the room
+		}
 		lines = append(lines, step.line())
 	}
 	if len(s.Steps) > 0 {

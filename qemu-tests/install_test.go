@@ -1,0 +1,88 @@
+package qemutests
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
+)
+
+// installedSize is the size of the disk that is installed to, in bytes.
+const installedSize = 20 << 30
+
+// installMedium is an installer medium and what it installs.
+type installMedium struct{ image string }
+
+// installerProfile installs a small system on the one NVMe disk.
+const installerProfile = `kind = "installer"
+description = "for tests"
+payload = "%s"
+layout = "usb-installer"
+
+[installer]
+unattended = true
+countdown = 5
+%s
+[installer.disk]
+bus = ["nvme"]
+`
+
+// newMedium builds a medium. more are lines of [installer], payload is a profile,
+// for which profiles has others.
+func newMedium(t testing.TB, payload, more string, args ...string) installMedium {
+	t.Helper()
+	dir := t.TempDir()
+	check(t, os.WriteFile(filepath.Join(dir, "test-installer.toml"), fmt.Appendf(nil, installerProfile, payload, more), 0o644))
+	key := filepath.Join(dir, "maker")
+	command(t, builtMkimage(t), "sign", "--generate", key, "--no-passphrase", "--quiet")
+	image := buildImage(t, bootCase{profile: "test-installer", args: append([]string{"--profile-dir", dir, "--sign-key", key + ".key"}, args...)})
+	return installMedium{image}
+}
+
+// config is a machine with the medium, which the firmware starts from, an empty
+// NVMe disk, and others.
+func (m installMedium) config(t testing.TB, target string, disks ...Disk) Config {
+	t.Helper()
+	return Config{
+		Name: "install", Agent: true, Keep: keepDir(t), Dir: t.TempDir(), Memory: 1024,
+		Disks: append([]Disk{
+			{File: m.image, Bus: USB, Serial: "STICK", Size: 8 << 30},
+			{File: target, Bus: NVMe, Serial: "TARGET", Write: true},
+		}, disks...),
+	}
+}
+
+// emptyDisk makes a disk of zeros.
+func emptyDisk(t testing.TB, size int64) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "target.img")
+	check(t, os.WriteFile(name, nil, 0o600))
+	check(t, os.Truncate(name, size))
+	return name
+}
+
+// TestInstall installs from a stick onto an empty disk, which nobody watches,
+// and starts what was installed without a key pressed.
+func TestInstall(t *testing.T) {
+	if !imgtest.Full() {
+		t.Skip("takes minutes")
+	}
+	imgtest.Need(t, Binary, "qemu-img")
+	m := newMedium(t, "bandit-minimal", "")
+	target := emptyDisk(t, installedSize)
+	vm := startVM(t, m.config(t, target))
+	expect(t, vm, `is installed`)
+	check(t, vm.WaitAgent(step(t)))
+	running(t, vm)
+	out, err := vm.Output(step(t), "findmnt -no SOURCE /; lsblk -bno SIZE $(findmnt -no SOURCE / | sed 's/\\[.*//'); cat /proc/cmdline; btrfs filesystem usage -b / | grep 'Device size'; ls /sys/firmware/efi/efivars | grep Boot0")
+	check(t, err)
+	t.Log(out)
+	if !strings.HasPrefix(out, "/dev/nvme") || strings.Contains(out, "mkimage.install") {
+		t.Errorf("the system that runs is not the installed one:\n%s", out)
+	}
+	check(t, vm.PowerDown(step(t)))
+	rawDisk(target).intact(t)
+}
