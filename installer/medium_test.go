@@ -88,7 +88,7 @@ func writeMedium(t testing.TB, name string) madeMedium {
 	}
 	defer f.Close()
 	r, err := image.Write(t.Context(), image.Target{Writer: f, Reader: f, Truncate: f.Truncate}, mediumPlan(t), image.Inputs{
-		Tree: src.Tree, Version: "test", Installer: []byte("an archive, padded."),
+		Tree: src.Tree, Version: "test", Installer: &image.Installer{Program: []byte("a program"), Key: []byte("a key")},
 		Sign: func([]byte) ([]byte, error) { return []byte(goodSignature), nil },
 	})
 	if err != nil {
@@ -230,7 +230,7 @@ func TestMediumRefused(t *testing.T) {
 		}
 	})
 	t.Run("file of the ESP", func(t *testing.T) {
-		bad := m.open(t, at("an archive, padded."))
+		bad := m.open(t, at("\x28\xb5\x2f\xfd"))
 		if _, err := bad.File("mkimage/installer.cpio"); fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), "SHA-256") {
 			t.Errorf("got %v; want an input error with both digests", err)
 		}

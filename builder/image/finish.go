@@ -7,7 +7,6 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/esp"
-	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/loader"
@@ -43,13 +42,10 @@ func (b *build) fillESP(context.Context) error {
 // addInstaller puts the second archive on the ESP of a medium: the entries of
 // one, and of nothing else, name it.
 func (b *build) addInstaller() error {
-	if has := len(b.in.Installer) > 0; has != (b.plan.Medium != nil) {
-		return fault.New(fault.Internal, "", "archive of the installer of %d bytes, for a plan that is of a medium: %v", len(b.in.Installer), b.plan.Medium != nil)
-	}
 	if b.plan.Medium == nil {
 		return nil
 	}
-	return loader.Put(b.esp, loader.InstallerPath, b.in.Installer, b.plan.Epoch)
+	return loader.Put(b.esp, loader.InstallerPath, b.second, b.plan.Epoch)
 }
 
 // checkESP refuses a tree that with so many bytes more would not fit.

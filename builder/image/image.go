@@ -20,6 +20,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/adjust"
 	"github.com/6FaNcY9/mkimage/builder/btrfs"
 	"github.com/6FaNcY9/mkimage/builder/esp"
+	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/loader"
@@ -45,15 +46,21 @@ type Inputs struct {
 	Lock      string            // digest of the lock file, or ""
 	Passwords map[string]string // crypt(5) hashes of users with a password file
 	Recovery  *adjust.Recovery  // what the first boot needs; nil when the profile has nothing of it
-	// Installer is the archive that an installer medium has besides the payload's
-	// own initramfs: the program and what it is told. Systems have none.
-	Installer []byte
+	// Installer is what an installer medium has besides the payload; nil where the
+	// plan is of none.
+	Installer *Installer
 	// Sign signs the manifest's copy on the ESP, of which it gets every byte; nil
 	// leaves it unsigned.
 	Sign     func(manifest []byte) (signature []byte, err error)
 	Version  string           // of mkimage
 	Workers  int              // goroutines; 0 means GOMAXPROCS
 	Progress builder.Progress // nil shows nothing
+}
+
+// Installer is what an installer medium has besides its payload.
+type Installer struct {
+	Program []byte // mkimage-install
+	Key     []byte // the public key that the medium is verified with
 }
 
 // Result is what was made.
@@ -79,6 +86,7 @@ type build struct {
 	in      Inputs
 	out     Target
 	kernels []source.Kernel
+	second  []byte // the archive of the installer
 	boot    []loader.Kernel
 	esp     *fstree.Tree
 	result  *Result
@@ -93,7 +101,7 @@ func Write(ctx context.Context, out Target, p *plan.Plan, in Inputs) (*Result, e
 	}
 	b := &build{plan: p, in: in, out: out, result: &Result{}}
 	stages := []func(context.Context) error{
-		b.adjustTree, b.makeInitramfs, b.fillESP, b.writeRoot, b.describe, b.resize, b.writeTable, b.digestAllButESP, b.writeESP, b.digestESP,
+		b.adjustTree, b.makeInitramfs, b.makeInstaller, b.fillESP, b.writeRoot, b.describe, b.resize, b.writeTable, b.digestAllButESP, b.writeESP, b.digestESP,
 	}
 	for _, stage := range stages {
 		if err := ctx.Err(); err != nil {
@@ -127,13 +135,9 @@ func (b *build) adjustTree(context.Context) error {
 
 // makeInitramfs makes the archive of every kernel.
 func (b *build) makeInitramfs(ctx context.Context) error {
-	want := b.plan.Profile.Initramfs
 	b.report(builder.StageInitramfs, 0, 0)
 	for _, k := range b.kernels {
-		archive, err := initramfs.Build(ctx, initramfs.Params{
-			Root: b.in.Tree, Kernel: k.Version, Modules: want.Modules, Firmware: want.Firmware,
-			Microcode: want.Microcode, Shell: want.Shell, Config: plan.InitConfig(b.plan, b.in.Recovery.KeyRecipients()),
-		})
+		archive, err := initramfs.Build(ctx, b.initramfsParams(k))
 		if err != nil {
 			return fmt.Errorf("initramfs of kernel %s: %w", k.Version, err)
 		}
@@ -141,6 +145,28 @@ func (b *build) makeInitramfs(ctx context.Context) error {
 		b.result.Kernels = append(b.result.Kernels, Kernel{Version: k.Version, Size: k.Image.Size, Archive: archive})
 	}
 	return nil
+}
+
+func (b *build) initramfsParams(k source.Kernel) initramfs.Params {
+	want := b.plan.Profile.Initramfs
+	return initramfs.Params{
+		Root: b.in.Tree, Kernel: k.Version, Modules: want.Modules, Firmware: want.Firmware,
+		Microcode: want.Microcode, Shell: want.Shell, Config: plan.InitConfig(b.plan, b.in.Recovery.KeyRecipients()),
+	}
+}
+
+// makeInstaller makes the second archive of a medium, for the newest kernel: a
+// medium starts no other one.
+func (b *build) makeInstaller(ctx context.Context) (err error) {
+	in := b.in.Installer
+	if (in != nil) != (b.plan.Medium != nil) {
+		return fault.New(fault.Internal, "", "program of an installer: given: %v, for a plan that is of a medium: %v", in != nil, b.plan.Medium != nil)
+	}
+	if in == nil {
+		return nil
+	}
+	b.second, err = initramfs.Installer(ctx, initramfs.InstallerParams{Payload: b.initramfsParams(b.kernels[0]), Program: in.Program, Key: in.Key})
+	return err
 }
 
 // digests returns the kernels with the digests of what the ESP holds of them.

@@ -3,12 +3,13 @@ package image
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/6FaNcY9/mkimage/builder/adjust"
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
@@ -48,24 +49,11 @@ func mediumOf(t testing.TB, name string) *plan.Plan {
 	return p
 }
 
-// archive returns a cpio archive of one file, as an installer's may be.
-func archive(name, content string) []byte {
-	var b bytes.Buffer
-	for _, m := range []struct{ name, content string }{{name, content}, {"TRAILER!!!", ""}} {
-		fmt.Fprintf(&b, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 1, 0o100755, 0, 0, 1, 0, len(m.content), 0, 0, 0, 0, len(m.name)+1, 0)
-		for _, part := range []string{m.name + "\x00", m.content} {
-			b.WriteString(part)
-			b.Write(make([]byte, -b.Len()&3))
-		}
-	}
-	return b.Bytes()
-}
-
 // TestMedium makes a medium and finds in it what an installation takes from it,
 // nothing of it amiss.
 func TestMedium(t *testing.T) {
 	p := mediumOf(t, "bandit-installer")
-	second := archive("lib/mkimage/mkimage-install", "\x7fELF")
+	second := &Installer{Program: []byte("\x7fELF of mkimage-install"), Key: []byte("the maker's key")}
 	var signed []byte
 	name, r, err := writeSmall(t, p, Inputs{Installer: second, Sign: func(m []byte) ([]byte, error) {
 		signed = bytes.Clone(m)
@@ -89,12 +77,13 @@ func TestMedium(t *testing.T) {
 		t.Errorf("inspect: %+v, %v", image, err)
 	}
 	esp := readESP(t, f, r)
-	want := map[string][]byte{loader.InstallerPath: second, manifest.SignaturePath: []byte("a signature"), manifest.ESPPath: signed}
+	want := map[string][]byte{manifest.SignaturePath: []byte("a signature"), manifest.ESPPath: signed}
 	for path, data := range want {
 		if got, err := esp.ReadAtMost(path, 1<<20); err != nil || !bytes.Equal(got, data) {
 			t.Errorf("/%s: %v, %d bytes; want %d", path, err, len(got), len(data))
 		}
 	}
+	hasInstaller(t, esp, second)
 	m, err := manifest.Decode(signed)
 	if err != nil {
 		t.Fatal(err)
@@ -116,6 +105,24 @@ func readESP(t *testing.T, f *os.File, r *Result) *espreader.FS {
 		t.Fatal(err)
 	}
 	return esp
+}
+
+// hasInstaller checks the second archive of a medium.
+func hasInstaller(t *testing.T, esp *espreader.FS, in *Installer) {
+	t.Helper()
+	packed, err := esp.ReadAtMost(loader.InstallerPath, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	plain, err := d.DecodeAll(bytes.TrimRight(packed, "\x00"), nil)
+	if err != nil || !bytes.Contains(plain, in.Program) || !bytes.Contains(plain, in.Key) || !bytes.HasPrefix(plain, []byte("070701")) {
+		t.Errorf("/%s: %v, %d bytes; want an archive with the program and the key", loader.InstallerPath, err, len(plain))
+	}
 }
 
 // checkInstalls makes of a medium what an installer does, with the identities of
@@ -155,7 +162,7 @@ func checkInstalls(t *testing.T, f *os.File, m *manifest.Manifest, esp *espreade
 // when nobody can sign.
 func TestMediumRefuses(t *testing.T) {
 	medium, system := mediumOf(t, "bandit-installer"), planOf(t, "bandit-minimal", "")
-	second := archive("x", "")
+	second := &Installer{Program: []byte("x"), Key: []byte("k")}
 	no := errors.New("no key")
 	tests := []struct {
 		name  string
@@ -164,8 +171,8 @@ func TestMediumRefuses(t *testing.T) {
 		want  string
 		class fault.Class
 	}{
-		{"no archive", medium, Inputs{}, "archive of the installer of 0 bytes", fault.Internal},
-		{"archive of a system", system, Inputs{Installer: second}, "archive of the installer of", fault.Internal},
+		{"no archive", medium, Inputs{}, "program of an installer: given: false", fault.Internal},
+		{"archive of a system", system, Inputs{Installer: second}, "program of an installer: given", fault.Internal},
 		{"signature", medium, Inputs{Installer: second, Sign: func([]byte) ([]byte, error) { return nil, fault.New(fault.Input, "", "%w", no) }}, "signature of the manifest: no key", fault.Input},
 	}
 	for _, test := range tests {

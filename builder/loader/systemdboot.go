@@ -56,6 +56,9 @@ func (b *builder) programs(program []byte) error {
 
 // menu writes an entry for each of the plan and each kernel, the newest first.
 func (b *builder) menu(kernels []kernelFiles) error {
+	if b.plan.Medium != nil {
+		kernels = kernels[:1] // what an installer has is made for this one
+	}
 	for i, k := range kernels {
 		for _, e := range b.plan.Entries {
 			id := e.ID

@@ -13,6 +13,9 @@ import (
 	"github.com/6FaNcY9/mkimage/installer/screen"
 )
 
+// factTarget is the name of the line that says which disk is the target.
+const factTarget = "onto"
+
 // redraw is how often progress is shown: a serial line of 9600 bits in a second
 // takes as long for a screen.
 const redraw = 2 * time.Second
@@ -150,13 +153,20 @@ func (d *display) failed(err error) {
 	if hint := fault.HintOf(err); hint != "" {
 		d.state.Message = append(d.state.Message, "hint: "+hint)
 	}
-	d.state.Result = fmt.Sprintf("E%d", fault.ClassOf(err))
-	d.draw()
+	d.result(fmt.Sprintf("E%d", fault.ClassOf(err)))
 }
 
 // succeeded shows that it is done.
 func (d *display) succeeded(lines ...string) {
-	d.state.Message, d.state.Result = lines, "OK"
+	d.state.Message = lines
+	d.result("OK")
+}
+
+// result shows how it ended. Of what was chosen the target is enough by now: the
+// message needs the room.
+func (d *display) result(text string) {
+	d.state.Result = text
+	d.state.Facts = slices.DeleteFunc(d.state.Facts, func(f screen.Fact) bool { return f.Name != factTarget })
 	d.draw()
 }
 

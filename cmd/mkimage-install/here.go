@@ -181,7 +181,7 @@ func (h *here) choose(ctx context.Context, _ func(done, total int64)) (err error
 	if err != nil {
 		return err
 	}
-	h.show.fact("onto", h.disk.String())
+	h.show.fact(factTarget, h.disk.String())
 	h.show.fact("has", h.disk.Summary())
 	h.show.fact("because", "no other disk passes the rules of "+h.medium.Manifest.Plan.Medium.Name)
 	return nil

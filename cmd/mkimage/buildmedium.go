@@ -11,21 +11,9 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
-	"github.com/6FaNcY9/mkimage/initramfs"
 	"github.com/6FaNcY9/mkimage/installer/programs"
 	"github.com/6FaNcY9/mkimage/installer/signature"
 )
-
-// installerArchive returns the archive that the kernel of a medium gets besides
-// the payload's initramfs: the program, and the key that the medium is signed
-// with.
-func installerArchive(key signature.Key) ([]byte, error) {
-	program, err := programs.LoadInstall()
-	if err != nil {
-		return nil, err
-	}
-	return initramfs.Installer(program, key.Text())
-}
 
 // mediumFlags are the flags of an installer medium. Its signature is made by the
 // flags of sign.
@@ -63,9 +51,11 @@ func (f *mediumFlags) inputs(ctx context.Context, u *ui, p *plan.Plan, in *image
 	if err != nil {
 		return err
 	}
-	if in.Installer, err = installerArchive(key.Public()); err != nil {
+	program, err := programs.LoadInstall()
+	if err != nil {
 		return err
 	}
+	in.Installer = &image.Installer{Program: program, Key: key.Public().Text()}
 	comment := fmt.Sprintf("timestamp:%d\tfile:%s\thashed", p.Epoch.Unix(), path.Base(manifest.ESPPath))
 	in.Sign = func(message []byte) ([]byte, error) { return key.Sign(message, comment) }
 	return nil
