@@ -12,7 +12,6 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/installer/programs"
-	"github.com/6FaNcY9/mkimage/installer/signature"
 )
 
 // mediumFlags are the flags of an installer medium. Its signature is made by the
