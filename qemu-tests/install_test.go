@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
@@ -46,10 +49,12 @@ func newMedium(t testing.TB, payload, more string, args ...string) installMedium
 // NVMe disk, and others.
 func (m installMedium) config(t testing.TB, target string, disks ...Disk) Config {
 	t.Helper()
+	dir := t.TempDir()
+	stick := rawDisk(m.image).copyTo(t, filepath.Join(dir, "stick.img"), 8<<30)
 	return Config{
-		Name: "install", Agent: true, Keep: keepDir(t), Dir: t.TempDir(), Memory: 1024,
+		Name: "install", Agent: true, Keep: keepDir(t), Dir: dir, Memory: 1024,
 		Disks: append([]Disk{
-			{File: m.image, Bus: USB, Serial: "STICK", Size: 8 << 30},
+			{File: string(stick), Bus: USB, Serial: "STICK", Write: true},
 			{File: target, Bus: NVMe, Serial: "TARGET", Write: true},
 		}, disks...),
 	}
@@ -85,4 +90,54 @@ func TestInstall(t *testing.T) {
 	}
 	check(t, vm.PowerDown(step(t)))
 	rawDisk(target).intact(t)
+}
+
+// TestReinstall is a laptop with a new disk: the stick installs, nobody presses
+// a key, and the first boot takes the key from its medium and brings /home back
+// from the backup disk. Both are plugged in all the time, and neither is erased.
+func TestReinstall(t *testing.T) {
+	r := newPatient(t, repositoryOptions{files: cutHome})
+	m := newMedium(t, "patient", "", "--profile-dir", r.dir)
+	target := emptyDisk(t, installedSize)
+	key, backup := medium(t, r.key), r.backup(t)
+	backup.Write = true
+	c := m.config(t, target, key, backup)
+	before := digestFiles(t, c.Disks[0].File, backup.File)
+	started := time.Now()
+	vm := startVM(t, c)
+	expect(t, vm, `is installed`)
+	t.Logf("installed after %.0f s", time.Since(started).Seconds())
+	check(t, vm.WaitAgent(step(t)))
+	t.Logf("started after %.0f s", time.Since(started).Seconds())
+	r.complete(t, vm)
+	t.Logf("key and home are there after %.0f s", time.Since(started).Seconds())
+	check(t, vm.PowerDown(step(t)))
+	rawDisk(target).intact(t)
+	if diff := cmp.Diff(before, digestFiles(t, c.Disks[0].File, backup.File)); diff != "" {
+		t.Errorf("disks that must not change (-before +after):\n%s", diff)
+	}
+	logSteps(t, vm)
+}
+
+// logSteps logs the steps of an installation with what each took, as its screen
+// had them.
+func logSteps(t *testing.T, vm *VM) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, line := range vm.Console.Tail(5000) {
+		if strings.HasPrefix(line, "[ ok ]") && !seen[line] {
+			seen[line] = true
+			t.Log(line)
+		}
+	}
+}
+
+// digestFiles returns the SHA-256 of files.
+func digestFiles(t testing.TB, names ...string) map[string]string {
+	t.Helper()
+	sums := map[string]string{}
+	for _, name := range names {
+		sums[name], _, _ = strings.Cut(command(t, "sha256sum", name), " ")
+	}
+	return sums
 }

@@ -13,6 +13,7 @@ import (
 
 // recovered is a machine whose first boot brings back what it lost.
 type recovered struct {
+	dir        string // of its profile, "patient", and its secrets
 	image      string
 	key        string // its age key, as a key file has it
 	recipient  string // of the key
@@ -23,6 +24,14 @@ type recovered struct {
 // is done with it takes minutes.
 func newRecovered(t testing.TB, o repositoryOptions) *recovered {
 	t.Helper()
+	r := newPatient(t, o)
+	r.image = buildImage(t, bootCase{profile: "patient", args: []string{"--profile-dir", r.dir}})
+	return r
+}
+
+// newPatient makes the profile, the secrets and the backup of a machine.
+func newPatient(t testing.TB, o repositoryOptions) *recovered {
+	t.Helper()
 	if !imgtest.Full() {
 		t.Skip("takes minutes")
 	}
@@ -32,10 +41,7 @@ func newRecovered(t testing.TB, o repositoryOptions) *recovered {
 	secrets := makeSops(t, recipient)
 	profile := fmt.Sprintf(recoveredProfile, recipient, secrets.yaml, sopsPasswordKey, sopsTokenKey, repositoryPath)
 	check(t, os.WriteFile(filepath.Join(secrets.dir, "patient.toml"), []byte(profile), 0o644))
-	return &recovered{
-		key: key, recipient: recipient, repository: makeRepository(t, o),
-		image: buildImage(t, bootCase{profile: "patient", args: []string{"--profile-dir", secrets.dir}}),
-	}
+	return &recovered{dir: secrets.dir, key: key, recipient: recipient, repository: makeRepository(t, o)}
 }
 
 // recoveredProfile is what the owner of the machine writes.
