@@ -13,7 +13,8 @@ import (
 // The units of a first boot. That of the key is for a key medium that is
 // plugged in later: what is there at boot the initramfs has used. Secrets are
 // there before any service that may need one. The restore is started by its
-// disk alone, so that no boot waits for a disk that is not there.
+// disk alone, so that no boot waits for a disk that is not there. Once all is
+// done, later boots decrypt the secrets and do no more.
 const (
 	keyUnit = `[Unit]
 Description=Import the age key of the system's secrets from a key medium
@@ -38,6 +39,7 @@ ExecStart=` + firstBootProgram + ` secrets
 `
 	restoreUnit = `[Unit]
 Description=Restore %[1]s from the backup
+ConditionPathExists=!` + firstboot.CompletePath + `
 After=local-fs.target mkimage-secrets.service sops-install-secrets.service systemd-tmpfiles-setup.service
 %[2]s
 [Service]
@@ -50,6 +52,7 @@ ExecStart=` + firstBootProgram + ` restore
 `
 	statusUnit = `[Unit]
 Description=Tell what the first boot could not do yet
+ConditionPathExists=!` + firstboot.CompletePath + `
 After=mkimage-secrets.service
 Before=systemd-user-sessions.service
 

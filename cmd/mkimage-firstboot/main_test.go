@@ -121,8 +121,6 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// TestNotice: what is missing is told at the login, and no more when it is
-// there.
 // TestTyped: where the program is not in the search path all hints have its
 // path, once, also those that were noted before.
 func TestTyped(t *testing.T) {
@@ -138,8 +136,14 @@ func TestTyped(t *testing.T) {
 	}
 }
 
+// TestNotice: what is missing is told at the login, and no more when it is
+// there. Then units find that there is nothing to do.
 func TestNotice(t *testing.T) {
 	p := newPatient(t)
+	complete := func() bool {
+		_, err := os.Lstat(filepath.Join(p.root, firstboot.CompletePath))
+		return err == nil
+	}
 	p.expect("", 0, "age-key", "status", "--announce")
 	text, err := os.ReadFile(filepath.Join(p.root, notices[0]))
 	if err != nil || !strings.Contains(string(text), "mkimage-firstboot status") {
@@ -154,11 +158,24 @@ func TestNotice(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if complete() {
+		t.Error("it is complete before anybody has looked")
+	}
 	p.expect("", 0, "done", "status", "--announce")
+	if !complete() {
+		t.Errorf("no %s, though all is done", firstboot.CompletePath)
+	}
 	for _, name := range notices {
 		if _, err := os.Lstat(filepath.Join(p.root, name)); !os.IsNotExist(err) {
 			t.Errorf("%s is still there: %v", name, err)
 		}
+	}
+	if err := state.Record(durable.OS(p.root), firstboot.Step{Name: firstboot.StepSecrets, Result: firstboot.Failed}); err != nil {
+		t.Fatal(err)
+	}
+	p.expect("", 0, "failed", "status", "--announce")
+	if complete() {
+		t.Errorf("%s is there, though a step has failed", firstboot.CompletePath)
 	}
 }
 

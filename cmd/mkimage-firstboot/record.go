@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/6FaNcY9/mkimage/installer/durable"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
@@ -45,6 +46,9 @@ var notices = []string{"/run/issue.d/80-mkimage.issue", "/run/motd.d/80-mkimage"
 // It is best effort: the journal has it too.
 func (s *system) announce(c *firstboot.Config, state *firstboot.State) {
 	r := s.report(c, state)
+	if err := s.markComplete(r.Done); err != nil {
+		fmt.Fprintf(s.err, "mkimage-firstboot: %v\n", err)
+	}
 	for _, name := range notices {
 		name = filepath.Join(s.root, name)
 		if r.Done {
@@ -56,6 +60,21 @@ func (s *system) announce(c *firstboot.Config, state *firstboot.State) {
 		if err := writeNotice(name, r.notice(s.program)); err != nil {
 			fmt.Fprintf(s.err, "mkimage-firstboot: %v\n", err)
 		}
+	}
+}
+
+// markComplete has the file that says so be there or not.
+func (s *system) markComplete(complete bool) error {
+	f := s.files()
+	switch _, err := f.Lstat(firstboot.CompletePath); {
+	case err == nil && !complete:
+		return f.Remove(firstboot.CompletePath)
+	case errors.Is(err, fs.ErrNotExist) && complete:
+		return durable.Write(f, firstboot.CompletePath, nil, 0o644)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	default:
+		return err
 	}
 }
 

@@ -16,6 +16,11 @@ import (
 // StatePath is the journal of the first boot.
 const StatePath = StateDir + "/state.json"
 
+// CompletePath is an empty file that is there when the journal says that every
+// step of the system is done: the units of a first boot then have nothing to do,
+// and do not even look.
+const CompletePath = StateDir + "/complete"
+
 // StateVersion is the version of the journal's form.
 const StateVersion = 1
 
