@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/rawdisk"
@@ -89,49 +91,60 @@ func TestPinSwapped(t *testing.T) {
 	}
 }
 
-// TestUsesOfTheKernel mounts a partition of a loop device, and swaps to another.
+// TestUsesOfTheKernel mounts file systems on loop devices.
 func TestUsesOfTheKernel(t *testing.T) {
-	imgtest.Need(t, "sfdisk", "mkfs.btrfs", "mke2fs", "mount", "umount")
-	name := file(t, 300<<20)
-	if err := os.WriteFile(name+".table", []byte("label: gpt\nsize=150MiB\nsize=8MiB\nsize=8MiB\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	run(t, "sh", "-c", "sfdisk -q "+name+" < "+name+".table")
-	node := loop(t, name, "-P")
-	base := filepath.Base(node)
-	run(t, "mkfs.btrfs", "-q", "-L", "used", node+"p1")
-	run(t, "mke2fs", "-q", "-F", node+"p2")
-	want := map[disks.Use]bool{}
-	for _, n := range []string{"p1", "p2"} {
-		dir := filepath.Join(t.TempDir(), "m "+n)
+	imgtest.Need(t, "mkfs.btrfs", "mke2fs", "mount", "umount")
+	want := map[string]string{}
+	for _, mkfs := range [][]string{{"mkfs.btrfs", "-q", "-L", "used"}, {"mke2fs", "-q", "-F", "-L", "used"}} {
+		name := file(t, 128<<20)
+		run(t, mkfs[0], append(mkfs[1:], name)...)
+		node := loop(t, name)
+		dir := filepath.Join(t.TempDir(), "with space")
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		run(t, "mount", node+n, dir)
+		run(t, "mount", node, dir)
 		t.Cleanup(func() { run(t, "umount", dir) })
-		want[disks.Use{Device: base + n, Kind: "mount", By: dir}] = true
+		want[filepath.Base(node)] = dir
 	}
 	list, err := disks.Scanner{Loop: true}.Scan(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range list {
-		if d.Name != base {
+		dir, ok := want[d.Name]
+		if !ok {
 			continue
 		}
-		if len(d.Uses) != len(want) || !want[d.Uses[0]] || !want[d.Uses[1]] {
-			t.Errorf("uses %+v; want %+v", d.Uses, want)
+		delete(want, d.Name)
+		if diff := cmp.Diff([]disks.Use{{Device: d.Name, Kind: "mount", By: dir}}, d.Uses); diff != "" {
+			t.Errorf("uses of %s (-want +got):\n%s", d.Name, diff)
 		}
-		if len(d.Partitions) != 3 || d.Partitions[0].Name != base+"p1" || d.Partitions[0].Contents[0].Label != "used" {
-			t.Errorf("partitions %+v; want three with the kernel's names", d.Partitions)
+		if len(d.Contents) != 1 || d.Contents[0].Label != "used" {
+			t.Errorf("contents of %s: %v; want one with its label", d.Name, d.Contents)
 		}
 		if f, _ := disks.Judge(d, disks.Wants{Medium: noMedium, Erase: true}).Rejected(); f.Rule != disks.RuleUnused {
-			t.Errorf("rejected by %q; want %q", f.Rule, disks.RuleUnused)
+			t.Errorf("%s is rejected by %q; want %q", d.Name, f.Rule, disks.RuleUnused)
 		}
-		if _, err := (disks.Scanner{}).One(context.Background(), node+"p1"); err == nil || !strings.Contains(err.Error(), "is a partition") {
-			t.Errorf("One of a partition: %v; want a refusal", err)
-		}
-		return
 	}
-	t.Errorf("%s is not in the list", base)
+	if len(want) != 0 {
+		t.Errorf("not in the list: %v", want)
+	}
+}
+
+// TestOnePartition has a sysfs in which a loop device is a partition.
+func TestOnePartition(t *testing.T) {
+	node := loop(t, file(t, 1<<20))
+	number := strings.TrimSpace(run(t, "lsblk", "-dno", "MAJ:MIN", node))
+	m := newMachine(t)
+	dir := m.block(waySATA, 1<<20)
+	m.partition(dir, "sda1", 1, 0, 1<<20)
+	m.check(os.Symlink(filepath.Join(m.dir, dir, "sda1"), filepath.Join(m.dir, "sys/dev/block", number)))
+	if _, err := m.scanner().One(context.Background(), node); fault.ClassOf(err) != fault.Target || !strings.Contains(fault.HintOf(err), "/dev/sda") {
+		t.Errorf("One of a partition: %v, hint %q; want a refusal that names the disk", err, fault.HintOf(err))
+	}
+	m.check(os.Remove(filepath.Join(m.dir, "sys/dev/block", number)))
+	if _, err := m.scanner().One(context.Background(), node); fault.ClassOf(err) != fault.Target {
+		t.Errorf("One of a device that sysfs does not know: %v; want class target", err)
+	}
 }

@@ -171,3 +171,12 @@ func TestCheckRules(t *testing.T) {
 		}
 	}
 }
+
+func TestWantsOf(t *testing.T) {
+	i := profiles.Installer{Disk: profiles.DiskRules{Bus: []string{"nvme"}}, Backup: []string{"vault"}, Erase: true}
+	payload := profiles.Profile{Restore: profiles.Restore{Disk: "LABEL=BACKUP"}, Backup: []profiles.Backup{{Disk: "LABEL=BACKUP"}, {Disk: ""}, {Disk: "UUID=1"}}}
+	want := disks.Wants{Rules: i.Disk, Backup: []string{"vault", "LABEL=BACKUP", "UUID=1"}, Layout: disks.LayoutOf(laptopLayout), Erase: true}
+	if diff := cmp.Diff(want, disks.WantsOf(i, payload, laptopLayout)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
