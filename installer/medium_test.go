@@ -11,14 +11,10 @@ import (
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
-	"github.com/6FaNcY9/mkimage/builder/fstree"
-	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
-	"github.com/6FaNcY9/mkimage/builder/source"
-	"github.com/6FaNcY9/mkimage/layouts"
-	"github.com/6FaNcY9/mkimage/profiles"
+	"github.com/6FaNcY9/mkimage/installer/mediumtest"
 )
 
 // goodSignature is what the tests' media are signed with.
@@ -33,10 +29,7 @@ func verified(_, signature []byte) error {
 }
 
 // madeMedium is the image of a medium that installs a small system.
-type madeMedium struct {
-	name   string
-	result *image.Result
-}
+type madeMedium struct{ mediumtest.Medium }
 
 // mediumOnce is the medium of all tests, which none of them writes to.
 var mediumOnce struct {
@@ -63,61 +56,12 @@ func makeMedium(t testing.TB) madeMedium {
 			t.Fatal(err)
 		}
 		mediumOnce.dir = dir
-		mediumOnce.made = writeMedium(t, filepath.Join(dir, "medium.img"))
+		mediumOnce.made = madeMedium{mediumtest.Write(t, filepath.Join(dir, "medium.img"), func([]byte) ([]byte, error) { return []byte(goodSignature), nil })}
 	})
-	if mediumOnce.made.result == nil {
+	if mediumOnce.made.Result == nil {
 		t.Fatal("there is no medium: see the first test that failed")
 	}
 	return mediumOnce.made
-}
-
-func writeMedium(t testing.TB, name string) madeMedium {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "system")
-	if err := imgtest.System(dir); err != nil {
-		t.Fatal(err)
-	}
-	src, err := source.Open(t.Context(), source.Spec{Kind: source.Dir, Value: dir}, source.Options{Owner: &fstree.Owner{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer src.Close()
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := image.Write(t.Context(), image.Target{Writer: f, Reader: f, Truncate: f.Truncate}, mediumPlan(t), image.Inputs{
-		Tree: src.Tree, Version: "test", Installer: &image.Installer{Program: []byte("a program"), Key: []byte("a key")},
-		Sign: func([]byte) ([]byte, error) { return []byte(goodSignature), nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return madeMedium{f.Name(), r}
-}
-
-// mediumPlan is the plan of the built-in installer.
-func mediumPlan(t testing.TB) *plan.Plan {
-	t.Helper()
-	resolve := func(name string) (profiles.Profile, layouts.Layout) {
-		p, _, err := profiles.Load().Resolve(name, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l, _, err := layouts.Load().Resolve(p.Layout, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p, l
-	}
-	installer, shape := resolve("bandit-installer")
-	payload, layout := resolve(installer.Payload)
-	p, err := plan.MakeMedium(installer, shape, payload, layout, plan.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 // open opens the image for reading, changed as change says.
@@ -133,7 +77,7 @@ func (m madeMedium) open(t testing.TB, change func(f *os.File)) *Medium {
 func (m madeMedium) try(t testing.TB, change func(f *os.File)) (*Medium, error) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "copy.img")
-	if err := copySparse(name, m.name); err != nil {
+	if err := copySparse(name, m.Name); err != nil {
 		t.Fatal(err)
 	}
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
@@ -144,7 +88,7 @@ func (m madeMedium) try(t testing.TB, change func(f *os.File)) (*Medium, error) 
 	if change != nil {
 		change(f)
 	}
-	return OpenMedium(f, m.result.Size, verified)
+	return OpenMedium(f, m.Result.Size, verified)
 }
 
 func copySparse(to, from string) error {
@@ -189,7 +133,7 @@ func TestMediumRefused(t *testing.T) {
 	if err := good.CheckPayload(t.Context(), nil); err != nil {
 		t.Fatalf("as it was made: %v", err)
 	}
-	esp := m.result.Manifest.Partition(plan.RoleESP)
+	esp := m.Result.Manifest.Partition(plan.RoleESP)
 	at := func(content string) func(f *os.File) {
 		return func(f *os.File) {
 			data := make([]byte, 64<<20)
@@ -209,7 +153,7 @@ func TestMediumRefused(t *testing.T) {
 		want   string
 	}{
 		{"signature", at(goodSignature), "not by the maker"},
-		{"no table", func(f *os.File) { _ = f.Truncate(0); _ = f.Truncate(m.result.Size) }, "no GUID partition table"},
+		{"no table", func(f *os.File) { _ = f.Truncate(0); _ = f.Truncate(m.Result.Size) }, "no GUID partition table"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -104,7 +104,7 @@ func (b *byHand) allow(d disks.Disk, medium *installer.Medium) error {
 		if f.Rule == disks.RuleErasable {
 			hint = "--erase " + word + " erases all that is on it"
 		}
-		return fault.New(fault.Target, hint, "%s: not %s: %s", d.Path, f.Rule, f.Reason)
+		return fault.New(fault.Target, hint, "%s: %s, against the rule %q", d.Path, f.Reason, f.Rule)
 	}
 	return nil
 }

@@ -1,0 +1,73 @@
+// Package mediumtest makes small installer media for tests.
+package mediumtest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/image"
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/source"
+	"github.com/6FaNcY9/mkimage/layouts"
+	"github.com/6FaNcY9/mkimage/profiles"
+)
+
+// Medium is the image of a medium that installs a small system.
+type Medium struct {
+	Name   string // of the file
+	Result *image.Result
+}
+
+// Write makes the image of the built-in installer in a file. Its payload has no
+// more than what boots; its manifest is signed by sign.
+func Write(t testing.TB, name string, sign func(manifest []byte) ([]byte, error)) Medium {
+	t.Helper()
+	imgtest.NeedSystem(t)
+	dir := filepath.Join(t.TempDir(), "system")
+	if err := imgtest.System(dir); err != nil {
+		t.Fatal(err)
+	}
+	src, err := source.Open(t.Context(), source.Spec{Kind: source.Dir, Value: dir}, source.Options{Owner: &fstree.Owner{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := image.Write(t.Context(), image.Target{Writer: f, Reader: f, Truncate: f.Truncate}, Plan(t), image.Inputs{
+		Tree: src.Tree, Version: "test", Installer: &image.Installer{Program: []byte("a program"), Key: []byte("a key")}, Sign: sign,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Medium{name, r}
+}
+
+// Plan is the plan of the built-in installer.
+func Plan(t testing.TB) *plan.Plan {
+	t.Helper()
+	resolve := func(name string) (profiles.Profile, layouts.Layout) {
+		p, _, err := profiles.Load().Resolve(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, _, err := layouts.Load().Resolve(p.Layout, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, l
+	}
+	installer, shape := resolve("bandit-installer")
+	payload, layout := resolve(installer.Payload)
+	p, err := plan.MakeMedium(installer, shape, payload, layout, plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
