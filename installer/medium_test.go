@@ -140,7 +140,7 @@ func TestMediumRefused(t *testing.T) {
 			if _, err := f.ReadAt(data, esp.Start); err != nil {
 				t.Fatal(err)
 			}
-			i := bytes.Index(data, []byte(content))
+			i := bytes.LastIndex(data, []byte(content)) // of archives the one of the installer
 			if i < 0 {
 				t.Fatalf("no %q on the ESP", content)
 			}
