@@ -16,25 +16,9 @@ import (
 // medium itself is.
 func wantsOf(m *installer.Medium) disks.Wants {
 	p := m.Manifest.Plan
-	in := p.Medium.Installer
-	return disks.Wants{
-		Rules: in.Disk, Backup: backups(&p.Profile, in.Backup), Layout: disks.LayoutOf(p.Medium.Layout), Need: m.Need(), Erase: in.Erase,
-	}
-}
-
-// backups are the disks that nobody erases: those that the system restores from
-// and backs up to, and those that the medium names.
-func backups(p *profiles.Profile, more []string) []string {
-	list := slices.Clone(more)
-	if p.Restore.Disk != "" {
-		list = append(list, p.Restore.Disk)
-	}
-	for _, b := range p.Backup {
-		if b.Disk != "" {
-			list = append(list, b.Disk)
-		}
-	}
-	return list
+	w := disks.WantsOf(p.Medium.Installer, p.Profile, p.Medium.Layout)
+	w.Need = m.Need()
+	return w
 }
 
 // newSeed returns the source of the identities of one installation.
