@@ -59,6 +59,7 @@ var steps = []step{
 	{"root device", (*machine).findRoot},
 	{"resume", (*machine).resume},
 	{"grow partition", (*machine).growPartition},
+	{"system", (*machine).system},
 	{"mounts", (*machine).mountAll},
 	{"age key", (*machine).ageKey},
 	{"first boot", (*machine).firstBoot},
@@ -238,10 +239,8 @@ func (m *machine) findRoot() error {
 }
 
 func (m *machine) mountAll() error {
-	for _, name := range m.config.Needs() {
-		if err := m.loader.wait(name); err != nil {
-			return fault.New(fault.Input, "the module must fit the kernel that runs: was one updated without the other?", "module %s: %w", name, err)
-		}
+	if err := m.needed(); err != nil {
+		return err
 	}
 	// Handing over ends our threads, and a driver that one of them still starts
 	// would fail. Only one that is stuck is given up.

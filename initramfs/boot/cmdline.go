@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/6FaNcY9/mkimage/installer/beside"
 )
 
 // DefaultTimeout is how long Run waits for the root device when the command
@@ -27,6 +29,8 @@ type Cmdline struct {
 	Shell      bool          // mkimage.shell
 	Install    bool          // mkimage.install: this is an installer medium
 	Factory    bool          // mkimage.factory
+	Switch     string        // mkimage.switch=ID: an installation, see package beside
+	Back       string        // mkimage.back=ID: the system before that installation
 	Timeout    time.Duration // mkimage.timeout=SECONDS
 	Panic      int           // panic=SECONDS: reboot after a failure; below 0 at once, 0 never
 	NoResume   bool          // noresume, or hibernate=noresume
@@ -88,6 +92,10 @@ func (c *Cmdline) apply(p Param) (err error) {
 		c.Install, err = isSet(p)
 	case "mkimage.factory":
 		c.Factory, err = isSet(p)
+	case beside.SwitchWord:
+		c.Switch, err = systemID(p.Value)
+	case beside.BackWord:
+		c.Back, err = systemID(p.Value)
 	case "mkimage.timeout":
 		var seconds int
 		if seconds, err = number(p.Value, 1, maxTimeout); err == nil {
@@ -95,10 +103,17 @@ func (c *Cmdline) apply(p Param) (err error) {
 		}
 	default:
 		if strings.HasPrefix(p.Name, "mkimage.") {
-			err = errors.New("unknown; expected mkimage.factory, .install, .shell, .subvol or .timeout")
+			err = errors.New("unknown; expected mkimage.back, .factory, .install, .shell, .subvol, .switch or .timeout")
 		}
 	}
 	return err
+}
+
+func systemID(text string) (string, error) {
+	if err := beside.CheckID(text); err != nil {
+		return "", err
+	}
+	return text, nil
 }
 
 // isSet returns whether a parameter that needs no value is set.

@@ -27,6 +27,8 @@ func TestParseCmdline(t *testing.T) {
 		{"last wins", "root=a ro root=b rw ro", d(func(c *Cmdline) { c.Root, c.ReadOnly = "b", true }), ""},
 		{"rw after ro", "ro rw", d(func(*Cmdline) {}), ""},
 		{"bare flags", "mkimage.shell mkimage.factory", d(func(c *Cmdline) { c.Shell, c.Factory = true, true }), ""},
+		{"systems", "mkimage.switch=7f mkimage.back=0a", d(func(c *Cmdline) { c.Switch, c.Back = "7f", "0a" }), ""},
+		{"no system", "mkimage.switch=../x", d(func(*Cmdline) {}), "mkimage.switch"},
 		{"flags off", "mkimage.shell mkimage.shell=0 mkimage.factory=1", d(func(c *Cmdline) { c.Factory = true }), ""},
 		{"flag with a value", "mkimage.shell=maybe", d(func(*Cmdline) {}), "parameter mkimage.shell"},
 		{"all others", "init=/x panic=-1 mkimage.subvol=@b mkimage.timeout=5",
