@@ -12,7 +12,7 @@ func FuzzVPD(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, page []byte) {
-		if got := vpdSerial(page); len(got) > len(page) || strings.TrimSpace(got) != strings.Trim(got, "\t\n\v\f\r\u0085\u00a0") {
+		if got := vpdSerial(page); len(got) > len(page) || strings.Trim(got, " \x00") != got {
 			t.Errorf("vpdSerial(%q) = %q", page, got)
 		}
 	})
