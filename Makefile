@@ -60,6 +60,12 @@ image: deps build man ## bin/bandit-full.img, a bootable disk of Debian; install
 	@echo "Boot it and check what it promises:   bin/mkimage test bin/bandit-full.img"
 	@echo "Look into it:                         bin/mkimage inspect bin/bandit-full.img"
 
+.PHONY: demo-reinstall
+demo-reinstall: deps build ## a laptop with an empty disk is reinstalled in QEMU and gets its home back; prints the time of each step
+	MKIMAGE_FULL=1 MKIMAGE_BINARY=$(CURDIR)/bin/mkimage $(GO) test -count=1 -timeout 60m -v -run '^TestReinstall$$' ./qemu-tests
+	@echo
+	@echo "What its consoles showed: .cache/qemu-tests/TestReinstall/install.serial"
+
 .PHONY: man
 man: build ## bin/man and bin/completions, manual pages and completions of shells
 	@mkdir -p bin/man bin/completions
