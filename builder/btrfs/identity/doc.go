@@ -14,7 +14,8 @@
 //
 // What stays: the UUIDs of subvolumes, which mean something to send and
 // receive alone and are keys of a tree; the UUID of a swap area, which is
-// content of a file; generations and times. What is left of freed tree blocks
+// content of a file; generations and times; and what stands in no chunk, where
+// mkfs.btrfs leaves tree blocks of its own. What is left of freed tree blocks
 // has the old identity: Apply overwrites all free space of metadata with zeros,
 // the old trees for "mount -o usebackuproot" with it.
 //

@@ -16,6 +16,7 @@ const (
 	superLabel    = 299
 	superMetaUUID = 571
 	superChunks   = 811
+	superBackups  = superChunks + 2048
 )
 
 // Places in a device item, a chunk, its stripes and a device extent.
@@ -84,6 +85,8 @@ func (p *preparation) newSuper(old []byte, s *ondisk.Superblock) []byte {
 			at += stripeSize
 		}
 	}
+	// mkfs.btrfs leaves there what it took out of the array.
+	clear(b[at:superBackups])
 	ondisk.CRC32C.Seal(b)
 	return b
 }

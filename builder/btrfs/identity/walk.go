@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"cmp"
 	"hash/crc32"
 
@@ -136,7 +137,19 @@ func (p *preparation) leaf(tree uint64, raw []byte, at ondisk.Logical) error {
 			p.out.patches[at] = append(p.out.patches[at], patches...)
 		}
 	}
+	if tree == ondisk.ChunkTree || tree == ondisk.DevTree {
+		p.clearSlack(raw, at, ondisk.HeaderSize+len(items)*ondisk.ItemHeaderSize, from)
+	}
 	return nil
+}
+
+// clearSlack clears what mkfs.btrfs leaves of removed items between the headers
+// and the data of those that are in a leaf; the kernel clears it itself.
+func (p *preparation) clearSlack(raw []byte, at ondisk.Logical, from, to int) {
+	zeros := make([]byte, to-from)
+	if !bytes.Equal(raw[from:to], zeros) {
+		p.out.patches[at] = append(p.out.patches[at], patch{from, zeros})
+	}
 }
 
 // chunkItem gives the device and the stripes on it their new UUID. from is
