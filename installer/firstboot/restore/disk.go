@@ -30,7 +30,13 @@ func (r *run) findDevice() (device, error) {
 	if link == "" {
 		return device{}, firstboot.NewProblem(firstboot.CodeNoDisk, "", "backup disk %q: expected LABEL=… or UUID=…", disk)
 	}
-	name, err := filepath.EvalSymlinks(filepath.Join(r.Root, link))
+	return deviceAt(disk, filepath.Join(r.Root, link))
+}
+
+// deviceAt returns the device that a path leads to; disk is how it is called in
+// errors.
+func deviceAt(disk, name string) (device, error) {
+	name, err := filepath.EvalSymlinks(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return device{}, firstboot.NewProblem(firstboot.CodeNoDisk, "plug it in, then: "+again, "backup disk %s: is not there", disk)
 	}
@@ -54,6 +60,11 @@ func (r *run) mounted() (dir string, undo func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
+	return r.mountedDevice(dev)
+}
+
+// mountedDevice is mounted of a device that was found.
+func (r *run) mountedDevice(dev device) (dir string, undo func(), err error) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return "", nil, err
@@ -136,8 +147,12 @@ func (r *run) mount(dev device) error {
 	if err := os.MkdirAll(r.Backup, 0o755); err != nil {
 		return err
 	}
+	options := kind.options
+	if r.unchanged {
+		options = options[len(options)-1:] // those that replay no journal
+	}
 	var first error
-	for _, options := range kind.options {
+	for _, options := range options {
 		err := unix.Mount(dev.name, r.Backup, kind.name, unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options)
 		if err == nil {
 			if first != nil {

@@ -27,7 +27,7 @@ type line struct {
 	Error struct { // error
 		Message string `json:"message"`
 	} `json:"error"`
-	Message string `json:"message"` // exit_error
+	Message string `json:"message"` // exit_error, and error of restic check
 
 	Type  string    `json:"type"` // node: "file", "dir", "symlink", "dev", "chardev", "fifo", "socket"
 	Path  string    `json:"path"` // as Item

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func (c *complaints) take(text []byte) {
 	switch {
 	case ok && l.MessageType == "error":
 		if c.count++; len(c.failures) < maxFailures {
-			c.failures = append(c.failures, failure{printable(l.Item), printable(l.Error.Message)})
+			c.failures = append(c.failures, failure{printable(l.Item), printable(cmp.Or(l.Error.Message, l.Message))})
 		}
 	case ok && l.MessageType == "exit_error":
 		c.exit = printable(l.Message)

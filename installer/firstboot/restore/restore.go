@@ -55,6 +55,8 @@ type System struct {
 	// comparison reads the disk. nil writes to /proc/sys/vm/drop_caches.
 	DropCaches func() error
 
+	unchanged bool // the backup disk is mounted so that not even its journal is replayed
+
 	stall time.Duration            // without progress, while the disk makes errors, until it is given up
 	cut   func(after string) error // tests end a run with it
 }

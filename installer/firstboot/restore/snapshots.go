@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
@@ -106,10 +108,19 @@ func (repo *repository) has(id string) (bool, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return false, firstboot.NewProblem(firstboot.CodeDisk, again, "backup disk: %w", plain(err))
 	}
-	if _, err := os.Lstat(filepath.Join(repo.dir, "config")); err != nil {
-		return false, firstboot.NewProblem(firstboot.CodeNoRepository, "", "backup disk %s has no repository of restic in %s", repo.run.c.Restore.Disk, repo.run.c.Restore.Repository)
+	return false, repo.exists()
+}
+
+// exists is a CodeNoRepository where there is none.
+func (repo *repository) exists() error {
+	_, err := os.Lstat(filepath.Join(repo.dir, "config"))
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+		return firstboot.NewProblem(firstboot.CodeNoRepository, "", "backup disk %s has no repository of restic in %s", repo.run.c.Restore.Disk, repo.run.c.Restore.Repository)
 	}
-	return false, nil
+	return firstboot.NewProblem(firstboot.CodeDisk, again, "backup disk: %w", plain(err))
 }
 
 // limited keeps what is written to it, up to a limit: more is an error.
