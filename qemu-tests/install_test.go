@@ -101,7 +101,7 @@ func TestReinstall(t *testing.T) {
 	target := emptyDisk(t, installedSize)
 	key, backup := medium(t, r.key), r.backup(t)
 	backup.Write = true
-	c := m.config(t, target, key, backup)
+	c := m.config(t, target, key, backup, listtreeDisk(t))
 	before := digestFiles(t, c.Disks[0].File, backup.File)
 	started := time.Now()
 	vm := startVM(t, c)
