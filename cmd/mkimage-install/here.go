@@ -65,6 +65,9 @@ func (h *here) run(ctx context.Context) error {
 	if err := h.step(ctx, "check the medium", h.checkMedium); err != nil {
 		return err
 	}
+	if err := h.step(ctx, "prove the recovery", h.prove); err != nil {
+		return err
+	}
 	if err := h.consent(ctx); err != nil {
 		return err
 	}

@@ -117,6 +117,9 @@ func (f *layoutFlags) find(cmd *cobra.Command, name string) (*hardware.Hardware,
 	// to explain.
 	if set.Has(name) || !isFile(name) && !strings.Contains(name, "/") {
 		p, _, err := f.makePlan(name)
+		if err == nil && p.Medium != nil {
+			err = fault.New(fault.Usage, "mkimage layout "+shellWord(p.Profile.Name), "%s is an installer medium: a system has the layout of its payload", name)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -85,7 +85,11 @@ func (f *testFlags) run(ctx context.Context, u *ui, name string) error {
 	if s.Format, err = diskFormat(name); err != nil {
 		return err
 	}
-	if s.Plan, err = planOf(name); err != nil {
+	if s.Plan, err = planOf(name); err == nil && s.Plan.Medium != nil {
+		err = fault.New(fault.Usage, "mkimage test "+shellWord(s.Plan.Profile.Name)+" tests what it installs",
+			"%s is an installer medium: it promises nothing that a test looks for", name)
+	}
+	if err != nil {
 		return err
 	}
 	if left := qemutests.Menuless(s.Plan); len(left) > 0 {
