@@ -91,7 +91,7 @@ func (f *signFlags) run(ctx context.Context, u *ui, name string) error {
 	if made.Signature == "" {
 		made.Signature = name + signature.Suffix
 	}
-	if err := checkOutput(made.Signature, "name a file in it"); err != nil {
+	if err := checkSignature(made.Signature); err != nil {
 		return err
 	}
 	message, err := toSign(name)
@@ -116,6 +116,18 @@ func (f *signFlags) run(ctx context.Context, u *ui, name string) error {
 	return u.summary(made, func(w io.Writer) {
 		fmt.Fprintf(w, "%s: signed with key %s\n", printable(made.Signature), made.KeyID)
 	})
+}
+
+// checkSignature refuses a name that a signature cannot have. Only an older
+// signature is replaced: another file of that name may be a key.
+func checkSignature(name string) error {
+	if err := checkOutput(name, "name a file in it"); err != nil || !isThere(name) {
+		return err
+	}
+	if data, err := readWhole(name, signature.MaxSignature); err != nil || !signature.IsSignature(data) {
+		return fault.New(fault.Target, "remove it, or name another output", "%s: exists and is no signature", name)
+	}
+	return nil
 }
 
 // toSign reads what is to be signed. A manifest must be one: nobody could use

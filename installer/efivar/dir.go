@@ -15,10 +15,10 @@ func Open(dir string) (*Vars, error) {
 	var st unix.Statfs_t
 	err := unix.Statfs(dir, &st)
 	// Where nothing is mounted the directory is one of sysfs.
-	if err != nil || int64(st.Type) == unix.SYSFS_MAGIC {
+	if err != nil || uint32(st.Type) == unix.SYSFS_MAGIC {
 		return nil, noVariables(dir, err)
 	}
-	return New(&folder{dir, int64(st.Type) == unix.EFIVARFS_MAGIC}), nil
+	return New(&folder{dir, uint32(st.Type) == unix.EFIVARFS_MAGIC}), nil
 }
 
 // immutable is the flag of a file that nobody can change or remove
@@ -85,13 +85,29 @@ func (d *folder) Write(name string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	n, err := f.Write(data)
-	if err == nil && n < len(data) {
-		err = io.ErrShortWrite
-	}
-	err = errors.Join(err, f.Close())
+	fd := int(f.Fd())
+	err = errors.Join(writeOnce(func() (int, error) { return unix.Write(fd, data) }, len(data)), f.Close())
 	if err != nil && flag&os.O_CREATE != 0 {
 		_ = d.Remove(name) // it is empty, and to efivarfs not there
+	}
+	return err
+}
+
+// maxTries is how often a write is tried that was interrupted. Firmware that
+// gives up says the same as the kernel of a signal, so there must be an end.
+const maxTries = 10
+
+// writeOnce writes size bytes, all of them in one call.
+func writeOnce(write func() (int, error), size int) error {
+	var err error
+	for range maxTries {
+		var n int
+		if n, err = write(); err == nil && n < size {
+			return io.ErrShortWrite
+		}
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
 	}
 	return err
 }

@@ -74,6 +74,10 @@ func TestAddEntry(t *testing.T) {
 			m.entry(t, 3, with(fox(9), func(e *efivar.Entry) { e.Path = "/EFI/x" }))
 			m.order("BootOrder", 3)
 		}, fox(1), 0, []uint16{0, 3}, nil, 2, 0, ""},
+		{"gone, but of another description", func(m *memory) {
+			m.entry(t, 3, with(fox(9), func(e *efivar.Entry) { e.Description = "Hare" }))
+			m.order("BootOrder", 3)
+		}, fox(1), 0, []uint16{0, 3}, nil, 2, 0, ""},
 		{"there three times", func(m *memory) {
 			m.entry(t, 0, fox(1))
 			m.entry(t, 1, fox(1))

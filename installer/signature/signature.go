@@ -120,6 +120,12 @@ func Verify(public Key, message, sig []byte) (trustedComment string, err error) 
 	return s.TrustedComment, nil
 }
 
+// IsSignature reports whether the content of a file is a signature, of whatever.
+func IsSignature(text []byte) bool {
+	_, err := parse(text)
+	return err == nil
+}
+
 // parse reads a signature, of which nothing is verified yet.
 func parse(sig []byte) (*minisign.Signature, error) {
 	var s minisign.Signature
