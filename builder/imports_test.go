@@ -19,27 +19,28 @@ const module = "github.com/6FaNcY9/mkimage/"
 // verifying half of the program independent of the writing half. A package
 // that is not named here is bound by the general rules alone.
 var mayImport = map[string][]string{
-	"builder/fault":        {},
-	"builder/btrfs/ondisk": {},
-	"builder/rawdisk":      {},
-	"builder/sparse":       {},
-	"builder/swaparea":     {"builder/fault", "builder/ids"},
-	"builder/ids":          {"builder/fault"},
-	"builder/fstree":       {"builder/fault"},
-	"builder/btrfs":        {"builder/fault", "builder/ids", "builder/fstree", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/internal/"},
-	"builder/btrfs/reader": {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk"},
-	"builder/btrfs/check":  {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
-	"builder/esp":          {"builder/fault", "builder/fstree"},
-	"builder/esp/reader":   {"builder/fault"},
-	"builder/gpt":          {"builder/fault", "builder/ids"},
-	"builder/gpt/grow":     {"builder/fault"},
-	"builder/strict":       {"builder/fault"},
-	"layouts":              {"builder/fault", "builder/strict"},
-	"profiles":             {"builder/fault", "builder/strict"},
-	"builder/plan":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config"},
-	"builder/adjust":       {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan", "builder/fstree", "installer/firstboot", "installer/durable"},
-	"builder/loader":       {"builder/fault", "builder/ids", "builder/fstree", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/uki", "builder/loader/bls", "builder/manifest"},
-	"builder/manifest":     {"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse"},
+	"builder/fault":          {},
+	"builder/btrfs/ondisk":   {},
+	"builder/rawdisk":        {},
+	"builder/sparse":         {},
+	"builder/swaparea":       {"builder/fault", "builder/ids"},
+	"builder/ids":            {"builder/fault"},
+	"builder/fstree":         {"builder/fault"},
+	"builder/btrfs":          {"builder/fault", "builder/ids", "builder/fstree", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/internal/"},
+	"builder/btrfs/reader":   {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk"},
+	"builder/btrfs/identity": {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
+	"builder/btrfs/check":    {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
+	"builder/esp":            {"builder/fault", "builder/fstree"},
+	"builder/esp/reader":     {"builder/fault"},
+	"builder/gpt":            {"builder/fault", "builder/ids"},
+	"builder/gpt/grow":       {"builder/fault"},
+	"builder/strict":         {"builder/fault"},
+	"layouts":                {"builder/fault", "builder/strict"},
+	"profiles":               {"builder/fault", "builder/strict"},
+	"builder/plan":           {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config"},
+	"builder/adjust":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan", "builder/fstree", "installer/firstboot", "installer/durable"},
+	"builder/loader":         {"builder/fault", "builder/ids", "builder/fstree", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/uki", "builder/loader/bls", "builder/manifest"},
+	"builder/manifest":       {"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse"},
 	"builder/inspect": {
 		"builder/fault", "builder/fstree", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt",
 		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader",
@@ -184,7 +185,7 @@ func allowed(p, own string) bool {
 }
 
 func isTestSupport(p string) bool {
-	return p == "builder/imgtest" || p == "installer/durable/cut" || strings.HasPrefix(p, "builder/imgtest/")
+	return p == "builder/imgtest" || p == "installer/durable/cut" || p == "installer/mediumtest" || strings.HasPrefix(p, "builder/imgtest/")
 }
 
 func TestImports(t *testing.T) {

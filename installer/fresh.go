@@ -69,7 +69,17 @@ func (m *Medium) edits(target *plan.Plan) []identity.Edit {
 			root = mount.Subvol
 		}
 	}
-	return []identity.Edit{{Path: root + "/etc/fstab", Old: adjust.Fstab(m.Manifest.Plan), New: adjust.Fstab(target)}}
+	names := []string{root}
+	for _, s := range target.Snapshots { // which may have a copy of its own
+		if s.Source == root {
+			names = append(names, s.Path)
+		}
+	}
+	var edits []identity.Edit
+	for _, name := range names {
+		edits = append(edits, identity.Edit{Path: name + "/etc/fstab", Old: adjust.Fstab(m.Manifest.Plan), New: adjust.Fstab(target)})
+	}
+	return edits
 }
 
 // tableOf places the partitions of a plan on a target. The root partition gets

@@ -144,13 +144,15 @@ func checkInstalled(t *testing.T, m *Medium, d *disk, f *Fresh) {
 
 func checkFstab(t *testing.T, fs *reader.FS, root gpt.Partition) {
 	t.Helper()
-	v, err := fs.Subvolume("@")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := v.ReadFile("etc/fstab")
-	if err != nil || !strings.Contains(string(text), "PARTUUID="+root.GUID.String()+" / ") {
-		t.Errorf("fstab, %v:\n%s\nwant PARTUUID=%s", err, text, root.GUID)
+	for _, name := range []string{"@", "@factory"} {
+		v, err := fs.Subvolume(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := v.ReadFile("etc/fstab")
+		if err != nil || !strings.Contains(string(text), "PARTUUID="+root.GUID.String()+" / ") {
+			t.Errorf("fstab of %s, %v:\n%s\nwant PARTUUID=%s", name, err, text, root.GUID)
+		}
 	}
 }
 
