@@ -94,3 +94,27 @@ func FuzzCapture(f *testing.F) {
 		}
 	})
 }
+
+func TestVPDSerial(t *testing.T) {
+	for page, want := range map[string]string{
+		"\x00\x80\x00\x04ABCDEF": "ABCD", "\x00\x80\x00\x06ABCDEF": "ABCDEF", "\x00\x80\x00\x07ABCDEF": "ABCDEF",
+		"\x00\x80\x00\x06  AB\x00\x00": "AB", "\x00\x83\x00\x02AB": "", "\x00\x80\x00": "", "\x00\x80\x00\x00": "",
+	} {
+		if got := vpdSerial([]byte(page)); got != want {
+			t.Errorf("vpdSerial(%q) = %q; want %q", page, got, want)
+		}
+	}
+}
+
+func TestUnescape(t *testing.T) {
+	for text, want := range map[string]string{`a\x20b\x2f`: "a b/", `\x`: `\x`, `\x2`: `\x2`, `\xzz\x41`: `\xzzA`} {
+		if got := unescapeHex(text); got != want {
+			t.Errorf("unescapeHex(%q) = %q; want %q", text, got, want)
+		}
+	}
+	for text, want := range map[string]string{`/a\040b`: "/a b", `\134`: `\`, `\777`: `\777`, `\04`: `\04`} {
+		if got := unescapeOctal(text); got != want {
+			t.Errorf("unescapeOctal(%q) = %q; want %q", text, got, want)
+		}
+	}
+}

@@ -88,7 +88,8 @@ func laptopImage(t testing.TB, sector int64) (name string, swapAt int64) {
 		t.Fatal(err)
 	}
 	part = table.Partitions[1]
-	tree := treeOf(t, append(append(repository("home/ada/backup/restic"), repository("home/ada/backup/too/deep")...), "root/etc/fstab", "root/usr/share/restic/config")...)
+	tree := treeOf(t, append(append(repository("home/ada/backup/restic"), repository("home/ada/backup/too/deep")...), "root/etc/fstab", "root/usr/share/restic/config",
+		"home/like/config/", "home/like/data/", "home/like/index/", "home/like/keys/", "home/like/snapshots/")...)
 	res, err := btrfs.Write(ctx, io.NewOffsetWriter(f, part.Start), tree, btrfs.Params{
 		Size: part.Size, Label: "nixos", Seed: seed,
 		Subvolumes: []btrfs.Subvolume{{Path: "@", Source: "root"}, {Path: "@home", Source: "home"}},
