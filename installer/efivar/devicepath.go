@@ -115,7 +115,7 @@ func file(path []Node) (p Partition, name string, ok bool) {
 			p, name, ok = at, "", true
 			continue
 		}
-		if n.Type != typeMedia || n.Subtype != subFile || !ok {
+		if n.Type != typeMedia || n.Subtype != subFile {
 			continue
 		}
 		part, _, err := decodeString(n.Data)

@@ -98,6 +98,51 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestWriteOnlyWhatChanges spares the firmware's memory.
+func TestWriteOnlyWhatChanges(t *testing.T) {
+	m := newMemory()
+	v := efivar.New(m)
+	for i, tt := range []struct {
+		attributes uint32
+		value      byte
+		changes    int
+	}{{7, 1, 1}, {7, 1, 1}, {7, 2, 2}, {6, 2, 3}} {
+		if err := v.Write("x", tt.attributes, []byte{tt.value}); err != nil || m.changes != tt.changes {
+			t.Errorf("write %d: %v, %d changes; want %d", i, err, m.changes, tt.changes)
+		}
+	}
+}
+
+// TestFull writes where there is no space: what could not be written is not
+// there, and what was there stays.
+func TestFull(t *testing.T) {
+	imgtest.NeedRoot(t)
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8k"); err != nil {
+		t.Skipf("tmpfs: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	v, err := efivar.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hare := with(fox(2), func(e *efivar.Entry) { e.Description = "Hare" })
+	if _, err := v.AddEntry(hare); err != nil { // a page for the entry, one for the order
+		t.Fatal(err)
+	}
+	_, err = v.AddEntry(fox(1))
+	var w *efivar.Warning
+	if !errors.As(err, &w) || !errors.Is(err, unix.ENOSPC) || !strings.Contains(w.Hint, "pstore") {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "Boot0001"+global)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an entry that could not be written: %v", err)
+	}
+	if p, err := v.Plan(hare); err != nil || len(p.Changes) > 0 {
+		t.Errorf("what was there: %v, %v", p, err)
+	}
+}
+
 // TestImmutable writes and deletes what the kernel protects.
 func TestImmutable(t *testing.T) {
 	imgtest.NeedRoot(t)

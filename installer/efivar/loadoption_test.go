@@ -77,7 +77,9 @@ func TestLoadOptionForms(t *testing.T) {
 		{"two paths", option(hd+file(`\a`)+end+hd+file(`\b`)+end, ""), `\a`, ""},
 		{"no file", option(hd+end, ""), "", ""},
 		{"no partition", option(file(`\a`)+end, ""), "", ""},
-		{"partition of an MBR", option(strings.Replace(hd, "0202", "0101", 1)+file(`\a`)+end, ""), "", ""},
+		{"partition of an MBR", option(strings.TrimSuffix(hd, "0202")+"0101"+file(`\a`)+end, ""), "", ""},
+		{"partition of a table that is not GPT", option(strings.TrimSuffix(hd, "0202")+"0102"+file(`\a`)+end, ""), "", ""},
+		{"partition without a GUID", option(strings.TrimSuffix(hd, "0202")+"0201"+file(`\a`)+end, ""), "", ""},
 		{"short partition", option("04012600"+strings.Repeat("00", 34)+file(`\a`)+end, ""), "", ""},
 		{"path without an end", option(hd+"04040600"+"4100"+end, ""), "", ""},
 		{"nothing but an end", option(end, ""), "", ""},
@@ -140,8 +142,8 @@ func TestEncodeLimits(t *testing.T) {
 			}
 		}
 	}
-	if _, err := efivar.DecodeLoadOption(make([]byte, 1<<16+1)); err == nil {
-		t.Error("decoded a value beyond the limit")
+	if _, err := efivar.DecodeLoadOption(make([]byte, 1<<16+1)); err == nil || !strings.Contains(err.Error(), "65537 bytes") {
+		t.Errorf("a value beyond the limit: %v", err)
 	}
 }
 

@@ -38,7 +38,7 @@ func TestAddEntry(t *testing.T) {
 			fox(1), 3, []uint16{3, 0}, nil, 1, 0, ""},
 		{"there, and in no order", func(m *memory) { m.entry(t, 3, fox(1)) }, fox(1), 3, []uint16{3}, nil, 1, 0, ""},
 		{"other letters of the path", func(m *memory) {
-			m.entry(t, 3, with(fox(1), func(e *efivar.Entry) { e.Path = "/efi/SYSTEMD/systemd-bootx64.EFI" }))
+			m.entry(t, 3, with(fox(1), func(e *efivar.Entry) { e.Description, e.Path = "Linux", "/efi/SYSTEMD/systemd-bootx64.EFI" }))
 			m.order("BootOrder", 3)
 		}, fox(1), 3, []uint16{3}, nil, 1, 0, ""},
 		{"same partition, other path", func(m *memory) {
