@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"unsafe"
 
@@ -170,14 +169,10 @@ func writeZeros(w io.WriterAt, offset, length int64) error {
 	return nil
 }
 
-// OpenFile opens a regular file as a target. One that is not there is made, and
-// one of no bytes gets size.
-func OpenFile(name string, size int64, readOnly bool) (_ Disk, _ *os.File, err error) {
-	flag := os.O_RDWR | os.O_CREATE
-	if readOnly {
-		flag = os.O_RDONLY
-	}
-	f, err := os.OpenFile(name, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+// OpenFile opens a regular file as a target, and locks it; flag is that of
+// os.OpenFile. Errors have class fault.Target.
+func OpenFile(name string, flag int) (_ Disk, _ *os.File, err error) {
+	f, err := os.OpenFile(name, flag|unix.O_NONBLOCK, 0o600) // an image may hold secrets
 	if err != nil {
 		return Disk{}, nil, fault.New(fault.Target, "", "%w", err)
 	}
@@ -191,19 +186,12 @@ func OpenFile(name string, size int64, readOnly bool) (_ Disk, _ *os.File, err e
 		return Disk{}, nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return Disk{}, nil, fmt.Errorf("is neither a disk nor a regular file: %w", fs.ErrInvalid)
+		return Disk{}, nil, errors.New("is neither a disk nor a regular file")
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return Disk{}, nil, fmt.Errorf("another run is writing it: %w", unix.EBUSY)
+		return Disk{}, nil, errors.New("another run is writing it")
 	}
-	if info.Size() > 0 {
-		size = info.Size()
-	} else if !readOnly {
-		if err := f.Truncate(size); err != nil {
-			return Disk{}, nil, err
-		}
-	}
-	return Disk{Target: fileTarget{f}, Size: size}, f, nil
+	return Disk{Target: fileTarget{f}, Size: info.Size()}, f, nil
 }
 
 // fileTarget is a regular file.
