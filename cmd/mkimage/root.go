@@ -58,7 +58,7 @@ offset of a swapfile. mkfs writes a btrfs file system alone.`,
 	mustComplete(root, "progress", progressModes...)
 
 	addGroup(root, "images", "Images of disks:", newBuild(u), newPlan(u), newVerify(u), newInspect(u), newRun(u), newTest(u), newLayout(u))
-	addGroup(root, "disks", "Disks and media:", newSign(u))
+	addGroup(root, "disks", "Disks and media:", newExplainDisk(u), newWrite(u), newSign(u))
 	addGroup(root, "files", "File systems:", newLs(u), newCat(u), newStat(u), newCheck(u), newMapSwapfile(u), newMkfs(u))
 	addGroup(root, "profiles", "Profiles:", newProfiles(u), newLayouts(u))
 	addGroup(root, "secrets", "Secrets:", newKeys(u))
