@@ -76,16 +76,19 @@ func (p *prover) lookAtSnapshot(ctx context.Context, backup *restore.Backup, s *
 	if err == nil {
 		text = fmt.Sprintf("%s of %s: %d files, %s", s.ID[:8], s.Time.UTC().Format(time.DateTime), s.Files, size(s.Bytes))
 	}
-	if !p.addBackup("snapshot", text, err) || p.o.space == 0 {
-		return err
+	if p.addBackup("snapshot", text, err) && p.o.space != 0 {
+		p.compareSpace(s.Needed())
 	}
-	need := s.Needed()
+	return err
+}
+
+// compareSpace adds the finding about room for need bytes.
+func (p *prover) compareSpace(need int64) {
+	var err error
 	if need > p.o.space {
-		p.addBackup("space", "", firstboot.NewProblem(firstboot.CodeSpace, "", "the backup needs %d bytes, there will be %d", need, p.o.space))
-		return nil
+		err = firstboot.NewProblem(firstboot.CodeSpace, "", "the backup needs %d bytes, there will be %d", need, p.o.space)
 	}
-	p.addBackup("space", fmt.Sprintf("the backup needs %s, there will be %s", size(need), size(p.o.space)), nil)
-	return nil
+	p.addBackup("space", fmt.Sprintf("the backup needs %s, there will be %s", size(need), size(p.o.space)), err)
 }
 
 // sample reads some data.

@@ -45,17 +45,21 @@ func (p *prover) decryptFile(file, format string, list []firstboot.Secret) error
 	if err != nil {
 		return firstboot.Located(file, err)
 	}
+	var first error
 	for _, s := range list {
 		value, err := plain.Value(s.Key)
 		if err != nil {
-			return firstboot.Located(file+": secret "+s.Name, err)
+			if first == nil {
+				first = firstboot.Located(file+": secret "+s.Name, err)
+			}
+			continue
 		}
 		if p.c.Restore != nil && s.Name == p.c.Restore.Password {
 			p.password = bytes.Clone(value)
 		}
 		clear(value)
 	}
-	return nil
+	return first
 }
 
 func (p *prover) decryptSecrets(file, format string) (*secrets.Plain, error) {
