@@ -95,6 +95,9 @@ func (c *comparer) listed(d *dir, names []string) error {
 }
 
 func (c *comparer) leave(d *dir, src, dst int) error {
+	if d.parent == nil && c.o.KeepTop {
+		return nil
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(dst, &st); err != nil {
 		return fail(d.path(), "stat", err)

@@ -25,10 +25,12 @@ type Options struct {
 	// Except reports whether a path, from the top of the tree, is left out with
 	// all below it. It may be called concurrently.
 	Except func(path string) bool
+	// KeepTop leaves the attributes of the destination itself as they are.
+	KeepTop bool
 }
 
 // Copy copies what is in the directory src into the directory dst, which is
-// empty, and gives it the attributes of src. It needs root, but for trees of
+// empty but for what is left out, and gives it the attributes of src. It needs root, but for trees of
 // which the user could have made everything. Errors name the path, from the
 // top of the tree, and what was done to it; what was copied until then stays.
 //
@@ -178,6 +180,9 @@ func (c *copier) link(ctx context.Context) error {
 // leave gives a directory its attributes, when nothing in it is to be made any
 // more.
 func (c *copier) leave(d *dir, src, dst int) error {
+	if d.parent == nil && c.o.KeepTop {
+		return nil
+	}
 	return c.setAttributes(d, "", src, dst, &d.st)
 }
 
