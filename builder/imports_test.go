@@ -72,6 +72,7 @@ var mayImport = map[string][]string{
 	"builder/secrets":            {"builder/fault", "initramfs/config", "builder/strict", "profiles", "installer/firstboot", "installer/durable"},
 	"installer/beside":           {},
 	"installer/durable":          {},
+	"installer/disks":            {"builder/fault", "builder/ids", "builder/gpt", "builder/rawdisk", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/esp/reader", "builder/strict", "profiles", "layouts"},
 	"installer/durable/cut":      {"installer/durable"},
 	"installer/firstboot":        {"builder/fault", "initramfs/config", "installer/durable"},
 	"installer/agekey":           {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},

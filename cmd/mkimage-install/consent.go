@@ -26,11 +26,19 @@ func (h *here) consent(ctx context.Context) error {
 	if !madeFor(&in, h.disk, dmi("product_name"), dmi("product_serial")) {
 		return h.ask(ctx, "this medium was not made for this machine alone")
 	}
-	pressed, err := h.countdown(ctx, in.Countdown, fmt.Sprintf("%s will be erased", h.disk.Path))
+	pressed, err := h.countdown(ctx, in.Countdown, h.what())
 	if err != nil || !pressed {
 		return err
 	}
 	return h.ask(ctx, "a key was pressed")
+}
+
+// what says what will be done to the target.
+func (h *here) what() string {
+	if h.keep {
+		return "The system on " + h.disk.Path + " is replaced, and /home stays:"
+	}
+	return h.disk.Path + " will be erased"
 }
 
 // dmi returns what the firmware says of the machine.
@@ -66,10 +74,14 @@ func (h *here) countdown(ctx context.Context, seconds int, what string) (pressed
 // word is what a person types to have a disk erased: it cannot be typed by
 // somebody who thinks of another one.
 func (h *here) word() string {
-	if h.disk.Serial != "" {
-		return "erase " + h.disk.Serial
+	verb := "erase "
+	if h.keep {
+		verb = "replace the system on "
 	}
-	return "erase " + h.disk.Name
+	if h.disk.Serial != "" {
+		return verb + h.disk.Serial
+	}
+	return verb + h.disk.Name
 }
 
 // ask has a person type what is erased.
@@ -77,7 +89,7 @@ func (h *here) ask(ctx context.Context, why string) error {
 	word := h.word()
 	typed := ""
 	for {
-		h.show.say(why+".", fmt.Sprintf("To erase %s, type this and Enter; Esc ends without it:", h.disk), "  "+word, "> "+typed)
+		h.show.say(why+".", fmt.Sprintf("%s. To agree, type this and Enter; Esc ends without it:", strings.TrimSuffix(h.what(), ":")), "  "+word, "> "+typed)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -32,6 +32,7 @@ type here struct {
 	device  disks.Disk // that the medium is
 	medium  *installer.Medium
 	disk    disks.Disk // the target
+	keep    bool       // the home on it stays
 	agreed  bool       // a person has typed that it may be erased
 }
 
@@ -70,6 +71,9 @@ func (h *here) run(ctx context.Context) error {
 	}
 	if err := h.consent(ctx); err != nil {
 		return err
+	}
+	if h.keep {
+		return h.keepHome(ctx)
 	}
 	return h.install(ctx)
 }
@@ -186,6 +190,12 @@ func (h *here) choose(ctx context.Context, _ func(done, total int64)) (err error
 	}
 	h.show.fact(factTarget, h.disk.String())
 	h.show.fact("has", h.disk.Summary())
+	if h.keep, err = h.keeps(); err != nil {
+		return err
+	}
+	if h.disk.Hibernated() && h.medium.Manifest.Plan.Medium.Installer.Hibernated != "drop" {
+		return fault.New(fault.Target, `wake it and shut it down, or say hibernated = "drop" in [installer]`, "%s: a session sleeps on it, which would be lost", h.disk)
+	}
 	h.show.fact("because", "no other disk passes the rules of "+h.medium.Manifest.Plan.Medium.Name)
 	return nil
 }
@@ -212,7 +222,19 @@ func (h *here) install(ctx context.Context) (err error) {
 	for _, s := range fresh.Steps() {
 		h.show.plan(s.Title)
 	}
-	err = installer.Run(ctx, fresh.Steps(), func(s installer.Step, done, total int64) {
+	if err := h.runSteps(ctx, fresh.Steps()); err != nil {
+		return err
+	}
+	if err := t.reread(); err != nil {
+		h.show.note(err.Error())
+	}
+	h.bootEntry(fresh.Table)
+	return h.restart()
+}
+
+// runSteps runs steps of an installation and shows how far they are.
+func (h *here) runSteps(ctx context.Context, steps []installer.Step) error {
+	err := installer.Run(ctx, steps, func(s installer.Step, done, total int64) {
 		switch {
 		case done == 0 && total == 0:
 			h.show.begin(s.Title)
@@ -224,11 +246,6 @@ func (h *here) install(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		h.show.end(err)
-		return err
 	}
-	if err := t.reread(); err != nil {
-		h.show.note(err.Error())
-	}
-	h.bootEntry(fresh.Table)
-	return h.restart()
+	return err
 }

@@ -13,13 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/rawdisk"
 	"github.com/6FaNcY9/mkimage/installer"
+	"github.com/6FaNcY9/mkimage/installer/beside"
 	"github.com/6FaNcY9/mkimage/installer/bootmenu"
 	"github.com/6FaNcY9/mkimage/installer/disks"
 	"github.com/6FaNcY9/mkimage/installer/durable"
+	"github.com/6FaNcY9/mkimage/installer/keephome"
 )
 
 // Where the target is mounted while a system is put beside the old one.
@@ -160,4 +164,129 @@ func (k *keeping) commit(context.Context, func(done, total int64)) error {
 		return err
 	}
 	return durable.Write(esp, "/"+installer.MarkerPath, marker, 0o644)
+}
+
+// keepHome puts the system beside the one that the disk has, and has the boot
+// menu start it.
+func (h *here) keepHome(ctx context.Context) (err error) {
+	k, err := h.newKeeping()
+	if err != nil {
+		return err
+	}
+	if err := k.mount(); err != nil {
+		return errors.Join(err, k.unmount())
+	}
+	defer func() { err = errors.Join(err, k.unmount()) }()
+	if err := k.discard(); err != nil {
+		return err
+	}
+	in := &keephome.Install{
+		Top: targetDir, Payload: payloadDir, Plan: k.plan, ID: k.id, Keep: h.medium.Manifest.Plan.Medium.Installer.Keep,
+		Note: h.show.note,
+	}
+	plain := func(do func() error) func(context.Context, func(done, total int64)) error {
+		return func(context.Context, func(done, total int64)) error { return do() }
+	}
+	steps := []installer.Step{
+		{ID: "stage", Title: "copy the system", Run: in.Stage},
+		{ID: "fstab", Title: "name the partitions", Run: plain(k.fstab(in))},
+		{ID: "factory", Title: "take the factory snapshots", Run: plain(in.Factory)},
+		{ID: "carry", Title: "carry over what is kept", Run: plain(func() error { return in.Carry(ctx, time.Now()) })},
+		{ID: "seal", Title: "read everything back", Run: in.Seal},
+		{ID: "menu", Title: "change the boot menu", Run: k.commit},
+		{ID: "expire", Title: "remove what was before that", Run: plain(k.expire)},
+	}
+	for _, s := range steps {
+		h.show.plan(s.Title)
+	}
+	if err := h.runSteps(ctx, steps); err != nil {
+		return err
+	}
+	table, err := k.table()
+	if err != nil {
+		return err
+	}
+	if err := k.unmount(); err != nil {
+		return err
+	}
+	h.bootEntry(*table)
+	return h.restart()
+}
+
+// discard removes what an installation has left that did not come to its end. One
+// that has changed the boot menu is the system that would be started: it takes its
+// place first, as it would when it is started.
+func (k *keeping) discard() error {
+	list, err := keephome.List(targetDir)
+	if err != nil {
+		return err
+	}
+	for _, b := range list {
+		switch started, err := bootmenu.Starts(durable.OS(espDir), b.ID); {
+		case err != nil:
+			return err
+		case len(b.New) == 0:
+		case started:
+			if err := switchTo(b.ID); err != nil {
+				return err
+			}
+		default:
+			if err := keephome.Discard(targetDir, b.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// switchTo has the system of an installation take the place of the one before.
+func switchTo(id string) error {
+	entries, err := os.ReadDir(targetDir)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return beside.Switch(beside.Mounted(targetDir), names, id)
+}
+
+// expire removes the systems before the one that is replaced now: the menu has
+// one entry for what was there before.
+func (k *keeping) expire() error {
+	list, err := keephome.List(targetDir)
+	if err != nil {
+		return err
+	}
+	for _, b := range list {
+		if b.ID == k.id || len(b.Old) == 0 {
+			continue
+		}
+		if err := keephome.Expire(targetDir, b.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fstab has the new system mount the partitions that the disk has.
+func (k *keeping) fstab(in *keephome.Install) func() error {
+	was, is := k.medium.Manifest.Plan, k.plan
+	texts := map[string]string{}
+	for _, role := range []string{plan.RoleESP, plan.RoleRoot} {
+		texts[was.Partition(role).PARTUUID.String()] = is.Partition(role).PARTUUID.String()
+	}
+	return func() error { return in.Fstab(texts) }
+}
+
+// table returns the table that the disk has.
+func (k *keeping) table() (*gpt.Table, error) {
+	disk, err := rawdisk.Open(k.disk.Path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer disk.Close()
+	table, _, err := gpt.Read(disk, disk.Size())
+	return table, err
 }

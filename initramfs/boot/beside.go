@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -90,18 +89,10 @@ func switchNames(device string, names []string, id string) (err error) {
 		return err
 	}
 	defer dir.Close()
-	if err := beside.Switch(mountedTop(topDir), names, id); err != nil {
+	if err := beside.Switch(beside.Mounted(topDir), names, id); err != nil {
 		return err
 	}
 	return unix.Syncfs(int(dir.Fd()))
-}
-
-// mountedTop is a top level that is mounted.
-type mountedTop string
-
-// Rename implements beside.Top.
-func (d mountedTop) Rename(from, to string) error {
-	return unix.Renameat2(unix.AT_FDCWD, filepath.Join(string(d), from), unix.AT_FDCWD, filepath.Join(string(d), to), unix.RENAME_NOREPLACE)
 }
 
 // goBack has this boot use the subvolumes that the system before had.

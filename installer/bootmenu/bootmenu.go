@@ -61,6 +61,26 @@ func Replace(f durable.FS, tree *fstree.Tree, id string) error {
 	return nil
 }
 
+// Starts reports whether an entry of a mounted ESP starts the system that
+// installation id has put beside another one.
+func Starts(f durable.FS, id string) (bool, error) {
+	names, err := f.List(entriesDir)
+	if err != nil {
+		return false, fmt.Errorf("boot menu: %w", err)
+	}
+	for _, name := range names {
+		text, err := durable.Read(f, path.Join(entriesDir, name), maxEntry)
+		if err != nil {
+			return false, fmt.Errorf("boot menu: %w", err)
+		}
+		entry, err := bls.ParseEntry(text)
+		if err == nil && strings.HasSuffix(name, ".conf") && slices.Contains(strings.Fields(entry.Options), beside.SwitchWord+"="+id) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // replacement is one run of Replace.
 type replacement struct {
 	fs      durable.FS

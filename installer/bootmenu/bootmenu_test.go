@@ -150,6 +150,11 @@ func TestReplaceTwice(t *testing.T) {
 			t.Errorf("%s is there: %v; want %v: %s", name, !want, want, names)
 		}
 	}
+	for id, want := range map[string]bool{"1": false, "2": true, "": false} {
+		if got, err := Starts(f, id); got != want || err != nil {
+			t.Errorf("Starts(%s) = %v, %v; want %v", id, got, err, want)
+		}
+	}
 	standard, before, err := boots(f)
 	if err != nil || standard != "root=PARTUUID=x rw mkimage.switch=2" || before != "root=PARTUUID=x rw mkimage.back=2" {
 		t.Errorf("boots %q, before %q, %v", standard, before, err)
