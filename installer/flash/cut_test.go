@@ -14,8 +14,8 @@ import (
 // in either copy, must hold the old one over data that nobody touched, or the
 // new one over all of the new data.
 func TestPowerCut(t *testing.T) {
-	const size = 8 * mib
-	first, second := image(t, size, 1, 1, 2, 3, 5), image(t, size, 50, 1, 2, 4, 5)
+	const size = 6 * mib
+	first, second := newImage(t, size, 1, 1, 2, 3), newImage(t, size, 50, 1, 2, 4)
 	half := bytes.Clone(first)
 	copy(half[2*mib:], noise(9, mib/2))
 	for _, tt := range []struct {
@@ -88,11 +88,11 @@ func cuts(t *testing.T, events []event, before, after []byte) map[string]int {
 
 // subsets returns all of n things where they are few, some where they are many.
 func subsets(rng *rand.Rand, n int) (all [][]bool) {
-	count := 1 << min(n, 5)
+	count := 1 << min(n, 4)
 	for i := range count {
 		kept := make([]bool, n)
 		for j := range kept {
-			kept[j] = n <= 5 && i>>j&1 == 1 || n > 5 && rng.IntN(2) == 0
+			kept[j] = n <= 4 && i>>j&1 == 1 || n > 4 && rng.IntN(2) == 0
 		}
 		all = append(all, kept)
 	}

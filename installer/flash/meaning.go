@@ -92,7 +92,9 @@ func ownedBtrfs(f *reader.FS, start int64, free, into chunkSet) error {
 		for _, c := range copies {
 			fresh = fresh || free.touches(start+int64(c), int64(item.Key.Offset))
 		}
-		if !fresh { // all of it is read from the image
+		// One that is all read from the image is not asked about, but for the large
+		// ones: reading may find zeros in those.
+		if !fresh && item.Key.Offset < uint64(chunkSize) {
 			for _, c := range copies {
 				into.add(start+int64(c), int64(item.Key.Offset))
 			}

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/btrfs/check"
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	espreader "github.com/6FaNcY9/mkimage/builder/esp/reader"
+	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/installer/flash"
 )
@@ -20,8 +22,8 @@ import (
 func TestMeaning(t *testing.T) {
 	zeros := bytes.Repeat([]byte{0}, 5*mib)
 	mixed := append(noise(3, mib), append(bytes.Clone(zeros), 1)...)
-	// A FAT of 4 GiB in clusters of 4 KiB is 4 MiB, nearly all of it zeros.
-	s := newSystem(t, t.TempDir(), 4<<30, 256*mib, 16*mib, systemFile{"zeros", zeros}, systemFile{"mixed", mixed}, systemFile{"noise", noise(5, 3*mib)})
+	// A FAT of 2 GiB in clusters of 4 KiB is 2 MiB, nearly all of it zeros.
+	s := newSystem(t, t.TempDir(), 2<<30, 256*mib, 16*mib, systemFile{"zeros", zeros}, systemFile{"mixed", mixed}, systemFile{"noise", noise(5, 3*mib)})
 	size := s.table.DiskSize
 	f, err := os.Open(s.name)
 	if err != nil {
@@ -33,9 +35,9 @@ func TestMeaning(t *testing.T) {
 
 	const old = 0xee
 	soil := map[string]int64{
-		"FAT":              mib + 3*mib,
-		"second FAT":       mib + 7*mib,
-		"free on the ESP":  mib + 3<<30,
+		"FAT":              2*mib + mib/2,
+		"second FAT":       4*mib + mib/2,
+		"free on the ESP":  mib + 1<<30,
 		"free at the end":  root.Start + root.Size - 40*mib + 5,
 		"swapfile":         s.swap + 9*mib,
 		"old superblock":   64*mib + 4000,
@@ -45,7 +47,19 @@ func TestMeaning(t *testing.T) {
 	for i, at := range extents {
 		soil[fmt.Sprint("extent of zeros ", i)] = root.Start + at + 3*mib
 	}
-	for _, withManifest := range []bool{true, false} {
+	packed, err := os.Create(filepath.Join(t.TempDir(), "system.img.zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	if err := image.Compress(t.Context(), packed, f, size, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		file         string
+		withManifest bool
+	}{{s.name, true}, {s.name, false}, {packed.Name(), true}, {packed.Name(), false}} {
+		withManifest := tt.withManifest
 		r := &recorder{disk: imgtest.NewMemDisk(size + 3*mib)}
 		for _, at := range soil {
 			put(t, r.disk, at, []byte{old})
@@ -54,11 +68,11 @@ func TestMeaning(t *testing.T) {
 		if withManifest {
 			o.Manifest = s.manifest
 		}
-		p, err := flash.NewPlan(t.Context(), open(t, s.name), size+3*mib, 512, o)
+		p, err := flash.NewPlan(t.Context(), open(t, tt.file), size+3*mib, 512, o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if withManifest && len(p.Notes) > 0 || p.Unused < 4<<30 {
+		if withManifest && (len(p.Notes) > 0 || p.Unused < 2<<30) {
 			t.Errorf("plan %+v", p)
 		}
 		if _, err := p.Write(t.Context(), flash.Disk{Target: r, Size: size + 3*mib, SectorSize: 512}, builder.Silent{}); err != nil {
@@ -70,7 +84,7 @@ func TestMeaning(t *testing.T) {
 				t.Fatal(err)
 			}
 			if stays := b[0] == old; stays != want[name] || !stays && b[0] != 0 {
-				t.Errorf("manifest %v: %s, byte %d: %#x; want the old byte %v", withManifest, name, at, b[0], want[name])
+				t.Errorf("%s, manifest %v: %s, byte %d: %#x; want the old byte %v", filepath.Base(tt.file), withManifest, name, at, b[0], want[name])
 			}
 		}
 		checkSystem(t, s, r.disk)

@@ -173,8 +173,8 @@ func (p *Plan) findKept(ctx context.Context) error {
 		return nil
 	}
 	for i, part := range p.partitions {
-		if !free.touches(part.Start, part.Size) {
-			continue
+		if p.Exact && !free.touches(part.Start, part.Size) {
+			continue // all of it is written; elsewhere reading may find zeros yet
 		}
 		if err := owned(contextReaderAt{ctx, r}, part.Start, part.Size, free, p.keep); err != nil {
 			if ctx.Err() != nil {

@@ -1,6 +1,7 @@
 package flash_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -102,9 +103,9 @@ func noise(seed byte, n int64) []byte {
 
 var linuxData = ids.UUID{0x0f, 0xc6, 0x3d, 0xaf, 0x84, 0x83, 0x47, 0x72, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4}
 
-// image makes an image: a table with one partition that is no file system we
+// newImage makes an image: a table with one partition that is no file system we
 // know, and noise in some chunks.
-func image(t testing.TB, size int64, seed byte, chunks ...int64) []byte {
+func newImage(t testing.TB, size int64, seed byte, chunks ...int64) []byte {
 	t.Helper()
 	d := imgtest.NewMemDisk(size)
 	table, err := gpt.Place(gpt.Table{GUID: ids.UUID{seed}, SectorSize: 512, DiskSize: size, Partitions: []gpt.Partition{
@@ -142,9 +143,7 @@ func manifestOf(t testing.TB, b []byte) *manifest.Manifest {
 	return m
 }
 
-func zero(b []byte) bool {
-	return !slices.ContainsFunc(b, func(c byte) bool { return c != 0 })
-}
+func zero(b []byte) bool { return bytes.Count(b, []byte{0}) == len(b) }
 
 // sparseFile writes an image to a file with holes.
 func sparseFile(t testing.TB, b []byte) string {
@@ -207,7 +206,7 @@ func dirty(t testing.TB, size int64) *recorder {
 	for c := int64(1); c < size/chunk; c++ {
 		all = append(all, c)
 	}
-	if _, err := d.WriteAt(image(t, size, 200, all...), 0); err != nil {
+	if _, err := d.WriteAt(newImage(t, size, 200, all...), 0); err != nil {
 		t.Fatal(err)
 	}
 	return &recorder{disk: d}

@@ -19,7 +19,7 @@ import (
 // read as zeros, is as in the image, and all else is as it was.
 func TestWrite(t *testing.T) {
 	const size = 12 * mib
-	b := image(t, size, 1, 1, 5, 11)
+	b := newImage(t, size, 1, 1, 5, 11)
 	for _, withManifest := range []bool{true, false} {
 		for _, disk := range []int64{size, size + 512, size + mib, size + 3*mib + 512} {
 			t.Run(fmt.Sprintf("manifest %v, %d", withManifest, disk), func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestWrite(t *testing.T) {
 // zeros it is.
 func TestWriteZeroUnused(t *testing.T) {
 	const size = 8 * mib
-	b := image(t, size, 1, 3)
+	b := newImage(t, size, 1, 3)
 	r := dirty(t, size)
 	if _, err := run(t, t.Context(), b, r, flash.Options{Manifest: manifestOf(t, b), ZeroUnused: true}); err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestWriteZeroUnused(t *testing.T) {
 // backup, and the primary table last, with syncs between.
 func TestOrder(t *testing.T) {
 	const size = 8 * mib
-	b := image(t, size, 1, 2, 3)
+	b := newImage(t, size, 1, 2, 3)
 	r := dirty(t, size)
 	if _, err := run(t, t.Context(), b, r, flash.Options{Manifest: manifestOf(t, b)}); err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestOrder(t *testing.T) {
 // TestLies writes to disks that are not what they say.
 func TestLies(t *testing.T) {
 	const size = 12 * mib
-	b := image(t, size, 1, 1, 4, 5, 8, 9, 11)
+	b := newImage(t, size, 1, 1, 4, 5, 8, 9, 11)
 	const real = 6 * mib // what a false disk holds
 	lies := []struct {
 		name, want string
@@ -177,7 +177,7 @@ func TestLies(t *testing.T) {
 // the old one over the old data.
 func TestFailures(t *testing.T) {
 	const size = 6 * mib
-	b := image(t, size, 1, 2, 3)
+	b := newImage(t, size, 1, 2, 3)
 	o := flash.Options{Manifest: manifestOf(t, b), Workers: 1}
 	clean := dirty(t, size)
 	before := clean.disk.Clone()
@@ -236,7 +236,7 @@ func old(t *testing.T, d, before *imgtest.MemDisk) bool {
 // TestInputChanged writes an image that is not what its manifest says.
 func TestInputChanged(t *testing.T) {
 	const size = 6 * mib
-	b := image(t, size, 1, 2, 3)
+	b := newImage(t, size, 1, 2, 3)
 	for _, at := range []int{3*mib + 5, 100, size - 1} {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			m := manifestOf(t, b)
@@ -270,7 +270,7 @@ func TestInputChanged(t *testing.T) {
 // TestCancel stops a run in the middle.
 func TestCancel(t *testing.T) {
 	const size = 8 * mib
-	b := image(t, size, 1, 2, 3, 4, 5)
+	b := newImage(t, size, 1, 2, 3, 4, 5)
 	o := flash.Options{Manifest: manifestOf(t, b)}
 	for n := 1; ; n++ {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -302,7 +302,7 @@ func TestCancel(t *testing.T) {
 // TestTooSmall has disks about as large as the image.
 func TestTooSmall(t *testing.T) {
 	const size = 4 * mib
-	b := image(t, size, 1)
+	b := newImage(t, size, 1)
 	for _, tt := range []struct {
 		disk int64
 		want string
