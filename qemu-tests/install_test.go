@@ -17,7 +17,10 @@ import (
 const installedSize = 20 << 30
 
 // installMedium is an installer medium and what it installs.
-type installMedium struct{ image string }
+type installMedium struct {
+	image string
+	key   string // file of the public key
+}
 
 // installerProfile installs a small system on the one NVMe disk.
 const installerProfile = `kind = "installer"
@@ -42,7 +45,7 @@ func newMedium(t testing.TB, payload, more string, args ...string) installMedium
 	key := filepath.Join(dir, "maker")
 	command(t, builtMkimage(t), "sign", "--generate", key, "--no-passphrase", "--quiet")
 	image := buildImage(t, bootCase{profile: "test-installer", args: append([]string{"--profile-dir", dir, "--sign-key", key + ".key"}, args...)})
-	return installMedium{image}
+	return installMedium{image, key + ".pub"}
 }
 
 // config is a machine with the medium, which the firmware starts from, an empty
