@@ -8,8 +8,8 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
 
-// makeHome fills the home, and leaves marks in the system by which it is known.
-const makeHome = `set -e
+// makeKeptHome fills the home, and leaves marks in the system by which it is known.
+const makeKeptHome = `set -e
 cd /home/bandit && mkdir -p d && cd d
 i=0; while [ $i -lt 10000 ]; do echo "content of $i" > f$i; i=$((i+1)); done
 ln f1 hard; ln -s f2 soft; chmod 4711 f3; chown 12345:54321 f4; touch -d 2001-02-03T04:05:06.789 f5
@@ -39,7 +39,7 @@ func TestKeepHome(t *testing.T) {
 	vm := startVM(t, Config{Name: "install", Agent: true, Keep: keepDir(t), Memory: 1024, Disks: []Disk{{File: target, Bus: NVMe, Serial: "TARGET", Write: true}}})
 	check(t, vm.WaitAgent(step(t)))
 	running(t, vm)
-	output(t, vm, makeHome, "")
+	output(t, vm, makeKeptHome, "")
 	before, err := vm.Output(step(t), identityOfSystem)
 	check(t, err)
 	t.Log(before)
