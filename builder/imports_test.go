@@ -91,6 +91,7 @@ var onlyIn = map[string]string{
 	"github.com/vbauerster/":    "cmd/",
 	"github.com/u-root/":        "initramfs/busybox",
 	"github.com/pelletier/":     "builder/strict",
+	"aead.dev/":                 "installer/signature",
 	"github.com/rogpeppe/":      "", // tests
 	"github.com/google/go-cmp/": "", // tests
 }

@@ -18,6 +18,8 @@ packages=(
 	mtools dosfstools gdisk fdisk # other people's readers of FAT32 and GPT
 	systemd-boot-efi            # the boot loader of made systems
 	systemd                     # systemd-analyze, which reads units that are written
+	minisign efibootmgr         # other people's signatures and boot entries
+	bmap-tools                  # what writing a disk is compared with
 	restic                      # makes the repositories that are restored from
 	nix-bin                     # parses and evaluates the modules of NixOS that are written
 	cpio kmod binutils          # of the initramfs, of modules, of a UKI
