@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,6 @@ import (
 )
 
 const (
-	statePath   = firstboot.StatePath
 	restorePath = firstboot.StateDir + "/restore.json"
 	maxRestore  = 16 << 20 // bytes, as package restore reads
 	maxConfig   = 16 << 20 // bytes
@@ -58,27 +58,47 @@ func (in *Install) firstBoot(now time.Time) error {
 	if at, err := locate(in.Plan, config.Restore.Path); err != nil || in.scope.isNew(at.subvolume) {
 		return err
 	}
-	text, err := durable.Read(in.newFS(), restorePath, maxRestore+1) // as it was carried
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	at, err := locate(in.Plan, firstboot.StateDir)
+	if err != nil {
 		return err
 	}
-	text, done := concluded(text, config)
-	if text == nil {
-		if !in.hasHome(config.Restore.Path) {
-			in.note("%s: the old system has not restored it yet, the new one will", config.Restore.Path)
-			return nil
-		}
-		if text, err = json.MarshalIndent(none(config), "", "\t"); err != nil {
+	dir, err := in.makeDirs(at)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	in.uncompared(at, "state.json", "state.json.damaged", "restore.json")
+	return keepingTimes(dir, func() error {
+		text, err := in.keptRestore(config)
+		if err != nil || text == nil {
 			return err
 		}
-	} else if !done {
-		in.note("%s: its restore was begun, and goes on in the new system", config.Restore.Path)
-		return nil
-	}
-	return in.conclude(text, firstboot.Step{
-		Name: firstboot.StepRestore, Result: firstboot.Done, At: now, Image: config.Image,
-		Message: config.Restore.Path + " was kept when the system was installed anew",
+		return in.conclude(text, firstboot.Step{
+			Name: firstboot.StepRestore, Result: firstboot.Done, At: now, Image: config.Image,
+			Message: config.Restore.Path + " was kept when the system was installed anew",
+		})
 	})
+}
+
+// keptRestore returns the file of the restore that is done by what was kept, nil
+// where there is something left to restore.
+func (in *Install) keptRestore(config *firstboot.Config) ([]byte, error) {
+	text, err := durable.Read(in.newFS(), restorePath, maxRestore+1) // as it was carried
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	text, done := concluded(text, config)
+	switch {
+	case done:
+		return text, nil
+	case text != nil:
+		in.note("%s: its restore was begun, and goes on in the new system", config.Restore.Path)
+		return nil, nil
+	case !in.hasHome(config.Restore.Path):
+		in.note("%s: the old system has not restored it yet, the new one will", config.Restore.Path)
+		return nil, nil
+	}
+	return json.MarshalIndent(none(config), "", "\t")
 }
 
 // concluded returns the file of a restore as the new system must find it: done by
@@ -117,49 +137,30 @@ func (in *Install) hasHome(name string) bool {
 
 // conclude writes the file of a restore, and the step.
 func (in *Install) conclude(text []byte, step firstboot.Step) error {
-	at, err := locate(in.Plan, firstboot.StateDir)
+	files := in.newFS()
+	if err := durable.Write(files, restorePath, append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	state, err := firstboot.ReadState(files)
 	if err != nil {
 		return err
 	}
-	dir, err := in.makeDirs(at)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return keepingTimes(dir, func() error {
-		files := in.newFS()
-		for _, name := range []string{"state.json", "state.json.damaged", "restore.json"} {
-			in.changed(place{at.subvolume, path.Join(at.name, name)})
-		}
-		in.uncompared(at, "state.json", "restore.json")
-		if err := durable.Write(files, restorePath, append(text, '\n'), 0o600); err != nil {
-			return err
-		}
-		state, err := firstboot.ReadState(files)
-		if err != nil {
-			return err
-		}
-		return state.Record(files, step)
-	})
+	return state.Record(files, step)
 }
 
-// uncompared takes things out of what was carried that have changed since. They
-// are small, and synced.
+// uncompared takes files of a directory out of what is compared: they are small,
+// synced one by one, and neither the payload's nor as they were carried.
 func (in *Install) uncompared(at place, names ...string) {
+	for _, n := range names {
+		in.changed(place{at.subvolume, path.Join(at.name, n)})
+	}
 	for i := range in.copies {
 		c := &in.copies[i]
 		if c.place == nil || *c.place != at {
 			continue
 		}
 		except := c.options.Except
-		c.options.Except = func(name string) bool {
-			for _, n := range names {
-				if below(n, name) {
-					return true
-				}
-			}
-			return except(name)
-		}
+		c.options.Except = func(name string) bool { return slices.Contains(names, name) || except(name) }
 	}
 }
 

@@ -47,6 +47,8 @@ func List(top string) ([]Beside, error) {
 	}
 	var list []Beside
 	for _, b := range found {
+		slices.Sort(b.New)
+		slices.Sort(b.Old)
 		list = append(list, *b)
 	}
 	slices.SortFunc(list, func(a, b Beside) int { return strings.Compare(a.ID, b.ID) })
