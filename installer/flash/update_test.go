@@ -53,6 +53,10 @@ func TestUpdate(t *testing.T) {
 				if want := int64(10-tt.written) * mib; result.Unchanged != want {
 					t.Errorf("%d bytes unchanged; want %d", result.Unchanged, want)
 				}
+				// Zeros that were right are not made again, but for those at the end.
+				if right := tt.name != "zeros that mean something" && tt.name != "the end of the disk"; tt.events && right && result.Zeroed != mib+512 {
+					t.Errorf("%+v: zeros are made again", result)
+				}
 				got := bytesOf(t, r.disk)
 				if !bytes.Equal(got[:size], b) || tt.events && !zero(got[disk-mib:]) {
 					t.Error("the disk is not the image")
