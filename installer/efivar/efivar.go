@@ -28,7 +28,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/ids"
 )
 
-// Where efivarfs belongs.
+// Mount is where efivarfs belongs.
 const Mount = "/sys/firmware/efi/efivars"
 
 // Attributes of a variable (UEFI 2.10, 8.2.1 GetVariable).

@@ -198,12 +198,12 @@ func (s span) within(e reader.Extent) (span, bool) {
 // divide adds the span, whose place is in the extent at l, to the sectors in
 // which it stands.
 func (s span) divide(l ondisk.Logical, sectors map[ondisk.Logical][]patch) {
-	for len(s.text) > 0 {
-		in := s.at % ondisk.SectorSize
-		n := min(len(s.text), ondisk.SectorSize-in)
-		at := l + ondisk.Logical(s.at-in)
-		sectors[at] = append(sectors[at], patch{in, []byte(s.text[:n])})
-		s.at, s.text = s.at+n, s.text[n:]
+	for at, text := s.at, s.text; len(text) > 0; {
+		in := at % ondisk.SectorSize
+		n := min(len(text), ondisk.SectorSize-in)
+		sector := l + ondisk.Logical(at-in)
+		sectors[sector] = append(sectors[sector], patch{in, []byte(text[:n])})
+		at, text = at+n, text[n:]
 	}
 }
 
