@@ -22,9 +22,6 @@ import (
 	"github.com/6FaNcY9/mkimage/installer/efivar"
 )
 
-// efivars is where mkimage-init has mounted the variables of the firmware.
-const efivars = "/sys/firmware/efi/efivars"
-
 // lastWords is how long the result is shown before the machine restarts, in
 // seconds.
 const lastWords = 5
@@ -33,7 +30,7 @@ const lastWords = 5
 // The fallback loader is in place: whatever fails here is only a note.
 func (h *here) bootEntry(table gpt.Table) {
 	h.show.begin("tell the firmware")
-	vars, err := efivar.Open(efivars)
+	vars, err := efivar.Open(efivar.Mount)
 	if err == nil {
 		esp := table.Partitions[0]
 		_, err = vars.AddEntry(efivar.Entry{
