@@ -138,6 +138,7 @@ func TestNeedOf(t *testing.T) {
 		{"ram+2GiB", 10 * gib, (12*gib + 6) / 7, ""},
 		{"1MiB", mib, gib, ""}, // the layout asks for more than an eighth
 		{"4G", 4 * gib, gib, ""},
+		{"5GiB", 5 * gib, gib, ""}, // an eighth of 8 GiB to the byte
 		{"many", 0, 0, `swapfile of size "many"`},
 	}
 	for _, tt := range tests {
