@@ -211,8 +211,15 @@ func (m *mounted) find(name string) (durable.FS, string, error) {
 	return durable.OS(m.at(at.subvolume)), path.Join("/", at.name), nil
 }
 
+// Open opens the top of a subvolume for a directory that is not there, but is when
+// the system runs, since it leads to a mount point.
 func (m *mounted) Open(name string) (durable.File, error) {
-	return in(m, name, func(f durable.FS, name string) (durable.File, error) { return f.Open(name) })
+	file, err := in(m, name, durable.FS.Open)
+	leads := slices.ContainsFunc(m.plan.Mounts, func(mount plan.Mount) bool { return below(name, mount.Target) })
+	if errors.Is(err, fs.ErrNotExist) && leads {
+		return in(m, name, func(f durable.FS, _ string) (durable.File, error) { return f.Open("/") })
+	}
+	return file, err
 }
 
 func (m *mounted) Create(name string, perm fs.FileMode) (durable.File, error) {

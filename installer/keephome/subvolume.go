@@ -165,7 +165,7 @@ func destroyAt(fd int, tree, dir uint64, where string, depth int) error {
 		return fmt.Errorf("%s: look for subvolume %d: %w", where, tree, err)
 	}
 	parent := path.Clean("./" + text(args.path[:]))
-	in, err := openIn(fd, parent, unix.O_RDONLY|unix.O_DIRECTORY)
+	in, err := openIn(fd, parent, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path.Join(where, parent), err)
 	}
@@ -182,10 +182,10 @@ func text(b []byte) string {
 }
 
 // openIn opens a path as if a directory were the root: no symlink leads out of
-// it, and none is followed at the end.
+// it.
 func openIn(at int, name string, flags uint64) (int, error) {
 	how := unix.OpenHow{
-		Flags:   flags | unix.O_CLOEXEC | unix.O_NOFOLLOW,
+		Flags:   flags | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
 	}
 	for {
