@@ -37,7 +37,7 @@ func settle(t *testing.T, list []happening) (d disks.Disk, took time.Duration, e
 		start := time.Now()
 		go func() {
 			for _, h := range list {
-				time.Sleep(time.Until(start.Add(h.after)))
+				<-time.After(time.Until(start.Add(h.after)))
 				if h.end {
 					close(events)
 					return
