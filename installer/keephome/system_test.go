@@ -188,7 +188,7 @@ func TestLinksOut(t *testing.T) {
 	outside := t.TempDir()
 	write(t, outside, map[string]string{"secret": "of the installer"})
 	at := func(name string) string { return filepath.Join(in.Top, name) }
-	must(t, os.Symlink(outside, at("@var/lib/link")), os.Symlink("../../../@home", at("@var/lib/up")), os.Symlink("loop", at("@var/lib/loop")))
+	must(t, os.Symlink(outside, at("@var/lib/link")), os.Symlink("../../@home", at("@var/lib/up")), os.Symlink("loop", at("@var/lib/loop")))
 	must(t, os.Symlink("/etc/shadow", at("@var/lib/last")))
 	in.Keep = []string{"/var/lib/link/secret", "/var/lib/up/ada/letter", "/var/lib/loop/x", "/var/lib/last"}
 	var notes []string

@@ -37,18 +37,18 @@ type lateFlags struct {
 }
 
 // setStorage gives a file that is empty the flags and the attribute that say how
-// its data is stored.
+// its data is stored. What it has inherited of compression goes first: with it the
+// kernel refuses to store a file without copy-on-write.
 func setStorage(path string, src, dst int) error {
-	if err := setFlags(path, src, dst, storageFlags); err != nil {
+	value, err := xattr(func(b []byte) (int, error) { return unix.Fgetxattr(src, compressionAttr, b) })
+	has := err == nil // else it has none, or is no file of btrfs
+	if err := unix.Fremovexattr(dst, compressionAttr); err != nil && !errors.Is(err, unix.ENODATA) {
+		return fail(path, "remove "+compressionAttr, err)
+	}
+	if err := setFlags(path, src, dst, storageFlags); err != nil || !has {
 		return err
 	}
-	value, err := xattr(func(b []byte) (int, error) { return unix.Fgetxattr(src, compressionAttr, b) })
-	if err == nil {
-		err = unix.Fsetxattr(dst, compressionAttr, value, 0)
-	} else {
-		err = nil // it has none, or is no file of btrfs
-	}
-	return fail(path, "set "+compressionAttr, err)
+	return fail(path, "set "+compressionAttr, unix.Fsetxattr(dst, compressionAttr, value, 0))
 }
 
 const compressionAttr = "btrfs.compression"

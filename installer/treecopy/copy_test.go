@@ -168,7 +168,9 @@ func TestCompare(t *testing.T) {
 			return unix.UtimesNanoAt(unix.AT_FDCWD, at("a"), []unix.Timespec{{}, {Nsec: 1}}, 0)
 		},
 		"a/b/c/other": func(at func(string) string) error {
-			return errors.Join(os.Remove(at("a/b/c/other")), os.WriteFile(at("a/b/c/other"), []byte("x"), 0o640))
+			var st unix.Stat_t // all is the same but that it is a file of its own
+			return errors.Join(unix.Stat(at("x"), &st), os.Remove(at("a/b/c/other")), os.WriteFile(at("a/b/c/other"), []byte("x"), 0o640),
+				unix.UtimesNanoAt(unix.AT_FDCWD, at("a/b/c/other"), []unix.Timespec{st.Atim, st.Mtim}, 0), setTimes(at("a/b/c")))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
