@@ -76,6 +76,10 @@ var mayImport = map[string][]string{
 		"builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/swaparea",
 		"builder/esp/reader", "builder/gpt", "builder/rawdisk", "installer/durable", "installer/firstboot", "installer/agekey", "installer/keymedium", "installer/disks",
 	},
+	"installer/treecopy": {},
+	"installer/keephome": {
+		"builder/fault", "builder/ids", "builder/strict", "layouts", "profiles", "builder/plan", "initramfs/config", "installer/beside", "installer/durable", "installer/firstboot", "installer/treecopy",
+	},
 	"installer/disks":       {"builder/fault", "builder/ids", "builder/gpt", "builder/rawdisk", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/esp/reader", "builder/strict", "profiles", "layouts"},
 	"installer/durable/cut": {"installer/durable"},
 	"installer/firstboot":   {"builder/fault", "initramfs/config", "installer/durable"},
