@@ -31,9 +31,9 @@ func loop(t *testing.T, size int64, options ...string) string {
 func TestDevice(t *testing.T) {
 	imgtest.NeedRoot(t)
 	imgtest.Need(t, "losetup")
-	const size = 8 * mib
-	b := newImage(t, size, 1, 2, 5)
-	for _, disk := range []int64{size, size + 2*mib + 512} {
+	for _, sizes := range [][2]int64{{8 * mib, 8 * mib}, {8 * mib, 10*mib + 512}, {8*mib + 512, 8*mib + 11264}} {
+		size, disk := sizes[0], sizes[1]
+		b := newImage(t, size, 1, 2, 5)
 		name := loop(t, disk)
 		d, err := flash.OpenDevice(name, false)
 		if err != nil {

@@ -306,7 +306,7 @@ func TestTooSmall(t *testing.T) {
 	for _, tt := range []struct {
 		disk int64
 		want string
-	}{{size - 512, "needs 4194304 bytes, has 4193792: 512 are missing"}, {size, ""}, {size + 512, ""}} {
+	}{{size - 1, "needs 4194304 bytes, has 4194303: 1 are missing"}, {size, ""}, {size + 1, ""}} {
 		s := open(t, sparseFile(t, b))
 		p, err := flash.NewPlan(t.Context(), s, tt.disk, 512, flash.Options{})
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
