@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
@@ -194,6 +196,30 @@ func TestWriteDeviceUnfit(t *testing.T) {
 	f = newWriteFixture(t, 16<<20)
 	f.image = f.device
 	f.refused(nil, "is the image itself")
+	if other := f.node(); other != "" {
+		f.image = other
+		f.refused(nil, "is the image itself")
+	}
 	f.image = f.command("losetup", "--noheadings", "--output", "BACK-FILE", f.device)
 	f.refused(nil, "is the image itself")
+}
+
+// node makes another node of the device, "" where nodes there do not work.
+func (f *writeFixture) node() string {
+	f.t.Helper()
+	info, err := os.Stat(f.device)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	number, _ := rdev(info)
+	name := filepath.Join(f.t.TempDir(), "node")
+	if err := unix.Mknod(name, unix.S_IFBLK|0o600, int(number)); err != nil {
+		return ""
+	}
+	opened, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	opened.Close()
+	return name
 }
