@@ -80,6 +80,10 @@ var mayImport = map[string][]string{
 	"installer/keephome": {
 		"builder/fault", "builder/ids", "builder/strict", "layouts", "profiles", "builder/plan", "initramfs/config", "installer/beside", "installer/durable", "installer/firstboot", "installer/treecopy",
 	},
+	"installer/flash": {
+		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/plan", "builder/sparse", "builder/manifest", "builder/rawdisk", "builder/gpt", "builder/swaparea", "builder/btrfs/ondisk",
+		"builder/btrfs/reader", "builder/esp/reader", "profiles", "layouts", "initramfs/config", "installer/disks",
+	},
 	"installer/disks":       {"builder/fault", "builder/ids", "builder/gpt", "builder/rawdisk", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/esp/reader", "builder/strict", "profiles", "layouts"},
 	"installer/durable/cut": {"installer/durable"},
 	"installer/firstboot":   {"builder/fault", "initramfs/config", "installer/durable"},
