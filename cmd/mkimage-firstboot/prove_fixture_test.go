@@ -27,10 +27,22 @@ import (
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 	"github.com/6FaNcY9/mkimage/installer/preflight"
+	"github.com/6FaNcY9/mkimage/installer/programs"
 )
 
-// resticProgram is the one that is put into images; make programs builds it.
-const resticProgram = "../../.cache/programs/restic"
+// packedRestic writes the restic that is put into images beside the repository of
+// the tests, once.
+func packedRestic(dir string) (string, error) {
+	name := filepath.Join(dir, "restic")
+	if _, err := os.Stat(name); err == nil {
+		return name, nil
+	}
+	p, err := programs.Load()
+	if err != nil {
+		return "", err
+	}
+	return name, os.WriteFile(name, p.Restic, 0o755)
+}
 
 // hunter2 is in every value that nothing may print.
 const hunter2 = "hunter2"
@@ -93,12 +105,12 @@ type candidate struct {
 
 func newCandidate(t *testing.T) *candidate {
 	t.Helper()
-	imgtest.Need(t, "restic", resticProgram, "cp")
+	imgtest.Need(t, "restic", "cp")
 	dir, err := testRepository()
 	must(t, err)
 	key, err := age.GenerateX25519Identity()
 	must(t, err)
-	restic, err := filepath.Abs(resticProgram)
+	restic, err := packedRestic(dir)
 	must(t, err)
 	top := t.TempDir()
 	p := &candidate{t: t, root: top + "/@", disk: top + "/disk", key: key, home: dir + "/home"}

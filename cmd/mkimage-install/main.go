@@ -33,7 +33,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	cmd := newCommand(stdout)
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{}, args...)) // of nil cobra makes the arguments of the process
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	err := protect(func() error { return cmd.ExecuteContext(ctx) })

@@ -59,12 +59,7 @@ func Render(s State) []string {
 	if len(s.Facts) > 0 {
 		lines = append(lines, "")
 	}
-	for _, step := range s.Steps {
-		if step.Status == Waiting && s.Result != "" {
-			continue // it will not be done any more, and the message needs the room
-		}
-		lines = append(lines, step.line())
-	}
+	lines = append(lines, s.steps()...)
 	if len(s.Steps) > 0 {
 		lines = append(lines, "")
 	}
@@ -82,6 +77,25 @@ func Render(s State) []string {
 		lines[i] = cut(l, Columns-1)
 	}
 	return lines[:min(len(lines), Lines-1)]
+}
+
+// steps returns the lines of the steps. Once there is a result what is done is
+// counted: the message needs the room.
+func (s *State) steps() (lines []string) {
+	done, took := 0, time.Duration(0)
+	for _, step := range s.Steps {
+		switch {
+		case s.Result == "" || step.Status == Failed:
+			lines = append(lines, step.line())
+		case step.Status == Done:
+			done++
+		}
+		took += step.Took
+	}
+	if done > 0 && s.Result != "" {
+		lines = append([]string{fmt.Sprintf("%d of %d steps were done in %s.", done, len(s.Steps), clock(took))}, lines...)
+	}
+	return lines
 }
 
 // cut shortens a line to so many characters. Control characters, which a disk's

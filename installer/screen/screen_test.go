@@ -32,8 +32,7 @@ onto     /dev/nvme0n1, WD SN770, serial number 2301A, 931.5 GiB
 because  it is the only disk that the rules of bandit-installer allow, and this
          line is longer than one
 
-[ ok ] erase the disk               0:02
-[ >> ] copy the system              #########...  75% 102 MiB/s 0:10 left
+1 of 3 steps were done in 0:32.
 
 a message
 
@@ -45,9 +44,18 @@ a message
 	if diff := cmp.Diff(want, strings.Join(Render(s), "\n")); diff != "" {
 		t.Errorf("Render (-want +got):\n%s", diff)
 	}
-	s.Result = "" // then there are steps to come
-	if text := strings.Join(Render(s), "\n"); !strings.Contains(text, "\n[    ] write the boot loader\n") {
-		t.Errorf("Render without a result:\n%s", text)
+	s.Result = "" // then steps are shown
+	running := `
+[ ok ] erase the disk               0:02
+[ >> ] copy the system              #########...  75% 102 MiB/s 0:10 left
+[    ] write the boot loader
+`
+	if text := strings.Join(Render(s), "\n"); !strings.Contains(text, running) {
+		t.Errorf("Render without a result:\n%s\nwant in it:%s", text, running)
+	}
+	s.Steps[1].Status, s.Result = Failed, "E5"
+	if text := strings.Join(Render(s), "\n"); !strings.Contains(text, "\n[FAIL] copy the system              0:30\n") || strings.Contains(text, "boot loader") {
+		t.Errorf("Render of a failure:\n%s", text)
 	}
 }
 

@@ -114,8 +114,8 @@ func TestMinisignSigns(t *testing.T) {
 // TestMinisignOpensEncrypted opens with the real program a key that is
 // encrypted here, and here one that it encrypted.
 func TestMinisignOpensEncrypted(t *testing.T) {
-	if !imgtest.Full() { // each opening takes seconds, and 1 GiB
-		t.Skip("MKIMAGE_FULL is not set")
+	if !imgtest.Full() { // each opening needs 1 GiB
+		t.Skip("takes minutes")
 	}
 	imgtest.Need(t, "minisign")
 	f, key := folder{t, t.TempDir()}, newKey(t)
