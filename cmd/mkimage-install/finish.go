@@ -77,8 +77,8 @@ func (h *here) restart() error {
 		verb, command = "is switched off", unix.LINUX_REBOOT_CMD_POWER_OFF
 	}
 	for left := lastWords; left > 0; left-- {
-		h.show.succeeded(append(h.show.notes(), fmt.Sprintf("%s is installed. The machine %s in %d s; the medium can be taken out.",
-			h.medium.Manifest.Plan.Profile.Name, verb, left))...)
+		end := fmt.Sprintf("%s is installed. The machine %s in %d s; the medium can be taken out.", h.medium.Manifest.Plan.Profile.Name, verb, left)
+		h.show.succeeded(append([]string{end}, h.show.notes()...)...)
 		<-time.After(time.Second)
 	}
 	unix.Sync()
