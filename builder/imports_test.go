@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"builder/btrfs/check":    {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/esp":            {"builder/fault", "builder/fstree"},
 	"builder/esp/reader":     {"builder/fault"},
+	"builder/mediumlog":      {"builder/fault", "builder/esp/reader"},
 	"builder/gpt":            {"builder/fault", "builder/ids"},
 	"builder/gpt/grow":       {"builder/fault"},
 	"builder/strict":         {"builder/fault"},
@@ -51,7 +52,7 @@ var mayImport = map[string][]string{
 	},
 	"builder/verify": {
 		"builder", "builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt",
-		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check",
+		"builder/esp/reader", "builder/mediumlog", "builder/uki/reader", "builder/loader/bls", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check",
 	},
 	"builder/loader/bls": {},
 	"builder/source":     {"builder", "builder/fault", "builder/fstree", "builder/strict"},
@@ -199,7 +200,7 @@ func allowed(p, own string) bool {
 }
 
 func isTestSupport(p string) bool {
-	return p == "builder/imgtest" || p == "installer/durable/cut" || p == "installer/mediumtest" || strings.HasPrefix(p, "builder/imgtest/")
+	return strings.HasSuffix(p, "test") || p == "installer/durable/cut" || strings.HasPrefix(p, "builder/imgtest/")
 }
 
 func TestImports(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/mediumlog"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
@@ -32,6 +33,7 @@ type Medium struct {
 	Payload  *io.SectionReader
 	disk     io.ReaderAt
 	esp      *reader.FS
+	espStart int64 // byte of the disk
 }
 
 // Verify checks the signature of a message, and is an error where it is not
@@ -45,7 +47,7 @@ func OpenMedium(r io.ReaderAt, size int64, verify Verify) (*Medium, error) {
 	if err != nil {
 		return nil, fmt.Errorf("medium: %w", err)
 	}
-	files, err := openESP(r, table)
+	files, espStart, err := openESP(r, table)
 	if err != nil {
 		return nil, err
 	}
@@ -53,25 +55,25 @@ func OpenMedium(r io.ReaderAt, size int64, verify Verify) (*Medium, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Medium{Digest: sha256.Sum256(text), disk: r, esp: files}
+	m := &Medium{Digest: sha256.Sum256(text), disk: r, esp: files, espStart: espStart}
 	if m.Manifest, err = manifest.Decode(text); err != nil {
 		return nil, fault.New(fault.Input, damagedHint, "medium: %s: %w", manifest.ESPPath, err)
 	}
 	return m, m.find(r, table)
 }
 
-// openESP opens the file system of the medium's ESP.
-func openESP(r io.ReaderAt, table *gpt.Table) (*reader.FS, error) {
+// openESP opens the file system of the medium's ESP, which begins at byte start.
+func openESP(r io.ReaderAt, table *gpt.Table) (files *reader.FS, start int64, err error) {
 	for _, p := range table.Partitions {
 		if p.Type == plan.TypeESP {
 			files, err := reader.Open(io.NewSectionReader(r, p.Start, p.Size), p.Size)
 			if err != nil {
-				return nil, fault.New(fault.Input, damagedHint, "medium: ESP: %w", err)
+				return nil, 0, fault.New(fault.Input, damagedHint, "medium: ESP: %w", err)
 			}
-			return files, nil
+			return files, p.Start, nil
 		}
 	}
-	return nil, fault.New(fault.Input, damagedHint, "medium: it has %d partitions, none of them an ESP", len(table.Partitions))
+	return nil, 0, fault.New(fault.Input, damagedHint, "medium: it has %d partitions, none of them an ESP", len(table.Partitions))
 }
 
 // readSigned returns the text of the manifest, once its signature was found to
@@ -135,6 +137,16 @@ func (m *Medium) File(path string) ([]byte, error) {
 		return data, nil
 	}
 	return nil, fault.New(fault.Input, damagedHint, "medium: its manifest has no file %s", path)
+}
+
+// Log returns the medium's log and the byte of the disk where it begins; see
+// package mediumlog.
+func (m *Medium) Log() (at int64, file []byte, err error) {
+	if at, err = mediumlog.Find(m.esp); err != nil {
+		return 0, nil, err
+	}
+	file, err = m.esp.ReadAtMost(mediumlog.Path, mediumlog.Size)
+	return m.espStart + at, file, err
 }
 
 // chunks returns the chunks of the manifest that have bytes of the payload. The

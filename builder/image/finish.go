@@ -11,6 +11,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/mediumlog"
 )
 
 // espParams are the plan's decisions in the words of the writer of the ESP.
@@ -39,11 +40,14 @@ func (b *build) fillESP(context.Context) error {
 	return b.checkESP(manifestReserve)
 }
 
-// addInstaller puts the second archive on the ESP of a medium: the entries of
-// one, and of nothing else, name it.
+// addInstaller puts the second archive on the ESP of a medium, which the entries
+// of one, and of nothing else, name; and the file that it writes.
 func (b *build) addInstaller() error {
 	if b.plan.Medium == nil {
 		return nil
+	}
+	if err := loader.Put(b.esp, mediumlog.Path, mediumlog.Made(), b.plan.Epoch); err != nil {
+		return err
 	}
 	return loader.Put(b.esp, loader.InstallerPath, b.second, b.plan.Epoch)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/inspect"
 	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/mediumlog"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/verify"
 	"github.com/6FaNcY9/mkimage/layouts"
@@ -95,6 +96,42 @@ func TestMedium(t *testing.T) {
 		t.Errorf("manifest: files %v, omits %v, swapfile %v", m.Files, m.Omits, m.Swapfile)
 	}
 	checkInstalls(t, f, m, esp)
+	checkLog(t, name, r, esp)
+}
+
+// checkLog writes the log of a medium, as an installation does: verify takes the
+// medium for sound then, and takes nothing else for it.
+func checkLog(t *testing.T, name string, r *Result, esp *espreader.FS) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	at, err := mediumlog.Find(esp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at += r.Manifest.Partition(plan.RoleESP).Start
+	found := func() int64 {
+		report, err := verify.Image(t.Context(), f, r.Size, verify.Options{Manifest: r.Manifest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report.Found()
+	}
+	if err := mediumlog.Write(f, at, mediumlog.Add(mediumlog.Made(), "an installation")); err != nil {
+		t.Fatal(err)
+	}
+	if n := found(); n != 0 {
+		t.Errorf("verify finds %d problems after the log was written", n)
+	}
+	if _, err := f.WriteAt([]byte("!"), at+mediumlog.Size); err != nil {
+		t.Fatal(err)
+	}
+	if found() == 0 {
+		t.Error("verify finds nothing where the byte behind the log differs")
+	}
 }
 
 func readESP(t *testing.T, f *os.File, r *Result) *espreader.FS {

@@ -9,8 +9,10 @@ import (
 	"reflect"
 
 	"github.com/6FaNcY9/mkimage/builder"
+	espreader "github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/mediumlog"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
@@ -36,7 +38,24 @@ func (v *run) checkManifest() error {
 	if v.table != nil {
 		v.comparePartitions(c)
 	}
+	v.setLogAside()
 	return nil
+}
+
+// setLogAside has all that follows see the log of a medium as it was made: to
+// have installed something is no damage.
+func (v *run) setLogAside() {
+	if v.manifest.Plan == nil || v.manifest.Plan.Medium == nil || v.esp == nil {
+		return
+	}
+	at, err := mediumlog.Find(v.esp)
+	if err != nil {
+		return // its file is in the manifest like all others, and compared
+	}
+	v.r = mediumlog.AsMade(v.r, v.espPart.Start+at)
+	if esp, err := espreader.Open(v.section(v.espPart), v.espPart.Size); err == nil {
+		v.esp = esp
+	}
 }
 
 // manifestOnESP reads the copy on the ESP.

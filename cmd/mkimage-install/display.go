@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -28,25 +26,14 @@ type display struct {
 	drawn     time.Time
 	lines     []string // that are on the screen
 	warnings  []string // that stay until the end
+	record    record
 }
 
 func newDisplay() *display {
-	d := &display{terminals: terminal.Open(consoles("/sys/class/tty/console/active"))}
+	d := &display{terminals: terminal.Open(terminal.Consoles()), record: record{began: time.Now()}}
 	d.state.Title = "mkimage: installer"
 	d.draw()
 	return d
-}
-
-// consoles returns the nodes of the consoles that the kernel prints on.
-func consoles(active string) (nodes []string) {
-	text, err := os.ReadFile(active)
-	if err != nil {
-		return []string{"/dev/console"}
-	}
-	for _, name := range strings.Fields(string(text)) {
-		nodes = append(nodes, filepath.Join("/dev", name))
-	}
-	return nodes
 }
 
 func (d *display) close() { d.terminals.Close() }
@@ -81,6 +68,7 @@ func (d *display) title(text string) {
 
 func (d *display) fact(name, text string) {
 	d.state.Facts = append(d.state.Facts, screen.Fact{Name: name, Text: text})
+	d.record.say("%s: %s", name, text)
 	d.draw()
 }
 
@@ -131,12 +119,14 @@ func (d *display) end(err error) {
 	if err != nil {
 		s.Status = screen.Failed
 	}
+	d.record.say("%s: %s after %.1f s", s.Title, map[bool]string{true: "done", false: "FAILED"}[err == nil], s.Took.Seconds())
 	d.draw()
 }
 
 // note adds a line that stays until the end.
 func (d *display) note(text string) {
 	d.warnings = append(d.warnings, text)
+	d.record.say("note: %s", text)
 	d.state.Message = append(d.state.Message, text)
 	d.draw()
 }
@@ -153,6 +143,7 @@ func (d *display) failed(err error) {
 	if hint := fault.HintOf(err); hint != "" {
 		d.state.Message = append(d.state.Message, "hint: "+hint)
 	}
+	d.record.say("ended with code %d: %s", fault.ClassOf(err), strings.Join(d.state.Message, " "))
 	d.result(fmt.Sprintf("E%d", fault.ClassOf(err)))
 }
 

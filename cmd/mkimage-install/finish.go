@@ -76,6 +76,8 @@ func (h *here) restart() error {
 	if h.medium.Manifest.Plan.Medium.Installer.After == "poweroff" {
 		verb, command = "is switched off", unix.LINUX_REBOOT_CMD_POWER_OFF
 	}
+	h.show.record.say("%s is installed; the machine %s", h.medium.Manifest.Plan.Profile.Name, verb)
+	h.saveLog()
 	for left := lastWords; left > 0; left-- {
 		end := fmt.Sprintf("%s is installed. The machine %s in %d s; the medium can be taken out.", h.medium.Manifest.Plan.Profile.Name, verb, left)
 		h.show.succeeded(append([]string{end}, h.show.notes()...)...)

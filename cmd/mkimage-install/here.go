@@ -34,6 +34,8 @@ type here struct {
 	disk    disks.Disk // the target
 	keep    bool       // the home on it stays
 	agreed  bool       // a person has typed that it may be erased
+
+	logBefore []byte // the log of the medium as this run has found it
 }
 
 // installHere installs on this machine and restarts it.
@@ -48,6 +50,7 @@ func installHere(ctx context.Context) error {
 	err = h.run(ctx)
 	if err != nil {
 		h.show.failed(err)
+		h.saveLog()
 	}
 	return err
 }
@@ -72,6 +75,7 @@ func (h *here) run(ctx context.Context) error {
 	if err := h.consent(ctx); err != nil {
 		return err
 	}
+	h.saveLog() // should the power fail, it says how far it came
 	if h.keep {
 		return h.keepHome(ctx)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/rawdisk"
 	"github.com/6FaNcY9/mkimage/installer/disks"
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
 	"github.com/6FaNcY9/mkimage/installer/preflight"
 	"github.com/6FaNcY9/mkimage/profiles"
 )
@@ -68,18 +69,52 @@ func (h *here) recovery(ctx context.Context, facts preflight.Facts) (_ []preflig
 	if r.Program, err = existing(r.Tree.Programs()); err != nil {
 		return nil, err
 	}
-	key, encrypted, _, err := preflight.FindKey(list, func(name string) (disks.Node, error) { return rawdisk.Open(name, os.O_RDONLY) })
+	key, why, err := h.key(ctx, list)
 	defer clear(key)
-	if err == nil && !encrypted { // one that nobody can use now is none
-		r.Key = key
+	if err != nil {
+		return nil, err
 	}
+	r.Key = key
 	if disk := p.Profile.Restore.Disk; disk != "" {
 		r.Backup, _ = preflight.FindBackup(list, disk) // the program says what it misses
 	}
 	if need, err := preflight.NeedOf(p, facts); err == nil {
 		r.Space = facts.TargetSize - need.Total + need.Free
 	}
-	return preflight.Prove(ctx, r)
+	findings, err := preflight.Prove(ctx, r)
+	if key == nil {
+		preflight.WithoutKey(findings, why)
+	}
+	return findings, err
+}
+
+// key returns the key of a key medium, after its passphrase where it has one; nil
+// with the reason where there is none that can be used.
+func (h *here) key(ctx context.Context, list []disks.Disk) (text []byte, why string, err error) {
+	text, encrypted, from, err := preflight.FindKey(list, func(name string) (disks.Node, error) { return rawdisk.Open(name, os.O_RDONLY) })
+	if err != nil {
+		return nil, err.Error(), nil
+	}
+	if !encrypted {
+		return text, "", nil
+	}
+	defer clear(text)
+	p := passphrase{show: h.show, patience: keyPatience, where: from, open: opener(text, memAvailable)}
+	if t := h.medium.Manifest.Plan.Profile.Age.Timeout; t > 0 {
+		p.patience = time.Duration(t) * time.Second
+	}
+	if text, why, err = p.ask(ctx); text == nil {
+		why = from + ": " + why
+	}
+	return text, why, err
+}
+
+func memAvailable() (int64, error) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	return firstboot.MemAvailable(string(text))
 }
 
 // existing returns the first file that is there.

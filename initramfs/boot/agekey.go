@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/terminal"
 	"github.com/6FaNcY9/mkimage/installer/agekey"
 	"github.com/6FaNcY9/mkimage/installer/durable"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
@@ -41,7 +42,7 @@ type keySearch struct {
 	started  bool            // drivers were, if there were any left
 	more     bool            // there were
 	tried    map[string]bool // key media, by the device's name
-	terminal *terminals      // nil until somebody is asked
+	terminal *terminal.Lines // nil until somebody is asked
 	alone    bool            // nobody is at a console, or nobody can be asked
 	missing  []string        // where there was no key
 	problem  error           // the last key that was refused
@@ -60,7 +61,7 @@ func (m *machine) ageKey() error {
 	before := m.loader.failures()
 	s := &keySearch{
 		config: *m.config.AgeKey, root: m.root, host: host{"/sys", "/dev"}, proc: "/proc", files: durable.OS(newRoot),
-		finder: m.finder, nodes: activeConsoles(), drivers: m.loader.rest,
+		finder: m.finder, nodes: terminal.Consoles(), drivers: m.loader.rest,
 		now: time.Now, since: sinceStart, after: time.After, log: m.log.printf, ctx: ctx,
 	}
 	s.run()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/terminal"
 	"github.com/6FaNcY9/mkimage/installer/agekey"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
@@ -21,12 +22,18 @@ const (
 type ending int
 
 const (
-	notYet     ending = iota
-	answered          // with a line
-	skipped           // somebody wants to go on without
-	unanswered        // nobody is there, or not any more
-	plugged           // a key medium was
+	answered   ending = iota // with a line
+	skipped                  // somebody wants to go on without
+	unanswered               // nobody is there, or not any more
+	plugged                  // a key medium was
 )
+
+func endingOf(end terminal.Ending) ending {
+	if end == terminal.Skipped {
+		return skipped
+	}
+	return answered
+}
 
 // question asks for one line, which is not shown.
 type question struct {
@@ -42,11 +49,11 @@ func (s *keySearch) ask(q question) (line []byte, end ending) {
 		return nil, unanswered
 	}
 	t, timeout := s.terminal, time.Duration(s.config.Timeout)*time.Second
-	if line, end := t.next(); end != notYet { // of several lines that are pasted
-		return line, end
+	if line, end := t.Next(); end != terminal.NotYet { // of several lines that are pasted
+		return line, endingOf(end)
 	}
 	s.prompt(q, timeout)
-	defer t.forget()
+	defer t.Forget()
 	late := s.after(timeout)
 	for {
 		ev := s.until(t.Input(), late, false)
@@ -59,14 +66,14 @@ func (s *keySearch) ask(q question) (line []byte, end ending) {
 			s.alone = true
 			return nil, unanswered
 		case ev.typed.Err != nil:
-			t.drop(ev.typed.From)
+			t.Drop(ev.typed.From)
 		default:
-			t.take(*ev.typed)
+			t.Take(*ev.typed)
 			late = s.after(timeout)
 		}
-		if line, end := t.next(); end != notYet {
+		if line, end := t.Next(); end != terminal.NotYet {
 			t.Show("\n")
-			return line, end
+			return line, endingOf(end)
 		}
 		if len(t.All) == 0 {
 			s.alone = true
@@ -98,7 +105,8 @@ func (s *keySearch) openTerminals() bool {
 	}
 	if s.terminal == nil && s.config.Timeout > 0 {
 		s.startDrivers()
-		s.terminal = openTerminals(s.nodes)
+		s.terminal = terminal.LinesOf(terminal.Open(s.nodes))
+		s.terminal.TooMuch = "\nmkimage-init: too much was typed here, this console is not asked any more\n"
 	}
 	s.alone = s.terminal == nil || len(s.terminal.All) == 0
 	return !s.alone
@@ -107,7 +115,7 @@ func (s *keySearch) openTerminals() bool {
 // closeTerminals leaves the consoles as they were.
 func (s *keySearch) closeTerminals() {
 	if s.terminal != nil {
-		s.terminal.close()
+		s.terminal.Close()
 		s.terminal = nil
 	}
 }

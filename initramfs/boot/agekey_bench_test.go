@@ -1,7 +1,6 @@
 package boot
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -41,29 +40,6 @@ func newIdentity(t testing.TB) (*age.X25519Identity, string) {
 		t.Fatal(err)
 	}
 	return id, "# created: today\r\n" + id.String() + "\r\n"
-}
-
-// encrypted is a text encrypted with a passphrase, for a work factor that tests
-// have time for.
-func encrypted(t testing.TB, text, passphrase string) string {
-	t.Helper()
-	r, err := age.NewScryptRecipient(passphrase)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.SetWorkFactor(2)
-	var b bytes.Buffer
-	w, err := age.Encrypt(&b, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write([]byte(text)); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
 }
 
 // timers are those of a search. They end when the test says so, or at once when

@@ -1,166 +1,35 @@
 package boot
 
 import (
-	"errors"
-	"fmt"
-	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/terminal"
+	"github.com/6FaNcY9/mkimage/initramfs/terminal/terminaltest"
+	"github.com/6FaNcY9/mkimage/installer/agekey/agekeytest"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
 // console is a terminal at which a test sits.
-type console struct {
-	t      *testing.T
-	node   string
-	master *os.File
-	slave  *os.File // so that the terminal stays while the search has it not
-	before unix.Termios
-
-	mu      sync.Mutex
-	text    string // all that it showed
-	at      int    // behind what see has found
-	changed chan struct{}
-}
-
-func newConsole(t *testing.T) *console {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		t.Skipf("no pseudo terminals: %v", err)
-	}
-	c := &console{t: t, master: master, changed: make(chan struct{}, 1)}
-	err = control(master, func(fd int) error {
-		number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-		c.node = fmt.Sprint("/dev/pts/", number)
-		if err != nil {
-			return err
-		}
-		return unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.slave, err = os.OpenFile(c.node, os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
-		t.Fatal(err)
-	}
-	c.before = c.termios()
-	t.Cleanup(func() {
-		master.Close()
-		c.slave.Close()
-	})
-	go c.watch()
-	return c
-}
-
-// control calls do with a descriptor, which stays one of the runtime's.
-func control(f *os.File, do func(fd int) error) error {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = conn.Control(func(fd uintptr) { failed = do(int(fd)) })
-	return errors.Join(err, failed)
-}
-
-func (c *console) watch() {
-	b := make([]byte, 4096)
-	for {
-		n, err := c.master.Read(b)
-		if err != nil {
-			return
-		}
-		c.mu.Lock()
-		c.text += string(b[:n])
-		c.mu.Unlock()
-		select {
-		case c.changed <- struct{}{}:
-		default:
-		}
-	}
-}
-
-func (c *console) termios() unix.Termios {
-	c.t.Helper()
-	var got *unix.Termios
-	if err := control(c.slave, func(fd int) (err error) { got, err = unix.IoctlGetTermios(fd, unix.TCGETS); return err }); err != nil {
-		c.t.Fatal(err)
-	}
-	return *got
-}
-
-// see waits for a text behind the one that it saw last.
-func (c *console) see(text string) {
-	c.t.Helper()
-	late := time.After(deadline)
-	for {
-		c.mu.Lock()
-		i := strings.Index(c.text[c.at:], text)
-		if i >= 0 {
-			c.at += i + len(text)
-			c.mu.Unlock()
-			return
-		}
-		shown := c.text
-		c.mu.Unlock()
-		select {
-		case <-c.changed:
-		case <-late:
-			c.t.Fatalf("no %q on the console:\n%s", text, shown)
-		}
-	}
-}
-
-func (c *console) all() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.text
-}
-
-// press types keys.
-func (c *console) press(keys string) {
-	c.t.Helper()
-	if _, err := c.master.WriteString(keys); err != nil {
-		c.t.Fatal(err)
-	}
-}
+type console struct{ *terminaltest.Console }
 
 // answer types keys when it is asked for something.
-func (c *console) answer(question, keys string) {
-	c.t.Helper()
-	c.see(question)
-	c.see("Nothing is shown of what you type: ")
-	c.press(keys)
-}
-
-// left checks that the console is as it was, and has shown no secret.
-func (c *console) left(secrets ...string) {
-	c.t.Helper()
-	if c.termios() != c.before {
-		c.t.Errorf("the terminal is %+v; was %+v", c.termios(), c.before)
-	}
-	for _, secret := range secrets {
-		if strings.Contains(c.all(), secret) {
-			c.t.Errorf("%q is on the console:\n%s", secret, c.all())
-		}
-	}
+func (c console) answer(question, keys string) {
+	c.See(question)
+	c.See("Nothing is shown of what you type: ")
+	c.Press(keys)
 }
 
 // newAsked is a machine with a key on its ESP, encrypted, and two consoles.
-func newAsked(t *testing.T, passphrase string, sources ...string) (b *keyBench, one, two *console) {
+func newAsked(t *testing.T, passphrase string, sources ...string) (b *keyBench, one, two console) {
 	t.Helper()
 	b = newKeyBench(t, sources...)
-	one, two = newConsole(t), newConsole(t)
-	b.nodes = []string{one.node, "/dev/null", two.node, "/nowhere"}
+	one, two = console{terminaltest.New(t)}, console{terminaltest.New(t)}
+	b.nodes = []string{one.Node, "/dev/null", two.Node, "/nowhere"}
 	if passphrase != "" {
-		b.plug("vda", part{espType, "ESP", map[string]string{"age-key.txt.age": encrypted(t, b.text, passphrase)}}, part{rootType, "nixos", nil})
+		b.plug("vda", part{espType, "ESP", map[string]string{"age-key.txt.age": string(agekeytest.Encrypted(t, b.text, passphrase))}}, part{rootType, "nixos", nil})
 	}
 	return b, one, two
 }
@@ -185,15 +54,15 @@ func TestPassphrase(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			b, one, two := newAsked(t, test.passphrase, config.KeyESP)
 			b.start()
-			one.see(askPassphrase)
+			one.See(askPassphrase)
 			two.answer(askPassphrase, test.keys)
-			two.see("mkimage-init: trying the passphrase, which takes some seconds\r\n")
+			two.See("mkimage-init: trying the passphrase, which takes some seconds\r\n")
 			b.wait()
 			b.wantKey("age key from ESP of /dev/vda (partition 1): installed as")
-			one.left(test.passphrase)
-			two.left(test.passphrase, b.key.String())
-			if b.driven != 1 || strings.Contains(two.all(), "plugged in") {
-				t.Errorf("drivers started %d times, prompt:\n%s", b.driven, two.all())
+			one.Left(test.passphrase)
+			two.Left(test.passphrase, b.key.String())
+			if b.driven != 1 || strings.Contains(two.All(), "plugged in") {
+				t.Errorf("drivers started %d times, prompt:\n%s", b.driven, two.All())
 			}
 		})
 	}
@@ -204,11 +73,11 @@ func TestPassphraseWrong(t *testing.T) {
 	b.start()
 	for _, rest := range []string{"mkimage-init: passphrase of the key: wrong; type it again; mind the layout of the keyboard; tries left: 2", "tries left: 1", "age key: ESP of /dev/vda (partition 1): passphrase of the key: wrong; "} {
 		one.answer("passphrase of", "wrong\r")
-		one.see(rest)
+		one.See(rest)
 	}
 	b.wait()
 	b.wantNone(firstboot.Failed, firstboot.CodePassphrase, "ESP of /dev/vda (partition 1): passphrase of the key: wrong")
-	one.left("wrong\r", "wrong\n")
+	one.Left("wrong\r", "wrong\n")
 }
 
 func TestPassphraseNotGiven(t *testing.T) {
@@ -218,7 +87,7 @@ func TestPassphraseNotGiven(t *testing.T) {
 		one.answer(askPassphrase, keys)
 		b.wait()
 		b.wantNone(firstboot.Waiting, firstboot.CodeNoKey, "none was found: ESP of /dev/vda (partition 1): encrypted, and nobody gave its passphrase")
-		one.left("rig\r", "rig\n")
+		one.Left("rig\r", "rig\n")
 	}
 }
 
@@ -244,9 +113,9 @@ func TestPassphraseTime(t *testing.T) {
 	b.eventually("time anew", func() bool { return b.timers.count(keyWait*time.Second) == 2 })
 	b.timers.fire(keyWait * time.Second)
 	b.wait()
-	one.see("mkimage-init: nobody has typed anything for 7s\r\n")
+	one.See("mkimage-init: nobody has typed anything for 7s\r\n")
 	b.wantNone(firstboot.Waiting, firstboot.CodeNoKey, "nobody gave its passphrase, nobody typed one")
-	one.left()
+	one.Left()
 	if n := b.timers.count(keyWait * time.Second); n != 2 {
 		t.Errorf("%d timers; want one from the prompt and one from the key", n)
 	}
@@ -257,34 +126,34 @@ func TestPassphraseTime(t *testing.T) {
 func TestPassphraseMedium(t *testing.T) {
 	b, one, _ := newAsked(t, "right", config.KeyMedium, config.KeyESP)
 	b.start()
-	one.see(askPassphrase)
-	one.see("A key medium that is plugged in now is used instead.\r\n")
-	one.press("ri")
+	one.See(askPassphrase)
+	one.See("A key medium that is plugged in now is used instead.\r\n")
+	one.Press("ri")
 	_, other := newIdentity(t)
 	b.plug("sda", medium(map[string]string{"age-key.txt": other}))
-	one.see("mkimage-init: key medium /dev/sda1\r\n")
-	one.see("mkimage-init: age key: key medium /dev/sda1 (age-key.txt): key of age: it is age1")
-	one.see(askPassphrase)
-	b.plug("sdb", medium(map[string]string{"age-key.txt.age": encrypted(t, b.text, "of the stick")}))
-	one.see("2 key media, /dev/sda1 and /dev/sdb1")
+	one.See("mkimage-init: key medium /dev/sda1\r\n")
+	one.See("mkimage-init: age key: key medium /dev/sda1 (age-key.txt): key of age: it is age1")
+	one.See(askPassphrase)
+	b.plug("sdb", medium(map[string]string{"age-key.txt.age": string(agekeytest.Encrypted(t, b.text, "of the stick"))}))
+	one.See("2 key media, /dev/sda1 and /dev/sdb1")
 	one.answer("passphrase of the age key on the key medium /dev/sdb1 (age-key.txt.age)", "of the stick\r")
 	b.wait()
 	b.wantKey("age key from key medium /dev/sdb1 (age-key.txt.age): installed")
-	one.left("of the stick")
+	one.Left("of the stick")
 }
 
 func TestPaste(t *testing.T) {
 	b, one, two := newAsked(t, "", config.KeyMedium, config.KeyConsole)
 	b.text = "AGE-SECRET-KEY-1\r\nno key\r\n" + b.text // the third try
 	b.start()
-	two.see("no key of age that fits was found")
+	two.See("no key of age that fits was found")
 	one.answer("no key of age that fits was found: paste it (AGE-SECRET-KEY-1…).\r\n"+
 		"  Without an answer the boot goes on 7s after the last key; Enter goes on at once.", b.text)
 	b.wait()
 	b.wantKey("age key from console: installed as " + keyPath)
-	one.left(b.key.String())
-	two.left(b.key.String())
-	if n := strings.Count(one.all(), "paste it"); n != 1 {
+	one.Left(b.key.String())
+	two.Left(b.key.String())
+	if n := strings.Count(one.All(), "paste it"); n != 1 {
 		t.Errorf("asked %d times; want once for lines that were pasted at once", n)
 	}
 }
@@ -311,7 +180,7 @@ func TestPasteNot(t *testing.T) {
 			one.answer("paste it", test.keys)
 			b.wait()
 			b.wantNone(test.result, test.code, test.message)
-			one.left(other, "QQ")
+			one.Left(other, "QQ")
 		})
 	}
 }
@@ -320,31 +189,30 @@ func TestPasteNot(t *testing.T) {
 func TestNoise(t *testing.T) {
 	b, one, two := newAsked(t, "", config.KeyConsole)
 	b.start()
-	two.see("Nothing is shown of what you type: ")
-	one.answer("paste it", strings.Repeat("x", maxTyped))
+	two.See("Nothing is shown of what you type: ")
+	one.answer("paste it", strings.Repeat("x", terminal.MaxTyped))
 	for range 2 {
-		one.press(strings.Repeat("\x00", 1))
+		one.Press(strings.Repeat("\x00", 1))
 	}
-	one.see("this console is not asked any more")
-	two.press(b.key.String() + "\r")
+	one.See("this console is not asked any more")
+	two.Press(b.key.String() + "\r")
 	b.wait()
 	b.wantKey("age key from console: installed")
-	one.left()
+	one.Left()
 	t.Run("all", func(t *testing.T) {
 		b, one, _ := newAsked(t, "", config.KeyConsole)
-		b.nodes = []string{one.node}
+		b.nodes = []string{one.Node}
 		b.start()
-		one.answer("paste it", strings.Repeat("\x00", maxTyped+1))
+		one.answer("paste it", strings.Repeat("\x00", terminal.MaxTyped+1))
 		b.wait()
 		b.wantNone(firstboot.Waiting, firstboot.CodeNoKey, "nobody typed one")
-		one.left()
+		one.Left()
 	})
 	t.Run("gone", func(t *testing.T) {
 		b, one, two := newAsked(t, "", config.KeyConsole)
 		b.start()
-		two.see("paste it")
-		two.slave.Close()
-		two.master.Close()
+		two.See("paste it")
+		two.HangUp()
 		one.answer("paste it", b.key.String()+"\r")
 		b.wait()
 		b.wantKey("age key from console: installed")
@@ -355,10 +223,10 @@ func TestNoise(t *testing.T) {
 func TestTypedLimit(t *testing.T) {
 	for extra, found := range map[int]bool{-1: true, 0: true, 1: false} {
 		b, one, _ := newAsked(t, "", config.KeyConsole)
-		b.nodes = []string{one.node}
+		b.nodes = []string{one.Node}
 		b.start()
 		answer := b.key.String() + "\r"
-		one.answer("paste it", strings.Repeat("\x00", maxTyped+extra-len(answer))+answer)
+		one.answer("paste it", strings.Repeat("\x00", terminal.MaxTyped+extra-len(answer))+answer)
 		b.wait()
 		if found {
 			b.wantKey("age key from console: installed")
@@ -377,6 +245,6 @@ func TestTwoConsoles(t *testing.T) {
 	two.answer(askPassphrase, "right\r")
 	b.wait()
 	b.wantKey("ESP of /dev/vda (partition 1): installed")
-	one.left()
-	two.left()
+	one.Left()
+	two.Left()
 }

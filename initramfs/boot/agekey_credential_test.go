@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/terminal/terminaltest"
+	"github.com/6FaNcY9/mkimage/installer/agekey/agekeytest"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
@@ -74,8 +76,8 @@ func TestCredential(t *testing.T) {
 // A key with a passphrase needs a person.
 func TestCredentialEncrypted(t *testing.T) {
 	b := newKeyBench(t, config.KeyCredential)
-	b.config.Timeout, b.nodes = 0, []string{newConsole(t).node}
-	b.fwcfg(encrypted(t, b.text, "secret"))
+	b.config.Timeout, b.nodes = 0, []string{terminaltest.New(t).Node}
+	b.fwcfg(string(agekeytest.Encrypted(t, b.text, "secret")))
 	b.start()
 	b.wait()
 	b.wantNone(firstboot.Waiting, firstboot.CodeNoKey, "encrypted, and nobody gave its passphrase")

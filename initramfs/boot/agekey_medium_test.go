@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/installer/agekey/agekeytest"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
@@ -121,7 +122,9 @@ func TestESP(t *testing.T) {
 		{"no ESP", func(b *keyBench) []part {
 			return []part{{rootType, "ESP", map[string]string{"age-key.txt.age": b.text}}}
 		}, firstboot.CodeNoKey, "none was found: no ESP on /dev/vda"},
-		{"nobody", func(b *keyBench) []part { return esp(map[string]string{"age-key.txt.age": encrypted(t, b.text, "x")}) }, firstboot.CodeNoKey, "ESP of /dev/vda (partition 1): encrypted, and nobody gave its passphrase"},
+		{"nobody", func(b *keyBench) []part {
+			return esp(map[string]string{"age-key.txt.age": string(agekeytest.Encrypted(t, b.text, "x"))})
+		}, firstboot.CodeNoKey, "ESP of /dev/vda (partition 1): encrypted, and nobody gave its passphrase"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -8,33 +8,17 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/initramfs/terminal"
 )
 
 // shells are what the rescue shell may be; the first that is there is used.
 var shells = []string{"/bin/sh", "/bbin/gosh"}
 
-// consoles returns the device nodes of all consoles that the kernel prints on,
-// the preferred one last; /dev/console when the kernel does not tell.
-func consoles(active string) []string {
-	var nodes []string
-	for _, name := range strings.Fields(active) {
-		nodes = append(nodes, filepath.Join("/dev", name))
-	}
-	if len(nodes) == 0 {
-		return []string{"/dev/console"}
-	}
-	return nodes
-}
-
-func activeConsoles() []string {
-	active, _ := readLine("/sys/class/tty/console/active")
-	return consoles(active)
-}
-
 // say writes a text on every console: a person may sit at any of them.
 func say(text string) {
 	text = strings.ReplaceAll(text, "\n", "\r\n")
-	for _, node := range activeConsoles() {
+	for _, node := range terminal.Consoles() {
 		f, err := os.OpenFile(node, os.O_WRONLY|unix.O_NOCTTY, 0)
 		if err != nil {
 			continue
@@ -58,7 +42,7 @@ func findShell() string {
 // PID 1's duty. It reports whether a shell could be started at all.
 func runShell(shell string) bool {
 	running := map[int]bool{}
-	for _, node := range activeConsoles() {
+	for _, node := range terminal.Consoles() {
 		if pid, err := startShell(shell, node); err == nil {
 			running[pid] = true
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/terminal"
 )
 
 // efivars is where the variables of the firmware are.
@@ -47,7 +48,7 @@ func (m *machine) install() error {
 
 // runOnConsole runs a program on the preferred console and waits for it.
 func runOnConsole(program string, args ...string) (status unix.WaitStatus, err error) {
-	nodes := activeConsoles()
+	nodes := terminal.Consoles()
 	console, err := os.OpenFile(nodes[len(nodes)-1], os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return 0, err

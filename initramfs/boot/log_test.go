@@ -1,10 +1,6 @@
 package boot
 
-import (
-	"testing"
-
-	"github.com/google/go-cmp/cmp"
-)
+import "testing"
 
 func TestKmsgText(t *testing.T) {
 	tests := []struct{ name, in, want string }{
@@ -28,21 +24,4 @@ func FuzzKmsgText(f *testing.F) {
 			t.Errorf("kmsgText(%q) = %q", b, got)
 		}
 	})
-}
-
-func TestConsoles(t *testing.T) {
-	tests := []struct {
-		name, in string
-		want     []string
-	}{
-		{"both", "tty0 ttyS0", []string{"/dev/tty0", "/dev/ttyS0"}},
-		{"none", "", []string{"/dev/console"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, consoles(tt.in)); diff != "" {
-				t.Errorf("consoles(%q) (-want +got):\n%s", tt.in, diff)
-			}
-		})
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
 // Proofs that a profile may do without: words of installer.missing.
@@ -52,6 +53,15 @@ func Waive(list []Finding, missing []string) {
 	for i := range list {
 		if f := &list[i]; f.Stops() && f.Proof != "" && slices.Contains(missing, f.Proof) {
 			f.Waived = true
+		}
+	}
+}
+
+// WithoutKey has the finding that there is no key say why.
+func WithoutKey(list []Finding, why string) {
+	for i := range list {
+		if f := &list[i]; f.Proof == ProofKey && f.Code == int(firstboot.CodeNoKey) {
+			f.Text = why
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package boot
+package terminal
 
 import (
 	"slices"
@@ -9,13 +9,13 @@ import (
 // A line is never longer than its memory, and nothing of it is left there.
 func FuzzEditor(f *testing.F) {
 	f.Add([]byte("open\x1b[Dx\x7f\x15\xc3\xa4\x7f"))
-	f.Add([]byte(strings.Repeat("x", maxLine+1)))
+	f.Add([]byte(strings.Repeat("x", MaxLine+1)))
 	f.Fuzz(func(t *testing.T, keys []byte) {
-		e := editor{line: make([]byte, 0, maxLine)}
-		memory := e.line[:maxLine]
+		e := editor{line: make([]byte, 0, MaxLine)}
+		memory := e.line[:MaxLine]
 		for _, k := range keys {
 			e.key(k)
-			if len(e.line) > maxLine || cap(e.line) != maxLine || slices.ContainsFunc(e.line, func(b byte) bool { return b < ' ' || b == keyDelete }) {
+			if len(e.line) > MaxLine || cap(e.line) != MaxLine || slices.ContainsFunc(e.line, func(b byte) bool { return b < ' ' || b == keyDelete }) {
 				t.Fatalf("line %q of %q", e.line, keys)
 			}
 		}

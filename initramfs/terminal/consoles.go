@@ -1,0 +1,28 @@
+package terminal
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// active is where the kernel lists the consoles that it prints on
+// (Documentation/ABI/testing/sysfs-tty of Linux).
+const active = "/sys/class/tty/console/active"
+
+// Consoles returns the device nodes of all consoles that the kernel prints on,
+// the preferred one last; /dev/console when the kernel does not tell.
+func Consoles() []string {
+	text, _ := os.ReadFile(active)
+	return nodes(string(text))
+}
+
+func nodes(active string) (list []string) {
+	for _, name := range strings.Fields(active) {
+		list = append(list, filepath.Join("/dev", name))
+	}
+	if len(list) == 0 {
+		return []string{"/dev/console"}
+	}
+	return list
+}
