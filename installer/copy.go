@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"io"
 	"runtime"
 	"slices"
@@ -119,7 +118,7 @@ func (m *Medium) copyPayload(ctx context.Context, to io.WriterAt, at int64, chan
 		}
 		c = manifest.Chunk{Offset: at + off, Length: int64(len(p)), SHA256: sha256.Sum256(p)}
 		if _, err := to.WriteAt(p, c.Offset); err != nil {
-			return fmt.Errorf("byte %d: %w", c.Offset, err)
+			return unwritten(c.Offset, err)
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -3,7 +3,6 @@ package installer
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"io"
 	"sync"
 
@@ -60,7 +59,7 @@ func (e *espImage) writeTo(ctx context.Context, to io.WriterAt, at int64, progre
 		}
 		c := manifest.Chunk{Offset: at + int64(i)*manifest.ChunkSize, Length: int64(len(data)), SHA256: sha256.Sum256(data)}
 		if _, err := to.WriteAt(data, c.Offset); err != nil {
-			return nil, fmt.Errorf("byte %d: %w", c.Offset, err)
+			return nil, unwritten(c.Offset, err)
 		}
 		written = append(written, c)
 		if progress != nil {

@@ -174,14 +174,14 @@ func (f *Fresh) check(ctx context.Context, progress func(done, total int64)) err
 }
 
 // writeTable makes the disk one that starts. If it does not keep its table, it
-// is left without one.
+// is left without one, and without its copy at the end.
 func (f *Fresh) writeTable(context.Context, func(done, total int64)) error {
-	err := gpt.Write(f.target, f.Table)
+	err := writeTable(f.target, f.Table)
 	if err == nil {
 		err = f.checkTable()
 	}
 	if err != nil {
-		return errors.Join(err, zero(f.target, 0, edge), f.target.Sync())
+		return errors.Join(err, zero(f.target, 0, edge), zero(f.target, max(0, f.target.Size()-edge), edge), f.target.Sync())
 	}
 	return nil
 }

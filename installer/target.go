@@ -1,9 +1,9 @@
 package installer
 
 import (
-	"fmt"
 	"io"
 
+	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 )
@@ -54,8 +54,18 @@ func erase(t Target, guid ids.UUID, starts ...int64) error {
 	if err := t.Sync(); err != nil {
 		return err
 	}
-	return gpt.Write(t, gpt.Table{GUID: guid, SectorSize: t.SectorSize(), DiskSize: t.Size()})
+	return writeTable(t, gpt.Table{GUID: guid, SectorSize: t.SectorSize(), DiskSize: t.Size()})
 }
+
+func writeTable(t Target, table gpt.Table) error {
+	if err := gpt.Write(t, table); err != nil {
+		return fault.New(fault.Target, failsHint, "target: %w", err)
+	}
+	return nil
+}
+
+// failsHint is what to do about a target that does not take what is written.
+const failsHint = "the disk fails: use another one; smartctl -a tells more"
 
 // superblock is the size of a superblock of btrfs in bytes, and a multiple of
 // every sector.
@@ -68,7 +78,12 @@ func zero(t Target, at, size int64) error {
 		return nil
 	}
 	if _, err := t.WriteAt(zeros[:size], at); err != nil {
-		return fmt.Errorf("byte %d: %w", at, err)
+		return unwritten(at, err)
 	}
 	return nil
+}
+
+// unwritten is the error of a write to the target.
+func unwritten(at int64, err error) error {
+	return fault.New(fault.Target, failsHint, "target: byte %d: %w", at, err)
 }

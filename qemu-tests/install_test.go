@@ -1,7 +1,12 @@
 package qemutests
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/mediumlog"
 )
 
 // installedSize is the size of the disk that is installed to, in bytes.
@@ -105,7 +111,8 @@ func TestReinstall(t *testing.T) {
 	key, backup := medium(t, r.key), r.backup(t)
 	backup.Write = true
 	c := m.config(t, target, key, backup, listtreeDisk(t))
-	before := digestFiles(t, c.Disks[0].File, backup.File)
+	before := digestFiles(t, backup.File)
+	stick := digestStick(t, m, c.Disks[0].File)
 	started := time.Now()
 	vm := startVM(t, c)
 	expect(t, vm, `is installed`)
@@ -116,10 +123,61 @@ func TestReinstall(t *testing.T) {
 	t.Logf("key and home are there after %.0f s", time.Since(started).Seconds())
 	check(t, vm.PowerDown(step(t)))
 	rawDisk(target).intact(t)
-	if diff := cmp.Diff(before, digestFiles(t, c.Disks[0].File, backup.File)); diff != "" {
+	if diff := cmp.Diff(before, digestFiles(t, backup.File)); diff != "" {
 		t.Errorf("disks that must not change (-before +after):\n%s", diff)
 	}
+	if digestStick(t, m, c.Disks[0].File) != stick {
+		t.Error("the stick has changed, and not only its log")
+	}
+	if text := stickLog(t, m, c.Disks[0].File); !strings.Contains(text, "prove the recovery: done after") || !strings.Contains(text, "patient is installed") {
+		t.Errorf("log on the stick:\n%s", text)
+	}
 	logSteps(t, vm)
+}
+
+// logAt returns where the log of a medium's image begins, found by its text.
+func (m installMedium) logAt(t testing.TB) int64 {
+	t.Helper()
+	f, err := os.Open(m.image)
+	check(t, err)
+	defer f.Close()
+	made := mediumlog.Made()
+	esp := make([]byte, 1<<30) // where images have their ESP
+	n, err := io.ReadFull(f, esp)
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		check(t, err)
+	}
+	at := bytes.Index(esp[:n], made)
+	if at < 0 || bytes.Contains(esp[at+1:n], made) {
+		t.Fatalf("the text of the log is at byte %d of the image, expected it once", at)
+	}
+	return int64(at)
+}
+
+// digestStick returns the SHA-256 of a stick but for its log.
+func digestStick(t testing.TB, m installMedium, stick string) string {
+	t.Helper()
+	f, err := os.Open(stick)
+	check(t, err)
+	defer f.Close()
+	info, err := f.Stat()
+	check(t, err)
+	h := sha256.New()
+	_, err = io.Copy(h, io.NewSectionReader(mediumlog.AsMade(f, m.logAt(t)), 0, info.Size()))
+	check(t, err)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// stickLog returns the log of a stick.
+func stickLog(t testing.TB, m installMedium, stick string) string {
+	t.Helper()
+	f, err := os.Open(stick)
+	check(t, err)
+	defer f.Close()
+	text := make([]byte, mediumlog.Size)
+	_, err = f.ReadAt(text, m.logAt(t))
+	check(t, err)
+	return strings.TrimSpace(string(text))
 }
 
 // logSteps logs the steps of an installation with what each took, as its screen

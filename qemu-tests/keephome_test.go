@@ -17,37 +17,74 @@ echo old > /etc/mark-of-the-old-system
 echo old > /var/lib/mark-of-the-old-system
 sync`
 
+// listOfHome prints what is in the current directory, as digests.
+const listOfHome = `find . -printf '%p %y %m %U %G %s %T@ %l %n\n' | sort | sha256sum
+find . -type f -print0 | sort -z | xargs -0 cat | sha256sum; find . -type f | wc -l
+`
+
 // identityOfSystem prints what must survive: all of the home, and what the
 // machine is known by.
-const identityOfSystem = `cd /home && find . -printf '%p %y %m %U %G %s %T@ %l %n\n' | sort | sha256sum
-find . -type f -print0 | sort -z | xargs -0 cat | sha256sum; find . -type f | wc -l
-cat /etc/machine-id /etc/ssh/ssh_host_*_key.pub; lsblk -no PARTUUID,UUID $(findmnt -no SOURCE / | sed 's/\[.*//')`
+const identityOfSystem = "cd /home && " + listOfHome + `cat /etc/machine-id /etc/ssh/ssh_host_*_key.pub; lsblk -no PARTUUID,UUID $(findmnt -no SOURCE / | sed 's/\[.*//')`
 
 // marks prints which system runs.
 const marks = `ls /etc/mark-of-the-old-system /var/lib/mark-of-the-old-system 2>/dev/null | wc -l`
 
-// TestKeepHome replaces the system of a disk, twice, and goes back in between:
-// the home and what the machine is known by stay to the byte.
-func TestKeepHome(t *testing.T) {
+// kept is a disk with a system, whose home is to be kept.
+type kept struct {
+	target string
+	before string // identityOfSystem
+	home   string // listOfHome
+}
+
+// newKept installs a system by hand, starts it, and fills its home.
+func newKept(t *testing.T) *kept {
+	t.Helper()
 	if !imgtest.Full() {
 		t.Skip("takes minutes")
 	}
+	imgtest.NeedRoot(t)
 	imgtest.Need(t, Binary, "qemu-img")
-	target := emptyDisk(t, installedSize)
+	k := &kept{target: emptyDisk(t, installedSize)}
 	first := newMedium(t, "bandit-minimal", "")
-	command(t, builtInstaller(t), "--from", first.image, "--to", target, "--key", first.key)
-	vm := startVM(t, Config{Name: "install", Agent: true, Keep: keepDir(t), Memory: 1024, Disks: []Disk{{File: target, Bus: NVMe, Serial: "TARGET", Write: true}}})
-	check(t, vm.WaitAgent(step(t)))
-	running(t, vm)
-	output(t, vm, makeKeptHome, "")
-	before, err := vm.Output(step(t), identityOfSystem)
-	check(t, err)
-	t.Log(before)
-	output(t, vm, marks, "2")
-	check(t, vm.PowerDown(step(t)))
+	command(t, builtInstaller(t), "--from", first.image, "--to", k.target, "--key", first.key)
+	bootsAlone(t, k.target, func(vm *VM) {
+		output(t, vm, makeKeptHome, "")
+		var err error
+		k.before, err = vm.Output(step(t), identityOfSystem)
+		check(t, err)
+		t.Log(k.before)
+		output(t, vm, marks, "2")
+	})
+	k.home = k.listHome(t)
+	return k
+}
 
-	vm = reinstall(t, target)
-	output(t, vm, identityOfSystem, before)
+// listHome lists the home of the disk while its machine is off. The file system
+// is looked at as a power cut has left it, and not changed.
+func (k *kept) listHome(t *testing.T) string {
+	t.Helper()
+	device, detach := rawDisk(k.target).loop(t)
+	defer detach()
+	dir := t.TempDir()
+	command(t, "mount", "-o", "ro,rescue=nologreplay,subvol=@home", device, dir)
+	defer command(t, "umount", dir)
+	return command(t, "sh", "-c", "cd "+dir+" && "+listOfHome)
+}
+
+// homeIsThere checks that no byte of the home has changed.
+func (k *kept) homeIsThere(t *testing.T) {
+	t.Helper()
+	if got := k.listHome(t); got != k.home {
+		t.Fatalf("the home on the disk:\n%s\nwant\n%s", got, k.home)
+	}
+}
+
+// TestKeepHome replaces the system of a disk, twice, and goes back in between:
+// the home and what the machine is known by stay to the byte.
+func TestKeepHome(t *testing.T) {
+	k := newKept(t)
+	vm := reinstall(t, k.target)
+	output(t, vm, identityOfSystem, k.before)
 	output(t, vm, marks, "0")
 	entry, err := vm.Output(step(t), "cd /boot/loader/entries && ls *-before-*.conf")
 	check(t, err)
@@ -56,15 +93,15 @@ func TestKeepHome(t *testing.T) {
 	check(t, vm.WaitAgent(step(t)))
 	running(t, vm)
 	output(t, vm, marks, "2")
-	output(t, vm, identityOfSystem, before)
+	output(t, vm, identityOfSystem, k.before)
 	check(t, vm.PowerDown(step(t)))
-	rawDisk(target).intact(t)
+	rawDisk(k.target).intact(t)
 
-	vm = reinstall(t, target)
-	output(t, vm, identityOfSystem, before)
+	vm = reinstall(t, k.target)
+	output(t, vm, identityOfSystem, k.before)
 	output(t, vm, "btrfs subvolume list / | grep -c 'path @.old-'", "1")
 	check(t, vm.PowerDown(step(t)))
-	rawDisk(target).intact(t)
+	rawDisk(k.target).intact(t)
 }
 
 // reinstall replaces the system of a disk by that of a new medium, and returns the

@@ -30,7 +30,7 @@ func TestRecoveryCut(t *testing.T) {
 		vm := startVM(t, c)
 		expect(t, vm, restoreBegan)
 		at := random.Int64N(restoreCutMax)
-		ended := written(t, vm, at)
+		ended := written(t, vm, 0, at, restoreEnded)
 		vm.PowerCut()
 		check(t, vm.Close())
 		t.Logf("cut %d after %d MiB; the restore had ended: %v", i, at>>20, ended)
@@ -46,27 +46,27 @@ func TestRecoveryCut(t *testing.T) {
 	}
 }
 
-// written waits until the first disk got so many bytes more, or the restore has
-// ended, which it returns.
-func written(t *testing.T, vm *VM, bytes int64) (ended bool) {
+// written waits until a disk got so many bytes more, or the end is on the console,
+// which it returns.
+func written(t *testing.T, vm *VM, disk int, bytes int64, end *regexp.Regexp) (ended bool) {
 	t.Helper()
 	ctx, tick := step(t), time.NewTicker(50*time.Millisecond)
 	defer tick.Stop()
-	for first := diskWrites(t, vm); diskWrites(t, vm)-first < bytes; {
-		if vm.Console.Seen(restoreEnded) != nil {
+	for first := diskWrites(t, vm, disk); diskWrites(t, vm, disk)-first < bytes; {
+		if vm.Console.Seen(end) != nil {
 			return true
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatal("the restore neither goes on nor ends")
+			t.Fatal("it neither goes on nor ends")
 		}
 	}
 	return false
 }
 
-// diskWrites returns how many bytes the guest has written to the first disk.
-func diskWrites(t *testing.T, vm *VM) int64 {
+// diskWrites returns how many bytes the guest has written to a disk.
+func diskWrites(t *testing.T, vm *VM, disk int) int64 {
 	t.Helper()
 	var stats []struct {
 		Device string `json:"device"`
@@ -76,11 +76,11 @@ func diskWrites(t *testing.T, vm *VM) int64 {
 	}
 	check(t, vm.Execute(step(t), "query-blockstats", nil, &stats))
 	for _, s := range stats {
-		if s.Device == diskID(0) {
+		if s.Device == diskID(disk) {
 			return s.Stats.Written
 		}
 	}
-	t.Fatalf("%s is not among %+v", diskID(0), stats)
+	t.Fatalf("%s is not among %+v", diskID(disk), stats)
 	return 0
 }
 

@@ -1,0 +1,166 @@
+package qemutests
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
+)
+
+// refusal is a machine on which a stick must not install.
+type refusal struct {
+	name string
+	// disks make what is plugged in beside the stick; all of it stays as it is.
+	disks func(t *testing.T) []Disk
+	stick func(t *testing.T, name string) // changes the stick
+	more  string                          // lines of [installer]
+	want  string                          // on its screen, a regular expression
+	keys  string                          // typed once the text ask is there
+	ask   string
+}
+
+// nvme is a disk that could be the target.
+func nvme(file, serial string) Disk { return Disk{File: file, Bus: NVMe, Serial: serial, Write: true} }
+
+// refusals are of a stick whose payload has nothing to recover.
+func refusals(image string) []refusal {
+	empty := func(sizes ...int64) func(t *testing.T) []Disk {
+		return func(t *testing.T) (list []Disk) {
+			for i, size := range sizes {
+				list = append(list, nvme(emptyDisk(t, size), string(rune('A'+i))))
+			}
+			return list
+		}
+	}
+	return []refusal{
+		{name: "two disks", disks: empty(installedSize, installedSize), want: `several disks|more than one`},
+		{name: "no disk", disks: empty(), want: `no disk`},
+		{name: "other data", want: `not it, by the rule "empty": has .*ext4`, disks: func(t *testing.T) []Disk {
+			disk := emptyDisk(t, installedSize)
+			command(t, "mkfs.ext4", "-q", disk)
+			return []Disk{nvme(disk, "DATA")}
+		}},
+		{name: "backup on the only disk", more: `backup = ["LABEL=precious"]`, want: `not it, by the rule "no backup"`, disks: func(t *testing.T) []Disk {
+			disk := emptyDisk(t, installedSize)
+			command(t, "mkfs.btrfs", "-q", "-L", "precious", disk)
+			return []Disk{nvme(disk, "BACKUP")}
+		}},
+		{name: "too small", disks: empty(1 << 30), want: `not it, by the rule "large enough"`},
+		{name: "bit rot", disks: empty(installedSize), want: `nothing was erased|SHA-256`, stick: func(t *testing.T, name string) {
+			p := rawDisk(name).partition(t, rootNumber)
+			flip(t, name, p.Start+65536+100)
+		}},
+		{name: "hibernated", want: `a session sleeps on it`, disks: func(t *testing.T) []Disk {
+			disk := rawDisk(image).copyTo(t, filepath.Join(t.TempDir(), "asleep.img"), installedSize)
+			disk.editHeader(t, func(page []byte) { copy(page[len(page)-10:], "S1SUSPEND\x00") })
+			return []Disk{nvme(string(disk), "ASLEEP")}
+		}},
+	}
+}
+
+// flip changes a bit of a file.
+func flip(t *testing.T, name string, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	check(t, err)
+	defer f.Close()
+	b := make([]byte, 1)
+	_, err = f.ReadAt(b, at)
+	check(t, err)
+	b[0] ^= 1
+	_, err = f.WriteAt(b, at)
+	check(t, err)
+}
+
+// TestInstallRefused starts sticks where they must not install. They say why, and
+// no byte of any disk has changed but of the stick's log.
+func TestInstallRefused(t *testing.T) {
+	if !imgtest.Full() {
+		t.Skip("takes minutes")
+	}
+	imgtest.Need(t, Binary, "qemu-img", "mkfs.ext4", "mkfs.btrfs")
+	image := buildImage(t, bootCase{profile: "bandit-minimal"})
+	media := map[string]installMedium{}
+	for _, r := range refusals(image) {
+		if _, ok := media[r.more]; !ok {
+			media[r.more] = newMedium(t, "bandit-minimal", r.more)
+		}
+		m := media[r.more]
+		t.Run(r.name, func(t *testing.T) { m.refuses(t, r) })
+	}
+}
+
+// refuses starts the stick and waits until it has refused.
+func (m installMedium) refuses(t *testing.T, r refusal) {
+	c := m.config(t, emptyDisk(t, 1<<20))
+	c.Disks = c.Disks[:1]
+	if r.disks != nil {
+		c.Disks = append(c.Disks, r.disks(t)...)
+	}
+	stick := c.Disks[0].File
+	if r.stick != nil {
+		r.stick(t, stick)
+	}
+	before, stickBefore := dataOf(t, c.Disks[1:]), digestStick(t, m, stick)
+	vm := startVM(t, c)
+	if r.ask != "" {
+		expect(t, vm, r.ask)
+		check(t, vm.Console.Type(r.keys))
+	}
+	expect(t, vm, r.want)
+	expect(t, vm, `mkimage-install: ended with status|ended with status`)
+	vm.PowerCut()
+	check(t, vm.Close())
+	if diff := cmp.Diff(before, dataOf(t, c.Disks[1:])); diff != "" {
+		t.Errorf("disks that must not change (-before +after):\n%s", diff)
+	}
+	if digestStick(t, m, stick) != stickBefore {
+		t.Error("the stick has changed, and not only its log")
+	}
+}
+
+// dataOf returns the SHA-256 of disks, of which zeros are left out: most of a disk
+// are holes.
+func dataOf(t testing.TB, disks []Disk) map[string]string {
+	t.Helper()
+	sums := map[string]string{}
+	for _, d := range disks {
+		sums[d.Serial] = digestData(t, d.File)
+	}
+	return sums
+}
+
+func digestData(t testing.TB, name string) string {
+	t.Helper()
+	f, err := os.Open(name)
+	check(t, err)
+	defer f.Close()
+	h := sha256.New()
+	zero, buf := make([]byte, 64<<10), make([]byte, 64<<10)
+	for at := int64(0); ; {
+		// From the next byte that is not in a hole, at the pitch of the buffer.
+		next, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return hex.EncodeToString(h.Sum(nil))
+		}
+		check(t, err)
+		at = next / int64(len(buf)) * int64(len(buf))
+		n, err := f.ReadAt(buf, at)
+		if err != io.EOF {
+			check(t, err)
+		}
+		if string(buf[:n]) != string(zero[:n]) {
+			_, _ = h.Write([]byte{byte(at >> 40), byte(at >> 32), byte(at >> 24), byte(at >> 16)})
+			_, _ = h.Write(buf[:n])
+		}
+		at += int64(len(buf))
+	}
+}
