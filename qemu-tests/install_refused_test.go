@@ -7,12 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
 // refusal is a machine on which a stick must not install.
@@ -22,9 +24,8 @@ type refusal struct {
 	disks func(t *testing.T) []Disk
 	stick func(t *testing.T, name string) // changes the stick
 	more  string                          // lines of [installer]
+	typed [][2]string                     // what is asked, a regular expression, and the keys that answer
 	want  string                          // on its screen, a regular expression
-	keys  string                          // typed once the text ask is there
-	ask   string
 }
 
 // nvme is a disk that could be the target.
@@ -41,8 +42,8 @@ func refusals(image string) []refusal {
 		}
 	}
 	return []refusal{
-		{name: "two disks", disks: empty(installedSize, installedSize), want: `several disks|more than one`},
-		{name: "no disk", disks: empty(), want: `no disk`},
+		{name: "two disks", disks: empty(installedSize, installedSize), want: `several disks could be the target`},
+		{name: "no disk", disks: empty(), want: `no disk is the target`},
 		{name: "other data", want: `not it, by the rule "empty": has .*ext4`, disks: func(t *testing.T) []Disk {
 			disk := emptyDisk(t, installedSize)
 			command(t, "mkfs.ext4", "-q", disk)
@@ -98,6 +99,33 @@ func TestInstallRefused(t *testing.T) {
 	}
 }
 
+// TestInstallUnproved has a stick whose payload has secrets and a backup, and a
+// machine where these cannot be proved; nothing of its disks changes. A
+// passphrase that opens the key leads as far as the question what to erase.
+func TestInstallUnproved(t *testing.T) {
+	r := newPatient(t, repositoryOptions{files: smallHome})
+	m := newMedium(t, "patient", "", "--profile-dir", r.dir)
+	stranger, _ := makeKey(t)
+	target := func(more ...Disk) func(t *testing.T) []Disk {
+		return func(t *testing.T) []Disk { return append([]Disk{nvme(emptyDisk(t, installedSize), "TARGET")}, more...) }
+	}
+	locked := Disk{File: keyMedium(t, map[string]string{config.KeyFileEncrypted: encryptedKey(t, r.key, keyPassphrase)}), Bus: USB, Serial: "KEYS", Write: true}
+	backup := r.backup(t)
+	backup.Write = true
+	for _, r := range []refusal{
+		{name: "nothing plugged in", disks: target(), want: `nothing was erased: key: there is no key medium.*backup disk`},
+		{name: "the key of another", disks: target(medium(t, stranger), backup), want: `nothing was erased: key: `},
+		{name: "passphrase", disks: target(locked, backup), typed: [][2]string{
+			{`has a passphrase.* 3 tries are left`, "not it\r"},
+			{`wrong.* 2 tries are left`, keyPassphrase + "\r"},
+			{`will be erased in`, " "},
+			{`type this and Enter`, "erase\r"},
+		}, want: `stopped before anything was written`},
+	} {
+		t.Run(r.name, func(t *testing.T) { m.refuses(t, r) })
+	}
+}
+
 // refuses starts the stick and waits until it has refused.
 func (m installMedium) refuses(t *testing.T, r refusal) {
 	c := m.config(t, emptyDisk(t, 1<<20))
@@ -111,12 +139,12 @@ func (m installMedium) refuses(t *testing.T, r refusal) {
 	}
 	before, stickBefore := dataOf(t, c.Disks[1:]), digestStick(t, m, stick)
 	vm := startVM(t, c)
-	if r.ask != "" {
-		expect(t, vm, r.ask)
-		check(t, vm.Console.Type(r.keys))
+	for _, typed := range r.typed {
+		expect(t, vm, folded(typed[0]))
+		check(t, vm.Console.Send(typed[1]))
 	}
-	expect(t, vm, r.want)
-	expect(t, vm, `mkimage-install: ended with status|ended with status`)
+	expect(t, vm, folded(r.want))
+	expect(t, vm, `mkimage-install: ended with status`)
 	vm.PowerCut()
 	check(t, vm.Close())
 	if diff := cmp.Diff(before, dataOf(t, c.Disks[1:])); diff != "" {
@@ -126,6 +154,9 @@ func (m installMedium) refuses(t *testing.T, r refusal) {
 		t.Error("the stick has changed, and not only its log")
 	}
 }
+
+// folded has a pattern match a text whose lines were broken for the screen.
+func folded(pattern string) string { return "(?s)" + strings.ReplaceAll(pattern, " ", `\s+`) }
 
 // dataOf returns the SHA-256 of disks, of which zeros are left out: most of a disk
 // are holes.

@@ -87,7 +87,8 @@ func TestInstall(t *testing.T) {
 	imgtest.Need(t, Binary, "qemu-img")
 	m := newMedium(t, "bandit-minimal", "")
 	target := emptyDisk(t, installedSize)
-	vm := startVM(t, m.config(t, target))
+	c := m.config(t, target)
+	vm := startVM(t, c)
 	expect(t, vm, `is installed`)
 	check(t, vm.WaitAgent(step(t)))
 	running(t, vm)
@@ -99,6 +100,20 @@ func TestInstall(t *testing.T) {
 	}
 	check(t, vm.PowerDown(step(t)))
 	rawDisk(target).intact(t)
+
+	// A firmware that knows nothing of that disk starts the stick once more.
+	before := digestData(t, target)
+	c.Dir = t.TempDir()
+	vm = startVM(t, c)
+	expect(t, vm, `this medium installed that disk on`)
+	expect(t, vm, `Nothing is erased`)
+	if digestData(t, target) != before {
+		t.Error("the disk has changed before the installed system was started")
+	}
+	check(t, vm.WaitAgent(step(t)))
+	running(t, vm)
+	output(t, vm, "grep -c mkimage.install /proc/cmdline; true", "0")
+	check(t, vm.PowerDown(step(t)))
 }
 
 // TestReinstall is a laptop with a new disk: the stick installs, nobody presses
