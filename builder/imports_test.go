@@ -62,11 +62,12 @@ var mayImport = map[string][]string{
 	"qemu-tests":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan"},
 	"initramfs":          {"builder/fault", "builder/fstree", "builder/strict", "initramfs/config", "initramfs/embedded"},
 	"initramfs/busybox":  {},
-	"initramfs/boot": {"builder/fault", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "builder/btrfs/reader", "initramfs/hibernate/record", "initramfs/uevent", "initramfs/terminal", "installer/beside",
+	"initramfs/boot": {"builder/fault", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "builder/btrfs/reader", "initramfs/hibernate/record", "initramfs/uevent", "initramfs/terminal", "initramfs/smbios", "installer/beside",
 		"builder/esp/reader", "installer/agekey", "installer/durable", "installer/firstboot", "installer/keymedium"},
 	"initramfs/config":           {},
 	"initramfs/uevent":           {},
 	"initramfs/terminal":         {},
+	"initramfs/smbios":           {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
 	"initramfs/hibernate":        {"builder/fault", "builder/ids", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "initramfs/hibernate/record"},
 	"initramfs/hibernate/record": {},
 	"initramfs/embedded":         {"builder/fault"},
@@ -75,7 +76,7 @@ var mayImport = map[string][]string{
 	"installer/durable":          {},
 	"installer/preflight": {
 		"builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/swaparea",
-		"builder/esp/reader", "builder/gpt", "builder/rawdisk", "installer/durable", "installer/firstboot", "installer/agekey", "installer/keymedium", "installer/disks",
+		"builder/esp/reader", "builder/gpt", "builder/rawdisk", "installer/durable", "installer/firstboot", "installer/agekey", "installer/keymedium", "installer/disks", "initramfs/smbios",
 	},
 	"installer/treecopy": {},
 	"installer/keephome": {

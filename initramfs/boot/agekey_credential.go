@@ -10,12 +10,9 @@ import (
 	"path/filepath"
 
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/smbios"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
-
-// dmiOEMStrings is the type of the structure of SMBIOS in which the host of a
-// virtual machine puts texts for it (DSP0134, "OEM Strings").
-const dmiOEMStrings = 11
 
 // Beginnings of strings of SMBIOS that are credentials, see
 // systemd.system-credentials(7).
@@ -48,12 +45,12 @@ func (s *keySearch) fromCredentials() bool {
 // read is told.
 func (s *keySearch) credentials() (offers []offer) {
 	const where = "credential " + config.KeyCredentialName
-	table, err := readAtMost(filepath.Join(s.host.sys, "firmware/dmi/tables/DMI"), maxDMI)
+	table, err := readAtMost(filepath.Join(s.host.sys, smbios.Table), smbios.MaxTable)
 	defer clear(table)
 	if err != nil {
 		s.refuse(where+" of SMBIOS", err)
 	}
-	for _, text := range oemStrings(table) {
+	for _, text := range smbios.OEMStrings(table) {
 		value, ok, err := credentialOf(text, config.KeyCredentialName)
 		if err != nil {
 			s.refuse(where+" of SMBIOS", err)
@@ -107,27 +104,6 @@ func credentialOf(text []byte, name string) (value []byte, ok bool, err error) {
 			"%d characters, expected base64", len(rest))
 	}
 	return value[:n], true, nil
-}
-
-// oemStrings returns the strings of all structures of type 11, up to the first
-// that is not whole. They lie in the table's memory.
-func oemStrings(table []byte) (found [][]byte) {
-	for b := table; len(b) >= dmiHeader && b[0] != dmiEnd; {
-		length := int(b[1])
-		if length < dmiHeader || length > len(b) {
-			return found
-		}
-		size := bytes.Index(b[length:], []byte{0, 0}) // of the strings, without the last one's end
-		if size < 0 {
-			return found
-		}
-		if b[0] == dmiOEMStrings && length > dmiHeader && size > 0 {
-			texts := bytes.Split(b[length:length+size], []byte{0})
-			found = append(found, texts[:min(len(texts), int(b[dmiHeader]))]...)
-		}
-		b = b[length+size+2:]
-	}
-	return found
 }
 
 // available returns the bytes of memory that can be used without another

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/smbios"
+	"github.com/6FaNcY9/mkimage/initramfs/smbios/smbiostest"
 	"github.com/6FaNcY9/mkimage/initramfs/terminal/terminaltest"
 	"github.com/6FaNcY9/mkimage/installer/agekey/agekeytest"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
@@ -22,14 +22,9 @@ func (b *keyBench) fwcfg(text string) {
 	fill(b.t, b.host.sys, filepath.Join(fwcfgCredentials, config.KeyCredentialName, "raw"), []byte(text))
 }
 
-// oem is a structure of OEM strings.
-func oem(strings ...string) []byte {
-	return dmi(dmiOEMStrings, 5, map[int]any{4: uint8(len(strings))}, strings...)
-}
-
 func (b *keyBench) smbios(tables ...[]byte) {
 	b.t.Helper()
-	fill(b.t, b.host.sys, "firmware/dmi/tables/DMI", slices.Concat(append(tables, dmiLast)...))
+	fill(b.t, b.host.sys, smbios.Table, slices.Concat(append(tables, smbiostest.Last)...))
 }
 
 func TestCredential(t *testing.T) {
@@ -55,7 +50,7 @@ func TestCredential(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.what, func(t *testing.T) {
 			b := newKeyBench(t, config.KeyCredential)
-			b.smbios(dmiBIOS, oem("first"), oem(test.texts(b.key.String())...))
+			b.smbios(smbiostest.BIOS, smbiostest.OEM("first"), smbiostest.OEM(test.texts(b.key.String())...))
 			b.start()
 			b.wait()
 			if test.line != "" {
@@ -86,59 +81,17 @@ func TestCredentialEncrypted(t *testing.T) {
 	}
 }
 
-func TestOEMStrings(t *testing.T) {
-	tests := []struct {
-		name  string
-		table []byte
-		want  []string
-	}{
-		{"none", nil, nil},
-		{"one", oem("a"), []string{"a"}},
-		{"two structures", slices.Concat(dmiBIOS, oem("a", "b"), dmi(17, 40, nil, "no"), oem("c"), dmiLast, oem("behind the end")), []string{"a", "b", "c"}},
-		{"fewer than are there", dmi(dmiOEMStrings, 5, map[int]any{4: uint8(1)}, "a", "b"), []string{"a"}},
-		{"more than are there", dmi(dmiOEMStrings, 5, map[int]any{4: uint8(9)}, "a", "b"), []string{"a", "b"}},
-		{"no strings", dmi(dmiOEMStrings, 5, map[int]any{4: uint8(2)}), nil},
-		{"no count", dmi(dmiOEMStrings, 4, nil, "a"), nil},
-		{"longer", dmi(dmiOEMStrings, 6, map[int]any{4: uint8(1)}, "a"), []string{"a"}},
-		{"length 3", slices.Concat([]byte{dmiOEMStrings, 3, 0, 0, 0}, oem("a")), nil},
-		{"cut in its strings", oem("a", "b")[:8], nil},
-		{"cut before its last zero", oem("a")[:7], nil},
-		{"length of all", []byte{dmiOEMStrings, 5, 0, 0, 1}, nil},
-		{"length of more", []byte{dmiOEMStrings, 6, 0, 0, 1}, nil},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			var got []string
-			for _, text := range oemStrings(test.table) {
-				got = append(got, string(text))
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("oemStrings (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func FuzzOEMStrings(f *testing.F) {
-	f.Add(slices.Concat(dmiBIOS, oem("a", credentialText+"mkimage.age-key=AGE"), dmiLast))
-	f.Add(oem(credentialBase64 + "mkimage.age-key=QUdF"))
-	f.Add([]byte{dmiOEMStrings, 5, 0, 0, 255, 0, 0})
-	f.Fuzz(func(t *testing.T, table []byte) {
-		before := bytes.Clone(table)
-		for _, text := range oemStrings(table) {
-			if bytes.IndexByte(text, 0) >= 0 || !bytes.Contains(table, text) {
-				t.Errorf("oemStrings(%x): %q", table, text)
-			}
-			value, ok, err := credentialOf(text, "mkimage.age-key")
-			if ok && err != nil || len(value) > len(text) {
-				t.Errorf("credentialOf(%q) = %q, %v, %v", text, value, ok, err)
-			}
-			if err != nil && strings.Contains(err.Error(), string(text)) {
-				t.Errorf("credentialOf: its error has the text: %v", err)
-			}
+func FuzzCredentialOf(f *testing.F) {
+	f.Add([]byte(credentialText + "mkimage.age-key=AGE"))
+	f.Add([]byte(credentialBase64 + "mkimage.age-key=QUdF"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		before := bytes.Clone(text)
+		value, ok, err := credentialOf(text, "mkimage.age-key")
+		if ok && err != nil || len(value) > len(text) || !bytes.Equal(before, text) {
+			t.Errorf("credentialOf(%q) = %q, %v, %v", before, value, ok, err)
 		}
-		if !bytes.Equal(before, table) {
-			t.Error("the table was changed")
+		if err != nil && strings.Contains(err.Error(), string(text)) {
+			t.Errorf("credentialOf: its error has the text: %v", err)
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/gpt/grow"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/smbios"
 )
 
 // firstBootDir is where the file system is mounted, from its top level, while
@@ -43,7 +44,7 @@ func (m *machine) growPartition() error {
 	}
 	f := &firstBoot{
 		steps: m.config.FirstBoot, swapfile: m.config.Swapfile, host: host{"/sys", "/dev"}, root: m.root, dir: firstBootDir,
-		ram:  func() (int64, string, error) { return readRAM("/sys", "/proc") },
+		ram:  func() (int64, string, error) { return smbios.RAM("/sys", "/proc") },
 		open: func(flag int) (rawDevice, error) { return openRaw(m.root.Path(), flag) },
 		log:  m.log.printf,
 	}

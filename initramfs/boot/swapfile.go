@@ -15,11 +15,8 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/swaparea"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
-
-// keepFree is the part of the file system, one in so many, that a new swapfile
-// leaves free.
-const keepFree = 8
 
 // noCow is FS_NOCOW_FL of the kernel's include/uapi/linux/fs.h.
 const noCow = 0x00800000
@@ -125,7 +122,7 @@ func checkRoom(dir string, size int64) error {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return fmt.Errorf("statfs %s: %w", dir, err)
 	}
-	free, kept := int64(st.Bavail)*st.Bsize, int64(st.Blocks)*st.Bsize/keepFree
+	free, kept := int64(st.Bavail)*st.Bsize, int64(st.Blocks)*st.Bsize/config.SwapKeepsFree
 	if size > free-kept {
 		return fault.New(fault.Target, "", "%s are free, %s must stay so", formatSize(free), formatSize(kept))
 	}

@@ -116,6 +116,10 @@ type Swapfile struct {
 	Hibernate bool   `json:"hibernate"` // the machine hibernates to it
 }
 
+// SwapKeepsFree is the part of the file system, one in so many, that the first
+// boot leaves free beside a swapfile that it makes.
+const SwapKeepsFree = 8
+
 // Mount is a subvolume of the root file system and where it goes.
 type Mount struct {
 	Subvolume string   `json:"subvolume"`

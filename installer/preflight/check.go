@@ -6,15 +6,13 @@ import (
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/layouts"
 )
 
 const (
 	leastMemory  = 512 << 20 // bytes: the payload is never in memory as a whole
 	leastBattery = 30        // percent
-	// keepFree is the part of the file system, one in so many, that the first boot
-	// leaves free beside the swapfile it makes: equal to that of initramfs/boot.
-	keepFree = 8
 )
 
 // Check judges facts by p, the plan of an installer medium. Every finding is
@@ -157,8 +155,8 @@ func NeedOf(p *plan.Plan, f Facts) (n Need, err error) {
 		}
 	}
 	if n.Swap > 0 {
-		// With a root of R bytes the first boot leaves R/keepFree of them free.
-		n.Free = max(n.Free, (n.Used+n.Swap+keepFree-2)/(keepFree-1))
+		// With a root of R bytes the first boot leaves R/SwapKeepsFree of them free.
+		n.Free = max(n.Free, (n.Used+n.Swap+config.SwapKeepsFree-2)/(config.SwapKeepsFree-1))
 	}
 	n.Root = alignUp(max(f.PayloadSize, n.Used+n.Swap+n.Free))
 	n.Total = plan.Alignment + alignUp(n.ESP) + n.Root + plan.Alignment

@@ -3,6 +3,7 @@ package preflight
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/initramfs/smbios"
+	"github.com/6FaNcY9/mkimage/initramfs/smbios/smbiostest"
 	"github.com/6FaNcY9/mkimage/layouts"
 )
 
@@ -186,6 +189,12 @@ func TestReadFacts(t *testing.T) {
 	if diff := cmp.Diff(Facts{Memory: 15999380 << 10, RAM: 16 * gib}, got); diff != "" || err != nil {
 		t.Errorf("bare machine: %v\n%s", err, diff)
 	}
+	module := smbiostest.Structure(17, 0x54, map[int]any{0x0c: uint16(16384), 0x12: uint8(0x22)})
+	write("sys/"+smbios.Table, string(slices.Concat(module, module, smbiostest.Last)))
+	if got, err = ReadFacts(dir+"/sys", dir+"/proc"); err != nil || got.RAM != 32*gib {
+		t.Errorf("two modules of which the graphics has a part: %+v, %v", got, err)
+	}
+	write("sys/"+smbios.Table, "")
 	write("sys/firmware/efi/fw_platform_size", "64")
 	for name, text := range map[string]string{
 		"AC/type": "Mains", "AC/online": "0", "BAT0/type": "Battery", "BAT0/present": "1", "BAT0/status": "Discharging", "BAT0/capacity": "42",

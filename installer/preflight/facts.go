@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/6FaNcY9/mkimage/initramfs/smbios"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
@@ -52,23 +52,13 @@ func ReadFacts(sys, proc string) (f Facts, err error) {
 	if f.Memory, err = firstboot.MemTotal(string(text)); err != nil {
 		return f, err
 	}
-	f.RAM = roundRAM(f.Memory)
+	if f.RAM, _, err = smbios.RAM(sys, proc); err != nil {
+		return f, err
+	}
 	if f.UEFI, err = readUEFI(sys); err != nil {
 		return f, err
 	}
 	return f, f.readPower(filepath.Join(sys, "class/power_supply"))
-}
-
-// roundRAM rounds what the kernel has up to what may be built in, as the first
-// boot does for a machine without SMBIOS: to a multiple of an eighth of the next
-// power of two.
-func roundRAM(n int64) int64 {
-	const most = 1 << 50
-	if n < 8 || n > most {
-		return n
-	}
-	unit := int64(1) << bits.Len64(uint64(n-1)) / 8
-	return (n + unit - 1) / unit * unit
 }
 
 // readUEFI reads fw_platform_size (Documentation/ABI/testing/sysfs-firmware-efi

@@ -1,25 +1,20 @@
-package boot
+package smbios
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math/bits"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
-// Structures of SMBIOS (DSP0134 3.7, chapter 7) and the fields of them that
-// are read here.
+// Structures of memory and the fields of them that are read here.
 const (
-	dmiHeader  = 4 // type, length, handle
-	dmiEnd     = 127
-	dmiDevice  = 17 // Memory Device: a module, or a socket without one
-	dmiMapped  = 19 // Memory Array Mapped Address: a range of addresses
-	maxDMI     = 1 << 20
+	kindDevice = 17      // Memory Device: a module, or a socket without one
+	kindMapped = 19      // Memory Array Mapped Address: a range of addresses
 	maxRAM     = 1 << 50 // bytes; more is no answer
 	deviceSize = 0x0c    // 16 bits: MiB, or KiB when the highest bit is set
 	deviceType = 0x12    // 8 bits
@@ -42,11 +37,11 @@ func permanent(kind byte) bool { return kind >= 0x08 && kind <= 0x0c || kind == 
 // part first. A table that says less than the kernel uses is not believed.
 func installedRAM(dmi []byte, memTotal int64) (ram int64, source string) {
 	var devices, mapped int64
-	eachDMI(dmi, func(kind byte, b []byte) {
+	each(dmi, func(kind byte, b, _ []byte) {
 		switch kind {
-		case dmiDevice:
+		case kindDevice:
 			devices = min(devices+deviceRAM(b), maxRAM)
-		case dmiMapped:
+		case kindMapped:
 			mapped = min(mapped+mappedRAM(b), maxRAM)
 		}
 	})
@@ -57,23 +52,6 @@ func installedRAM(dmi []byte, memTotal int64) (ram int64, source string) {
 		return mapped, "memory ranges"
 	}
 	return roundRAM(memTotal), "MemTotal rounded up"
-}
-
-// eachDMI calls f with the type and the fields of every structure up to the
-// first that is not whole. Its strings, which two zeros end, are skipped.
-func eachDMI(b []byte, f func(kind byte, fields []byte)) {
-	for len(b) >= dmiHeader && b[0] != dmiEnd {
-		length := int(b[1])
-		if length < dmiHeader || length > len(b) {
-			return
-		}
-		f(b[0], b[:length])
-		end := bytes.Index(b[length:], []byte{0, 0})
-		if end < 0 {
-			return
-		}
-		b = b[length+end+2:]
-	}
 }
 
 // deviceRAM returns the bytes of a memory device, 0 when there is none or
@@ -123,38 +101,26 @@ func roundRAM(n int64) int64 {
 	return (n + unit - 1) / unit * unit
 }
 
-// readRAM asks the machine for its installed RAM. Where there is no SMBIOS the
-// kernel's own figure has to do.
-func readRAM(sys, proc string) (ram int64, source string, err error) {
+// RAM asks the machine, of which sysfs and procfs are mounted at sys and proc, for
+// the bytes of RAM that are built in, and says where the number comes from. Where
+// there is no SMBIOS the kernel's own figure has to do, rounded up.
+func RAM(sys, proc string) (ram int64, source string, err error) {
 	meminfo, err := os.ReadFile(filepath.Join(proc, "meminfo"))
 	if err != nil {
 		return 0, "", err
 	}
-	memTotal, err := parseMemTotal(string(meminfo))
+	memTotal, err := firstboot.MemTotal(string(meminfo))
 	if err != nil {
 		return 0, "", err
 	}
+	if memTotal < 1 || memTotal > maxRAM {
+		return 0, "", fmt.Errorf("/proc/meminfo: MemTotal: got %d bytes, expected 1 to %d", memTotal, int64(maxRAM))
+	}
 	var dmi []byte
-	if f, err := os.Open(filepath.Join(sys, "firmware/dmi/tables/DMI")); err == nil {
-		dmi, _ = io.ReadAll(io.LimitReader(f, maxDMI))
+	if f, err := os.Open(filepath.Join(sys, Table)); err == nil {
+		dmi, _ = io.ReadAll(io.LimitReader(f, MaxTable))
 		f.Close()
 	}
 	ram, source = installedRAM(dmi, memTotal)
 	return ram, source, nil
-}
-
-// parseMemTotal returns the bytes in the line MemTotal of /proc/meminfo.
-func parseMemTotal(meminfo string) (int64, error) {
-	for line := range strings.Lines(meminfo) {
-		words := strings.Fields(line)
-		if len(words) != 3 || words[0] != "MemTotal:" || words[2] != "kB" {
-			continue
-		}
-		n, err := strconv.ParseInt(words[1], 10, 64)
-		if err != nil || n < 1 || n > maxRAM>>10 {
-			return 0, fmt.Errorf("meminfo: MemTotal %q, expected 1 to %d kB", words[1], int64(maxRAM)>>10)
-		}
-		return n << 10, nil
-	}
-	return 0, fmt.Errorf("meminfo: no line MemTotal")
 }
