@@ -10,26 +10,32 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/installer/disks"
+	"github.com/6FaNcY9/mkimage/installer/flash"
 	"github.com/6FaNcY9/mkimage/installer/keymedium"
 )
 
 // fakeDevice is a file in the place of a device.
-func fakeDevice(t *testing.T, size, sector int64) *mediumDevice {
+func fakeDevice(t *testing.T, size, sector int64) mediumDevice {
 	t.Helper()
-	f, err := os.OpenFile(filepath.Join(t.TempDir(), "disk"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	name := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.Close() })
-	if err := f.Truncate(size); err != nil {
+	if err := os.Truncate(name, size); err != nil {
 		t.Fatal(err)
 	}
-	return &mediumDevice{File: f, size: size, sector: sector}
+	d := mediumDevice{&writeTarget{name: name}}
+	var err error
+	if d.disk, d.file, err = flash.OpenFile(name, os.O_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	d.disk.SectorSize = sector
+	t.Cleanup(d.close)
+	return d
 }
 
 // TestMediumDevice writes over a disk that was full of something.
@@ -46,29 +52,27 @@ func TestMediumDevice(t *testing.T) {
 		size := p.Start + p.Size + tt.sector + 128*128 + tt.more // the backup table: a header, 128 entries
 		d := fakeDevice(t, size, tt.sector)
 		for at := int64(0); at < size; at += 64 << 10 {
-			if _, err := d.WriteAt(bytes.Repeat([]byte{0xaa}, int(min(64<<10, size-at))), at); err != nil {
+			if _, err := d.disk.WriteAt(bytes.Repeat([]byte{0xaa}, int(min(64<<10, size-at))), at); err != nil {
 				t.Fatal(err)
 			}
 		}
 		n, err := d.write(t.Context(), m)
 		if tt.more < 0 {
-			if what, _ := d.content(); fault.ClassOf(err) != fault.Target || what != "there is data on it" {
-				t.Errorf("%+v: %v, %s; want it refused and nothing written", tt, err, what)
+			first := make([]byte, edge)
+			if _, e := d.disk.ReadAt(first, 0); fault.ClassOf(err) != fault.Target || e != nil || len(bytes.Trim(first, "\xaa")) > 0 {
+				t.Errorf("%+v: %v, %v; want it refused and nothing written", tt, err, e)
 			}
 			continue
 		}
 		if err != nil || n != size {
 			t.Errorf("%+v: %d, %v", tt, n, err)
 		}
-		if what, err := d.content(); err != nil || !strings.Contains(what, `it has 1 partitions "MKIMAGE-KEYS"`) {
-			t.Errorf("%+v: %q, %v", tt, what, err)
-		}
-		name, data, err := keymedium.Read(io.NewSectionReader(d, p.Start, p.Size), p.Size)
+		name, data, err := keymedium.Read(io.NewSectionReader(d.disk, p.Start, p.Size), p.Size)
 		if err != nil || name != m.file || !bytes.Equal(data, m.data) {
 			t.Errorf("%+v: the first boot reads %s, %q, %v", tt, name, data, err)
 		}
 		end := make([]byte, edge)
-		if _, err := d.ReadAt(end, size-edge); err != nil || bytes.Contains(end, []byte{0xaa, 0xaa}) {
+		if _, err := d.disk.ReadAt(end, size-edge); err != nil || bytes.Contains(end, []byte{0xaa, 0xaa}) {
 			t.Errorf("%+v: the end is not emptied, %v", tt, err)
 		}
 	}
@@ -85,7 +89,7 @@ func TestReadBack(t *testing.T) {
 	if _, err := d.write(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	whole, err := os.ReadFile(d.Name())
+	whole, err := os.ReadFile(d.name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,109 +111,38 @@ func TestReadBack(t *testing.T) {
 	}
 }
 
-// TestContent is about what keeps a disk from being erased unasked.
-func TestContent(t *testing.T) {
+// TestRefuseMedium names the disk with one word.
+func TestRefuseMedium(t *testing.T) {
+	stick := disks.Disk{Name: "sdb", Path: "/dev/sdb", Serial: "4C53", Bus: "usb", Removable: true}
+	full := stick
+	full.Contents = []disks.Content{{Type: "btrfs"}}
+	inner := full
+	inner.Bus, inner.Removable = "nvme", false
 	for _, tt := range []struct {
-		at   int64
-		want string
-	}{{-1, ""}, {0, "there is data on it"}, {edge - 1, "there is data on it"}, {edge, ""}, {8<<20 - edge - 1, ""}, {8<<20 - edge, "there is data on it"}, {8<<20 - 1, "there is data on it"}} {
-		d := fakeDevice(t, 8<<20, 512)
-		if tt.at >= 0 {
-			if _, err := d.WriteAt([]byte{1}, tt.at); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if what, err := d.content(); err != nil || what != tt.want {
-			t.Errorf("a byte at %d: %q, %v; want %q", tt.at, what, err, tt.want)
-		}
-	}
-}
-
-func TestAllow(t *testing.T) {
-	stick := diskAbout{name: "sdb", model: "Stick", serial: "4C53"}
-	none := diskAbout{name: "loop3"}
-	for _, tt := range []struct {
-		name, erase, want string
-		about             diskAbout
-		full              bool
+		name, erase, want, hint string
+		about                   disks.Disk
 	}{
-		{"empty", "", "", stick, false},
-		{"empty and named", "4C53", "", stick, false},
-		{"full", "", "is not empty: there is data on it; it is sdb, Stick, serial number 4C53", stick, true},
-		{"full and named", "4C53", "", stick, true},
-		{"full, another serial number", "4C54", `--erase says "4C54", but this disk is sdb, Stick`, stick, true},
-		{"full, by its name", "sdb", `--erase says "sdb"`, stick, true},
-		{"empty, another serial number", "4C54", `--erase says "4C54"`, stick, false},
-		{"no serial number", "loop3", "", none, true},
-		{"no serial number, another name", "loop4", `--erase says "loop4", but this disk is loop3, without a serial number`, none, true},
-		{"partition", "4C53", "is a partition, expected a whole disk", diskAbout{name: "sdb1", serial: "4C53", part: true}, false},
+		{"empty", "", "", "", stick},
+		{"empty and named", "4C53", "", "", stick},
+		{"full", "", "is not empty: btrfs", "if it is the disk you mean: --erase 4C53", full},
+		{"full and named", "4C53", "", "", full},
+		{"full, another serial number", "4C54", `--erase says "4C54", but this disk is "4C53"`, "", full},
+		{"full, by its name", "sdb", `--erase says "sdb"`, "", full},
+		{"built in", "", "is not a removable disk; is not empty: btrfs", "if it is the disk you mean: --erase 4C53", inner},
+		{"built in and named", "4C53", "", "", inner},
+		{"built in, another serial number", "4C54", `--erase says "4C54", but this disk is "4C53"`, "", inner},
 	} {
-		d := fakeDevice(t, 4<<20, 512)
-		if tt.full {
-			if _, err := d.WriteAt([]byte{1}, 0); err != nil {
-				t.Fatal(err)
+		found := refuseMedium(tt.about, tt.erase)
+		if tt.want == "" {
+			if len(found) > 0 {
+				t.Errorf("%s: %+v", tt.name, found)
 			}
+			continue
 		}
-		err := d.allow(tt.about, "/dev/x", tt.erase)
-		switch {
-		case tt.want == "" && err != nil:
-			t.Errorf("%s: %v", tt.name, err)
-		case tt.want != "" && (fault.ClassOf(err) != fault.Target || !strings.Contains(err.Error(), tt.want)):
-			t.Errorf("%s: %v; want %q", tt.name, err, tt.want)
+		err := refusal(tt.about, found)
+		if fault.ClassOf(err) != fault.Target || !strings.HasSuffix(err.Error(), "refused: "+tt.want) && tt.name != "full, by its name" || !strings.Contains(err.Error(), tt.want) || fault.HintOf(err) != tt.hint {
+			t.Errorf("%s: %v, hint %q; want %q, %q", tt.name, err, fault.HintOf(err), tt.want, tt.hint)
 		}
-	}
-	d := fakeDevice(t, 4<<20, 512)
-	if _, err := d.WriteAt([]byte{1}, 0); err != nil {
-		t.Fatal(err)
-	}
-	if hint := fault.HintOf(d.allow(stick, "/dev/x", "")); hint != "--erase 4C53 erases all that is on it" {
-		t.Errorf("hint %q", hint)
-	}
-}
-
-// TestLookUp reads a sysfs and a database of udev that are made up.
-func TestLookUp(t *testing.T) {
-	root := t.TempDir()
-	write := func(name, text string) {
-		t.Helper()
-		name = filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("sys/devices/usb1/block/sdb/device/model", "Stick  \n")
-	write("sys/devices/usb1/block/sdb/sdb1/partition", "1\n")
-	write("sys/devices/nvme/nvme0n1/device/serial", "S123 \n")
-	write("sys/devices/virtual/vda/serial", "V9\n")
-	write("udev/b8:16", "S:disk/by-id/usb-Stick\nE:ID_SERIAL=Stick_4C53\nE:ID_SERIAL_SHORT=4C53\n")
-	for number, dir := range map[string]string{"8:16": "usb1/block/sdb", "8:17": "usb1/block/sdb/sdb1", "259:0": "nvme/nvme0n1", "254:0": "virtual/vda"} {
-		link := filepath.Join(root, "sys/dev/block", number)
-		if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink("../../devices/"+dir, link); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, tt := range []struct {
-		major, minor uint32
-		want         diskAbout
-	}{
-		{8, 16, diskAbout{name: "sdb", model: "Stick", serial: "4C53"}},
-		{8, 17, diskAbout{name: "sdb1", part: true}},
-		{259, 0, diskAbout{name: "nvme0n1", serial: "S123"}},
-		{254, 0, diskAbout{name: "vda", serial: "V9"}},
-	} {
-		got, err := lookUp(filepath.Join(root, "sys"), filepath.Join(root, "udev"), unix.Mkdev(tt.major, tt.minor))
-		if err != nil || got != tt.want {
-			t.Errorf("%d:%d: %+v, %v; want %+v", tt.major, tt.minor, got, err, tt.want)
-		}
-	}
-	if _, err := lookUp(filepath.Join(root, "sys"), root, unix.Mkdev(1, 2)); err == nil {
-		t.Error("a device that is not there")
 	}
 }
 
@@ -241,7 +174,7 @@ func TestKeysMediumLoop(t *testing.T) {
 	if out := command("blkid", "-p", "-o", "value", "-s", "PTTYPE", device); out != "gpt" {
 		t.Errorf("blkid says %q", out)
 	}
-	if code, _, text := medium(); code != int(fault.Target) || !strings.Contains(text, `it has 1 partitions "MKIMAGE-KEYS"`) {
+	if code, _, text := medium(); code != int(fault.Target) || !strings.Contains(text, "is not empty") {
 		t.Errorf("a second time: %d, %s", code, text)
 	}
 	name := filepath.Base(device)
@@ -253,7 +186,7 @@ func TestKeysMediumLoop(t *testing.T) {
 	command("mount", device, dir)
 	code, _, text := medium("--erase", name)
 	command("umount", dir)
-	if code != int(fault.Target) || !strings.Contains(text, device+": is in use") {
+	if code != int(fault.Target) || !strings.Contains(text, "is mounted at "+dir) {
 		t.Errorf("mounted: %d, %s", code, text)
 	}
 	if out := command("blkid", "-p", "-o", "value", "-s", "TYPE", device); out != "btrfs" {

@@ -64,8 +64,8 @@ it; another one gets a passphrase now. --plain leaves the key readable: whoever
 holds the stick can read the secrets, but no keyboard is needed at the first boot.
 
 A device that is mounted, swapped to or otherwise in use is refused, and so is one
-of which its beginning or end is not empty: then --erase must say what to erase,
-by the serial number of the disk, or by its name (sdb) when it has no serial
+that is not empty, or is neither on USB nor removable: then --erase must say what to
+erase, by the serial number of the disk, or by its name (sdb) when it has no serial
 number. The message shows both. Nothing is written before all of that is checked.
 
 What was written is read back from the disk and compared.`,
@@ -93,7 +93,7 @@ type madeMedium struct {
 }
 
 func (f *keysMediumFlags) run(ctx context.Context, u *ui, name string) error {
-	target, err := f.open(name)
+	target, err := f.open(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -133,9 +133,9 @@ type mediumTarget interface {
 }
 
 // open opens a target and refuses what must not be written.
-func (f *keysMediumFlags) open(name string) (mediumTarget, error) {
+func (f *keysMediumFlags) open(ctx context.Context, name string) (mediumTarget, error) {
 	if info, err := os.Stat(name); err == nil && info.Mode()&fs.ModeDevice != 0 {
-		return openDevice(name, f.erase)
+		return openDevice(ctx, name, f.erase)
 	}
 	if f.erase != "" {
 		return nil, fault.New(fault.Usage, "", "--erase: is for a device, and %s is none", name)

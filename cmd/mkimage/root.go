@@ -29,12 +29,17 @@ partitions and subvolumes. profiles and layouts list those that are built in.
   build PROFILE      makes the image; PROFILE alone does the same
   verify, inspect    check every byte of an image; show what is in it
   test, run          boot an image in QEMU: with checks, or on this terminal
+  write              puts an image on a disk or stick, and reads it back
   layout             writes what NixOS must know of the disk, from a profile, an image
                      or the disk of the running system
 
 It also reads disks and btrfs file systems that others made: ls, cat and stat show
 files without mounting them, check finds damage, and map-swapfile prints the resume
-offset of a swapfile. mkfs writes a btrfs file system alone.`,
+offset of a swapfile. mkfs writes a btrfs file system alone.
+
+A profile of kind installer makes a stick that installs a system with nobody there.
+sign makes the key that it is signed with, keys medium the stick with the key of the
+secrets, and explain-disk says which disk of a machine it would erase.`,
 		Example: `  mkimage plan bandit-full --set hostname=fox
   mkimage build bandit-full --set hostname=fox -o fox.img
   mkimage verify fox.img
@@ -221,7 +226,7 @@ var exitTexts = []struct{ code, text string }{
 	{"4", "an input is missing, unreadable or changed"},
 	{"5", "the target was refused; nothing was written"},
 	{"6", "differences or damage were found"},
-	{"130", "interrupted by a signal; nothing is left behind"},
+	{"130", "interrupted by a signal; no output is left behind, a disk without a table"},
 }
 
 // exitStatus returns the EXIT STATUS text of a command.

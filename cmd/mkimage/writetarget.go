@@ -197,6 +197,13 @@ func refusal(d disks.Disk, found []flash.Finding) error {
 	return fault.New(fault.Target, strings.Join(hints, "; "), "%s: refused: %s", d, strings.Join(what, "; "))
 }
 
+// firstLine returns the text in a file of sysfs, "" when there is none.
+func firstLine(name string) string {
+	data, _ := os.ReadFile(name)
+	line, _, _ := strings.Cut(string(data), "\n")
+	return strings.TrimSpace(line)
+}
+
 // rdev returns the number of a block device.
 func rdev(info fs.FileInfo) (number uint64, ok bool) {
 	st, ok := info.Sys().(*syscall.Stat_t)
