@@ -129,3 +129,14 @@ func TestFindRefuses(t *testing.T) {
 		})
 	}
 }
+
+// FuzzAdd adds to a file that anything may have written.
+func FuzzAdd(f *testing.F) {
+	f.Add([]byte("one\n\n\n"), "two\n")
+	f.Add(mediumlog.Made(), strings.Repeat("x", mediumlog.Size))
+	f.Fuzz(func(t *testing.T, before []byte, entry string) {
+		if got := mediumlog.Add(before, entry); len(got) != mediumlog.Size {
+			t.Errorf("%d bytes; want %d", len(got), mediumlog.Size)
+		}
+	})
+}
