@@ -10,13 +10,8 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/strict"
 )
 
-// newRoot makes the command tree. To add a subcommand write a file with a
-// function that returns a *cobra.Command and name it here, in its group.
-func newRoot(u *ui) *cobra.Command {
-	root := &cobra.Command{
-		Use:   "mkimage",
-		Short: "make images of bootable disks from profiles, verify them, and boot them",
-		Long: `mkimage makes bootable disks, and proves that they boot. From a profile it builds
+// rootLong is what mkimage says of itself.
+const rootLong = `mkimage makes bootable disks, and proves that they boot. From a profile it builds
 the image of a disk: partitions, boot loader, initramfs, and a btrfs file system
 with subvolumes, snapshots and a swapfile. It does so without root, without a loop
 device, without mounting and without mkfs, and the same input gives the same bytes,
@@ -39,7 +34,15 @@ offset of a swapfile. mkfs writes a btrfs file system alone.
 
 A profile of kind installer makes a stick that installs a system with nobody there.
 sign makes the key that it is signed with, keys medium the stick with the key of the
-secrets, and explain-disk says which disk of a machine it would erase.`,
+secrets, and explain-disk says which disk of a machine it would erase.`
+
+// newRoot makes the command tree. To add a subcommand write a file with a
+// function that returns a *cobra.Command and name it here, in its group.
+func newRoot(u *ui) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mkimage",
+		Short: "make images of bootable disks from profiles, verify them, and boot them",
+		Long:  rootLong,
 		Example: `  mkimage plan bandit-full --set hostname=fox
   mkimage build bandit-full --set hostname=fox -o fox.img
   mkimage verify fox.img
