@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -19,7 +18,7 @@ import (
 // byHand is an installation from a running Linux, onto what a person names.
 type byHand struct {
 	from, to, key, erase string
-	dryRun               bool
+	dryRun, json         bool
 }
 
 func (b *byHand) check() error {
@@ -57,7 +56,9 @@ func (b *byHand) run(ctx context.Context, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.close()) }()
-	if err := medium.CheckPayload(ctx, nil); err != nil {
+	tell := newReport(stdout, b.json)
+	check := installer.Step{ID: "medium", Title: "check the medium", Run: medium.CheckPayload}
+	if err := installer.Run(ctx, []installer.Step{check}, tell.step); err != nil {
 		return err
 	}
 	seed, err := newSeed()
@@ -68,17 +69,15 @@ func (b *byHand) run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s onto %s\nerases %s\n", fresh, d, d.Summary())
+	tell.plan(fresh, d, b.dryRun)
 	if b.dryRun {
-		fmt.Fprintln(stdout, "nothing was written")
 		return nil
 	}
-	err = installer.Run(ctx, fresh.Steps(), func(s installer.Step, done, total int64) {
-		if done == 0 {
-			fmt.Fprintln(stdout, s.Title)
-		}
-	})
-	return errors.Join(err, to.reread())
+	if err := installer.Run(ctx, fresh.Steps(), tell.step); err != nil {
+		return err
+	}
+	tell.done()
+	return to.reread()
 }
 
 // allow judges the target by all rules but those of the medium, which are for

@@ -32,7 +32,8 @@ const exitInterrupted = 130
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	cmd := newCommand(stdout)
+	var by byHand
+	cmd := newCommand(&by, stdout)
 	cmd.SetArgs(append([]string{}, args...)) // of nil cobra makes the arguments of the process
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
@@ -48,11 +49,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if !errors.As(err, &plain) && ctx.Err() == nil && !started(err) {
 		err = fault.New(fault.Usage, "mkimage-install --help shows what it takes", "%w", err)
 	}
-	fmt.Fprintf(stderr, "mkimage-install: error: %v\n", err)
-	if hint := fault.HintOf(err); hint != "" {
-		fmt.Fprintf(stderr, "mkimage-install: hint: %s\n", hint)
+	if by.json {
+		return newReport(stdout, true).failed(err)
 	}
-	return int(fault.ClassOf(err))
+	return newReport(stderr, false).failed(err)
 }
 
 // errStarted marks errors of an installation: others are of the command line.
@@ -76,9 +76,8 @@ func protect(f func() error) (err error) {
 	return f()
 }
 
-func newCommand(stdout io.Writer) *cobra.Command {
+func newCommand(by *byHand, stdout io.Writer) *cobra.Command {
 	var medium bool
-	var by byHand
 	cmd := &cobra.Command{
 		Use:   "mkimage-install --from MEDIUM --to TARGET --key PUBLICKEY",
 		Short: "install the system of a medium onto a disk",
@@ -112,6 +111,7 @@ started from it.`,
 	flags.StringVar(&by.key, "key", "", "the public key of who signed the medium: a `file`, or the key itself")
 	flags.StringVar(&by.erase, "erase", "", "erase a target that is not empty, by its `serial` number or name")
 	flags.BoolVar(&by.dryRun, "dry-run", false, "check and show what would be done, write nothing")
+	flags.BoolVar(&by.json, "json", false, "print the plan, steps and errors as JSON, one object a line")
 	flags.BoolVar(&medium, "medium", false, "this machine was started from the medium")
 	_ = flags.MarkHidden("medium") // it erases the disk that it chooses, and restarts
 	return cmd

@@ -95,6 +95,8 @@ func TestByHand(t *testing.T) {
 	b.expect(5, "--erase used.img", "--from", b.medium, "--to", used, "--key", b.key)
 	b.expect(5, "--erase says", "--from", b.medium, "--to", used, "--key", b.key, "--erase", "other.img")
 	b.expect(0, "nothing was written", "--from", b.medium, "--to", empty, "--key", b.key, "--dry-run")
+	b.expect(0, `"dry_run":true`, "--from", b.medium, "--to", empty, "--key", b.key, "--dry-run", "--json")
+	b.expect(5, `"code":5`, "--from", b.medium, "--to", used, "--key", b.key, "--json")
 	if n := partitions(t, empty); n != 0 {
 		t.Errorf("after a dry run there are %d partitions", n)
 	}
@@ -103,7 +105,7 @@ func TestByHand(t *testing.T) {
 	}
 	b.expect(0, "read everything back", "--from", b.medium, "--to", empty, "--key", b.key)
 	b.expect(5, "--erase empty.img", "--from", b.medium, "--to", empty, "--key", b.key)
-	b.expect(0, "make it a disk that starts", "--from", b.medium, "--to", used, "--key", b.key, "--erase", "used.img")
+	b.expect(0, `{"event":"done"}`, "--from", b.medium, "--to", used, "--key", b.key, "--erase", "used.img", "--json")
 	for _, name := range []string{empty, used} {
 		if n := partitions(t, name); n != 2 {
 			t.Errorf("%s: %d partitions, want 2", name, n)
