@@ -16,6 +16,10 @@ func (w *writer) compare(ctx context.Context) (same bool, err error) {
 	if err := w.disk.DropCache(); err != nil {
 		return false, syncError(err)
 	}
+	if hopeless, err := w.sample(ctx); hopeless || err != nil {
+		w.whole = true
+		return false, err
+	}
 	w.todo = newChunkSet(w.ImageSize)
 	total := w.Zero + w.Used
 	w.begin(StageCompare, total)
@@ -42,6 +46,32 @@ func (w *writer) compare(ctx context.Context) (same bool, err error) {
 	}
 	w.finishUpdate(differ)
 	return false, nil
+}
+
+// How many chunks of a large image are looked at first.
+const (
+	sampled   = 16
+	fewChunks = 4 * sampled // of which all are compared at once
+)
+
+// sample reports whether so much differs that reading all of the target would
+// take longer than it saves. It looks at chunks all over the image.
+func (w *writer) sample(ctx context.Context) (hopeless bool, err error) {
+	var used []int
+	for i := range w.used {
+		if w.used[i] && !w.isTable(int64(i)*chunkSize) {
+			used = append(used, i)
+		}
+	}
+	if !w.Manifest || len(used) < fewChunks {
+		return false, nil
+	}
+	var some []expectation
+	for i := range sampled {
+		some = append(some, w.expectChunk(used[(2*i+1)*len(used)/(2*sampled)]))
+	}
+	different, err := w.read(ctx, some, func(expectation, bool, int64) {})
+	return len(different) > sampled/2, err
 }
 
 // finishUpdate adds the chunks with the tables, which blank takes away, and

@@ -66,6 +66,40 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// TestUpdateMuch updates disks of which much differs: from some point on it is not
+// looked for what does not.
+func TestUpdateMuch(t *testing.T) {
+	const chunks, size = 66, 70 * mib
+	var list []int64
+	for i := range int64(chunks - 2) {
+		list = append(list, i+1)
+	}
+	b := newImage(t, size, 1, list...)
+	for _, tt := range []struct {
+		name    string
+		changed int // of 64 chunks, from the first on
+		all     bool
+	}{{"a half", 32, false}, {"more than a half", 36, true}, {"all", 64, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &recorder{disk: imgtest.NewMemDisk(size)}
+			put(t, r.disk, 0, b)
+			for i := range tt.changed {
+				put(t, r.disk, int64(i+1)*mib+7, []byte{0x77})
+			}
+			result, err := run(t, t.Context(), b, r, flash.Options{Update: true, Manifest: manifestOf(t, b)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (result.Unchanged == 0) != tt.all || !bytes.Equal(bytesOf(t, r.disk), b) {
+				t.Errorf("%+v; want all written: %v", result, tt.all)
+			}
+			if tt.all && result.Compared < int64(chunks)*mib {
+				t.Errorf("%+v: not all was read back", result)
+			}
+		})
+	}
+}
+
 // TestUpdateLies updates a false disk that an image was written to by others:
 // what it has no room for stands in the place of something else.
 func TestUpdateLies(t *testing.T) {
