@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/mediumlog"
-	"github.com/6FaNcY9/mkimage/builder/rawdisk"
 )
 
 // record is what an installation has done so far, for who reads the medium's log
@@ -47,7 +46,8 @@ func (h *here) writeLog() (err error) {
 	if h.logBefore == nil {
 		h.logBefore = before
 	}
-	disk, err := rawdisk.Open(h.device.Path, os.O_RDWR)
+	// Through the cache of the kernel: the file need not begin at a block.
+	disk, err := os.OpenFile(h.device.Path, os.O_WRONLY, 0)
 	if err != nil {
 		return fmt.Errorf("log of the medium: %w", err)
 	}
