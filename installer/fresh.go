@@ -85,7 +85,7 @@ func (m *Medium) edits(target *plan.Plan) []identity.Edit {
 // tableOf places the partitions of a plan on a target. The root partition gets
 // the rest of the disk, in which its file system is grown by the first boot.
 func tableOf(p *plan.Plan, t Target, payload int64) (gpt.Table, error) {
-	table := gpt.Table{GUID: p.Disk.GUID, SectorSize: t.SectorSize(), DiskSize: t.Size() / t.SectorSize() * t.SectorSize()}
+	table := gpt.Table{GUID: p.Disk.GUID, SectorSize: t.SectorSize(), DiskSize: usable(t)}
 	for _, part := range p.Disk.Partitions {
 		q := gpt.Partition{Type: part.Type, GUID: part.PARTUUID, Label: part.Label, Start: part.Start, Attributes: part.Attributes()}
 		if part.Role != plan.RoleRoot {
@@ -167,7 +167,7 @@ func (f *Fresh) writeESP(ctx context.Context, progress func(done, total int64)) 
 // check compares what the disk has with what it was given, before the table
 // gives the disk to the world.
 func (f *Fresh) check(ctx context.Context, progress func(done, total int64)) error {
-	if err := f.target.Sync(); err != nil {
+	if err := synced(f.target); err != nil {
 		return err
 	}
 	return readBack(ctx, f.target, f.written, progress)
@@ -181,7 +181,7 @@ func (f *Fresh) writeTable(context.Context, func(done, total int64)) error {
 		err = f.checkTable()
 	}
 	if err != nil {
-		return errors.Join(err, zero(f.target, 0, edge), zero(f.target, max(0, f.target.Size()-edge), edge), f.target.Sync())
+		return errors.Join(err, zero(f.target, 0, edge), zero(f.target, max(0, f.target.Size()-edge), edge), synced(f.target))
 	}
 	return nil
 }

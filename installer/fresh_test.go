@@ -30,7 +30,7 @@ type disk struct {
 	sector int64
 	ops    []op                             // in order
 	spoil  func(p []byte, off int64) []byte // what the disk keeps of a write, nil for all
-	fail   func(p []byte, off int64) error  // of a write
+	fail   func(p []byte, off int64) error  // of a write, and of a sync with nil
 }
 
 // op is a write, or a sync where data is nil.
@@ -69,6 +69,11 @@ func (d *disk) ReadAt(p []byte, off int64) (int, error) {
 func (d *disk) Sync() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.fail != nil {
+		if err := d.fail(nil, 0); err != nil {
+			return err
+		}
+	}
 	d.ops = append(d.ops, op{})
 	return nil
 }

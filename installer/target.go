@@ -1,7 +1,10 @@
 package installer
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"syscall"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
@@ -51,25 +54,25 @@ func erase(t Target, guid ids.UUID, starts ...int64) error {
 			return err
 		}
 	}
-	if err := t.Sync(); err != nil {
+	if err := synced(t); err != nil {
 		return err
 	}
-	return writeTable(t, gpt.Table{GUID: guid, SectorSize: t.SectorSize(), DiskSize: t.Size()})
+	return writeTable(t, gpt.Table{GUID: guid, SectorSize: t.SectorSize(), DiskSize: usable(t)})
 }
 
 func writeTable(t Target, table gpt.Table) error {
 	if err := gpt.Write(t, table); err != nil {
-		return fault.New(fault.Target, failsHint, "target: %w", err)
+		return failed("%w", err)
 	}
 	return nil
 }
 
-// failsHint is what to do about a target that does not take what is written.
-const failsHint = "the disk fails: use another one; smartctl -a tells more"
-
 // superblock is the size of a superblock of btrfs in bytes, and a multiple of
 // every sector.
 const superblock = 4096
+
+// usable is the size of a target in whole sectors, in bytes: a file may have more.
+func usable(t Target) int64 { return t.Size() / t.SectorSize() * t.SectorSize() }
 
 // zero empties a place, as far as it is on the disk.
 func zero(t Target, at, size int64) error {
@@ -84,6 +87,25 @@ func zero(t Target, at, size int64) error {
 }
 
 // unwritten is the error of a write to the target.
-func unwritten(at int64, err error) error {
-	return fault.New(fault.Target, failsHint, "target: byte %d: %w", at, err)
+func unwritten(at int64, err error) error { return failed("byte %d: %w", at, err) }
+
+// synced brings to the disk what was written.
+func synced(t Target) error {
+	if err := t.Sync(); err != nil {
+		return failed("sync: %w", err)
+	}
+	return nil
+}
+
+// failed is the error of a target that does not take what is written. An error
+// that has a class keeps it.
+func failed(format string, args ...any) error {
+	err := fmt.Errorf("target: "+format, args...)
+	switch {
+	case fault.ClassOf(err) != fault.Internal:
+		return err
+	case errors.Is(err, syscall.ENOSPC):
+		return fault.New(fault.Internal, "free space where the file is", "%w", err)
+	}
+	return fault.New(fault.Internal, "the disk fails: use another one; smartctl -a tells more", "%w", err)
 }

@@ -1,10 +1,6 @@
 package qemutests
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/mediumlog"
 )
@@ -150,37 +147,25 @@ func TestReinstall(t *testing.T) {
 	logSteps(t, vm)
 }
 
-// logAt returns where the log of a medium's image begins, found by its text.
+// logAt returns where the log of a medium begins.
 func (m installMedium) logAt(t testing.TB) int64 {
 	t.Helper()
 	f, err := os.Open(m.image)
 	check(t, err)
 	defer f.Close()
-	made := mediumlog.Made()
-	esp := make([]byte, 1<<30) // where images have their ESP
-	n, err := io.ReadFull(f, esp)
-	if !errors.Is(err, io.ErrUnexpectedEOF) {
-		check(t, err)
-	}
-	at := bytes.Index(esp[:n], made)
-	if at < 0 || bytes.Contains(esp[at+1:n], made) {
-		t.Fatalf("the text of the log is at byte %d of the image, expected it once", at)
-	}
-	return int64(at)
+	p := rawDisk(m.image).partition(t, espNumber)
+	esp, err := reader.Open(io.NewSectionReader(f, p.Start, p.Size), p.Size)
+	check(t, err)
+	at, err := mediumlog.Find(esp)
+	check(t, err)
+	return p.Start + at
 }
 
 // digestStick returns the SHA-256 of a stick but for its log.
 func digestStick(t testing.TB, m installMedium, stick string) string {
 	t.Helper()
-	f, err := os.Open(stick)
-	check(t, err)
-	defer f.Close()
-	info, err := f.Stat()
-	check(t, err)
-	h := sha256.New()
-	_, err = io.Copy(h, io.NewSectionReader(mediumlog.AsMade(f, m.logAt(t)), 0, info.Size()))
-	check(t, err)
-	return hex.EncodeToString(h.Sum(nil))
+	at := m.logAt(t)
+	return digestAs(t, stick, func(f io.ReaderAt) io.ReaderAt { return mediumlog.AsMade(f, at) })
 }
 
 // stickLog returns the log of a stick.

@@ -21,7 +21,7 @@ const (
 	Usage    Class = 2 // the command line is wrong
 	Config   Class = 3 // a profile or a layout is wrong
 	Input    Class = 4 // an input is missing, unreadable, hostile or changed
-	Target   Class = 5 // the target was refused, or fails: too small, in use, exists
+	Target   Class = 5 // the target was refused: too small, in use, exists
 	Mismatch Class = 6 // verification found differences or damage
 )
 

@@ -2,9 +2,9 @@
 // tells what it did.
 //
 // The file has its full size from the beginning. To write it, its bytes are
-// replaced where they stand, and nothing else of the file system of the ESP is
-// touched: no power cut can harm what the medium is started from. Who compares a
-// medium with its manifest sees the file as it was made.
+// replaced where they stand, and nothing of the file system of the ESP is changed
+// for it, which the medium is started from. Who compares a medium with its manifest
+// sees the file as it was made.
 package mediumlog
 
 import (

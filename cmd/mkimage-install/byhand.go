@@ -30,7 +30,17 @@ func (b *byHand) check() error {
 	return nil
 }
 
-func (b *byHand) run(ctx context.Context, stdout io.Writer) (err error) {
+// run installs, and tells when all of that is done.
+func (b *byHand) run(ctx context.Context, stdout io.Writer) error {
+	tell := newReport(stdout, b.json)
+	if err := b.install(ctx, tell); err != nil {
+		return err
+	}
+	tell.done()
+	return nil
+}
+
+func (b *byHand) install(ctx context.Context, tell *report) (err error) {
 	key, err := readKey(b.key)
 	if err != nil {
 		return err
@@ -44,19 +54,19 @@ func (b *byHand) run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	d, err := disks.Scanner{Loop: true}.One(ctx, b.to)
+	scanner := disks.Scanner{Loop: true}
+	d, err := scanner.One(ctx, b.to)
 	if err != nil {
 		return err
 	}
 	if err := b.allow(d, medium); err != nil {
 		return err
 	}
-	to, err := openTarget(d)
+	to, err := openTarget(scanner, d)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.close()) }()
-	tell := newReport(stdout, b.json)
 	check := installer.Step{ID: "medium", Title: "check the medium", Run: medium.CheckPayload}
 	if err := installer.Run(ctx, []installer.Step{check}, tell.step); err != nil {
 		return err
@@ -73,11 +83,8 @@ func (b *byHand) run(ctx context.Context, stdout io.Writer) (err error) {
 	if b.dryRun {
 		return nil
 	}
-	if err := installer.Run(ctx, fresh.Steps(), tell.step); err != nil {
-		return err
-	}
-	tell.done()
-	return to.reread()
+	// Also after a failure: the kernel must not know partitions that are gone.
+	return errors.Join(installer.Run(ctx, fresh.Steps(), tell.step), to.reread())
 }
 
 // allow judges the target by all rules but those of the medium, which are for

@@ -89,6 +89,9 @@ func (h *here) ask(ctx context.Context, why string) error {
 	word := h.word()
 	typed := ""
 	for {
+		if len(h.show.terminals.All) == 0 {
+			return fault.New(fault.Target, "build it with --unattended, or for this machine", "%w: %s, and nobody can be asked: no console takes keys", errStopped, why)
+		}
 		h.show.say(why+".", fmt.Sprintf("%s. To agree, type this and Enter; Esc ends without it:", strings.TrimSuffix(h.what(), ":")), "  "+word, "> "+typed)
 		select {
 		case <-ctx.Done():
@@ -96,9 +99,6 @@ func (h *here) ask(ctx context.Context, why string) error {
 		case in := <-h.show.terminals.Input():
 			if in.Err != nil {
 				h.show.terminals.Drop(in.From)
-				if len(h.show.terminals.All) == 0 {
-					return fault.New(fault.Target, "build it with --unattended, or for this machine", "%w: %s, and nobody can be asked: no console takes keys", errStopped, why)
-				}
 				continue
 			}
 			var answer answer

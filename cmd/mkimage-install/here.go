@@ -175,10 +175,11 @@ func (h *here) openMedium(d disks.Disk) error {
 		return err
 	}
 	h.device = d
-	h.medium, err = installer.OpenMedium(disk, disk.Size(), verifier(key))
+	medium, err := installer.OpenMedium(disk, disk.Size(), verifier(key))
 	if err != nil {
 		return errors.Join(err, disk.Close())
 	}
+	h.medium = medium
 	h.show.title("mkimage: install " + h.medium.Manifest.Plan.Profile.Name)
 	h.show.fact("from", fmt.Sprintf("%s, signed by %s", d, key.ID()))
 	return nil
@@ -210,7 +211,7 @@ func (h *here) checkMedium(ctx context.Context, progress func(done, total int64)
 
 // install writes the target, and restarts the machine.
 func (h *here) install(ctx context.Context) (err error) {
-	t, err := openTarget(h.disk)
+	t, err := openTarget(h.scanner, h.disk)
 	if err != nil {
 		return err
 	}

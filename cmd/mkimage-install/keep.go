@@ -105,6 +105,29 @@ func uuidOf(p disks.Partition, kind string) string {
 	return ""
 }
 
+// mountChosen mounts what was chosen, and nothing else: names move. What has the
+// name before and after the mount, with one diskseq, has had it in between.
+func (k *keeping) mountChosen() error {
+	if err := k.isChosen(); err != nil {
+		return err
+	}
+	if err := k.mount(); err != nil {
+		return err
+	}
+	return k.isChosen()
+}
+
+// isChosen is an error unless the name of the target leads to the disk that was
+// chosen.
+func (k *keeping) isChosen() error {
+	f, err := os.Open(k.disk.Path)
+	if err != nil {
+		return fault.New(fault.Target, "", "%w", err)
+	}
+	defer f.Close()
+	return k.scanner.Check(disks.PinOf(k.disk), f)
+}
+
 // mount mounts payload and target.
 func (k *keeping) mount() error {
 	unmount, err := k.mountPayload()
@@ -173,7 +196,7 @@ func (h *here) keepHome(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := k.mount(); err != nil {
+	if err := k.mountChosen(); err != nil {
 		return errors.Join(err, k.unmount())
 	}
 	defer func() { err = errors.Join(err, k.unmount()) }()

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -46,16 +46,11 @@ func (h *here) writeLog() (err error) {
 	if h.logBefore == nil {
 		h.logBefore = before
 	}
-	// Through the cache of the kernel: the file need not begin at a block.
-	disk, err := os.OpenFile(h.device.Path, os.O_WRONLY, 0)
+	disk, err := openTarget(h.scanner, h.device) // which makes sure that it is the medium still
 	if err != nil {
 		return fmt.Errorf("log of the medium: %w", err)
 	}
-	defer func() {
-		if e := disk.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer func() { err = errors.Join(err, disk.close()) }()
 	if err := mediumlog.Write(disk, at, mediumlog.Add(h.logBefore, h.show.record.entry())); err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (b *bench) onMedium() *here {
 		b.t.Fatal(err)
 	}
 	show := &display{terminals: terminal.Open(nil), record: record{began: time.Unix(1_700_000_000, 0)}}
-	return &here{medium: m, device: disks.Disk{Path: b.medium}, show: show}
+	return &here{medium: m, device: disks.Disk{Path: b.medium, Size: disk.Size()}, show: show}
 }
 
 // logOf reads the log with mtools.

@@ -42,7 +42,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		fmt.Fprintln(stderr, "mkimage-install: interrupted")
+		if by.json {
+			newReport(stdout, true).event(event{Event: "error", Error: "interrupted", Code: exitInterrupted})
+		} else {
+			fmt.Fprintln(stderr, "mkimage-install: interrupted")
+		}
 		return exitInterrupted
 	}
 	var plain *fault.Error

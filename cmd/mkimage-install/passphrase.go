@@ -31,12 +31,13 @@ type passphrase struct {
 }
 
 // ask returns the text of the key, nil where nobody knows the passphrase; the
-// finding then says so. Keys that a person presses here must not be an answer to
-// the next question, or stop a countdown: a line that is begun is dropped.
+// finding then says so. Keys that were pressed before a question, or while a
+// passphrase was tried, are dropped: they must not be an answer to the next
+// question, be shown by it, or stop a countdown.
 func (p *passphrase) ask(ctx context.Context) (text []byte, why string, err error) {
 	lines := terminal.LinesOf(p.show.terminals)
 	lines.TooMuch = "\nmkimage-install: too much was typed here, this console is not asked any more\n"
-	defer lines.Wipe()
+	defer lines.Flush()
 	note := ""
 	for left := keyTries; left > 0 && len(lines.All) > 0; left-- {
 		line, end, err := p.line(ctx, lines, note, left)
@@ -70,7 +71,7 @@ func (p *passphrase) ask(ctx context.Context) (text []byte, why string, err erro
 
 // line asks for one line. The time begins anew whenever a key is pressed.
 func (p *passphrase) line(ctx context.Context, lines *terminal.Lines, note string, left int) (line []byte, end terminal.Ending, err error) {
-	defer lines.Forget()
+	lines.Flush()
 	var message []string
 	if note != "" {
 		message = append(message, note)

@@ -88,3 +88,36 @@ func TestPassphraseNobody(t *testing.T) {
 		t.Errorf("%v; want %v", err, broken)
 	}
 }
+
+// TestPassphraseAhead presses keys before the question and while the passphrase is
+// tried: they neither answer it nor reach what comes next.
+func TestPassphraseAhead(t *testing.T) {
+	c := terminaltest.New(t)
+	set := terminal.Open([]string{c.Node})
+	defer set.Close()
+	c.Press("\rearly\r")
+	tries := 0
+	p := passphrase{show: &display{terminals: set}, patience: time.Minute, where: "the key medium", open: func(line []byte) ([]byte, error) {
+		tries++
+		c.Press("late\r\n")
+		if string(line) != "open sesame" {
+			t.Errorf("the passphrase is %q", line)
+		}
+		return []byte("a key"), nil
+	}}
+	ended := make(chan []byte, 1)
+	go func() {
+		text, _, _ := p.ask(t.Context())
+		ended <- text
+	}()
+	c.See("nothing is shown of it")
+	c.Press("open sesame\r")
+	if text := <-ended; string(text) != "a key" || tries != 1 {
+		t.Errorf("%q after %d tries", text, tries)
+	}
+	select {
+	case in := <-set.Input():
+		t.Errorf("%q is left for the next question", in.Text)
+	case <-time.After(100 * time.Millisecond):
+	}
+}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -41,7 +40,7 @@ func (t *target) Size() int64 { return t.size }
 func (t *target) SectorSize() int64 { return t.sector }
 
 // openTarget opens the disk that was chosen, and makes sure that it is that one.
-func openTarget(d disks.Disk) (*target, error) {
+func openTarget(s disks.Scanner, d disks.Disk) (*target, error) {
 	info, err := os.Stat(d.Path)
 	if err != nil {
 		return nil, fault.New(fault.Target, "", "%w", err)
@@ -58,9 +57,8 @@ func openTarget(d disks.Disk) (*target, error) {
 	case err != nil:
 		return nil, err
 	}
-	if opened.Diskseq != d.Diskseq || opened.Size != d.Size {
-		return nil, errors.Join(fault.New(fault.Target, "start again, and leave disks as they are meanwhile",
-			"%s: is not the disk that was chosen: diskseq %d and %d bytes, expected %d and %d", d.Path, opened.Diskseq, opened.Size, d.Diskseq, d.Size), opened.Close())
+	if err := s.Check(disks.PinOf(d), opened.File()); err != nil {
+		return nil, errors.Join(err, opened.Close())
 	}
 	return &target{opened, opened.Size, opened.SectorSize, opened.Reread, opened.Close}, nil
 }
@@ -71,7 +69,7 @@ func openFile(d disks.Disk) (*target, error) {
 		return nil, fault.New(fault.Target, "", "%w", err)
 	}
 	if opened.Size() != d.Size {
-		return nil, errors.Join(fmt.Errorf("%s: %d bytes, it had %d", d.Path, opened.Size(), d.Size), opened.Close())
+		return nil, errors.Join(fault.New(fault.Target, "start again", "%s: %d bytes, it had %d", d.Path, opened.Size(), d.Size), opened.Close())
 	}
 	return &target{opened, opened.Size(), max(d.SectorSize, 512), func() error { return nil }, opened.Close}, nil
 }

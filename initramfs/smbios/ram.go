@@ -122,5 +122,6 @@ func RAM(sys, proc string) (ram int64, source string, err error) {
 		f.Close()
 	}
 	ram, source = installedRAM(dmi, memTotal)
+	clear(dmi) // the host of a virtual machine may have put a key there
 	return ram, source, nil
 }

@@ -78,6 +78,11 @@ func (a *answer) end() {
 // Take notes what was typed, for Next, and wipes it.
 func (t *Lines) Take(in Typed) {
 	if a := t.answers[in.From]; a != nil {
+		if need := len(a.rest) + len(in.Text); need > cap(a.rest) {
+			more := append(make([]byte, 0, 2*need), a.rest...)
+			clear(a.rest) // append would leave what it has moved
+			a.rest = more
+		}
 		a.rest = append(a.rest, in.Text...)
 	}
 	clear(in.Text)
@@ -97,7 +102,9 @@ func (t *Lines) Next() (line []byte, end Ending) {
 			}
 			if end := a.key(b); end != NotYet {
 				a.rest, a.count = a.rest[i+1:], 0
-				line := bytes.Clone(a.line)
+				if end == Answered {
+					line = bytes.Clone(a.line)
+				}
 				a.wipe()
 				return line, end
 			}
@@ -113,4 +120,13 @@ func (t *Lines) Forget() {
 		a.count = 0
 		a.wipe()
 	}
+}
+
+// Flush drops all that was typed, in lines or not read yet.
+func (t *Lines) Flush() {
+	for _, a := range t.answers {
+		a.end()
+		a.rest, a.count = a.rest[:0], 0
+	}
+	t.Set.Flush()
 }

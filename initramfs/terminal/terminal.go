@@ -153,6 +153,29 @@ func (c *Terminal) leave() {
 	_ = c.file.Close()
 }
 
+// drained is how long nothing must come before all is taken for read: a reader may
+// just be between the console and the channel.
+const drained = 20 * time.Millisecond
+
+// Flush drops what was typed and not read, and wipes it: keys that were pressed
+// before a question are no answer to it.
+func (t *Set) Flush() {
+	for _, c := range t.All {
+		_ = c.control(flushInput)
+	}
+	for {
+		select {
+		case in := <-t.input:
+			clear(in.Text)
+			if in.Err != nil {
+				t.Drop(in.From)
+			}
+		case <-time.After(drained):
+			return
+		}
+	}
+}
+
 // Drop leaves out a console that has ended.
 func (t *Set) Drop(c *Terminal) {
 	if i := slices.Index(t.All, c); i >= 0 {

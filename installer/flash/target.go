@@ -97,6 +97,10 @@ func (d *Device) Reread() error {
 	return unix.IoctlSetInt(int(d.target.held.Fd()), unix.BLKRRPART, 0)
 }
 
+// File is the open device, for package disks to look whether it is the one that was
+// chosen.
+func (d *Device) File() *os.File { return d.target.held }
+
 // Close lets go of the device.
 func (d *Device) Close() error { return errors.Join(d.target.direct.Close(), d.target.held.Close()) }
 
