@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"builder/swaparea":       {"builder/fault", "builder/ids"},
 	"builder/ids":            {"builder/fault"},
 	"builder/fstree":         {"builder/fault"},
-	"builder/btrfs":          {"builder/fault", "builder/ids", "builder/fstree", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/internal/"},
+	"builder/btrfs":          {"builder/fault", "builder/ids", "builder/fstree", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/btrfs/reader":   {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk"},
 	"builder/btrfs/identity": {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/btrfs/check":    {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},

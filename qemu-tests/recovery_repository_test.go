@@ -54,12 +54,12 @@ const (
 // deadHost is the machine that has left a lock.
 const deadHost = "dead-laptop"
 
-// makeRepository returns a repository with /home, made by this host's restic. It
-// is made once: a test gets a copy. It needs root.
+// makeRepository returns a repository with /home, made by Debian's restic. It is
+// made once: a test gets a copy. It needs root.
 func makeRepository(t testing.TB, o repositoryOptions) repository {
 	t.Helper()
 	imgtest.NeedRoot(t)
-	imgtest.Need(t, "restic", "unshare", "mount", "cp")
+	imgtest.Need(t, "unshare", "mount", "cp")
 	if o.files == 0 {
 		o.files = homeFiles
 	}
@@ -69,7 +69,7 @@ func makeRepository(t testing.TB, o repositoryOptions) repository {
 	if o.host == "" {
 		o.host = homeUser
 	}
-	key := []string{homeVersion, fmt.Sprint(o.files), o.password, o.host, fmt.Sprint(o.older), command(t, "restic", "version")}
+	key := []string{homeVersion, fmt.Sprint(o.files), o.password, o.host, fmt.Sprint(o.older), command(t, resticOfDebian(t), "version")}
 	made := cached(t, "restic", key, func(dir string) { newRepository(t, dir, o) })
 	list, err := os.ReadFile(filepath.Join(made, "list"))
 	check(t, err)
@@ -108,6 +108,9 @@ func newRepository(t testing.TB, dir string, o repositoryOptions) {
 	command(t, "cp", "-a", r.dir, filepath.Join(dir, "repository"))
 }
 
+// resticOfDebian is the program of the reference userland, which backs up there.
+func resticOfDebian(t testing.TB) string { return filepath.Join(imgtest.Reference(t).Dir, "usr/bin/restic") }
+
 // command returns restic with a folder mounted at /home, in a mount namespace of
 // its own; "" mounts none.
 func (r repository) command(t testing.TB, home string, args ...string) *exec.Cmd {
@@ -115,7 +118,7 @@ func (r repository) command(t testing.TB, home string, args ...string) *exec.Cmd
 	password := filepath.Join(t.TempDir(), "password")
 	check(t, os.WriteFile(password, []byte(r.password+"\n"), 0o600))
 	script := `[ -z "$1" ] || mount --bind "$1" /home; shift; exec "$@"`
-	words := append([]string{"-ec", script, "sh", home, "restic", "--repo", r.dir, "--password-file", password, "--no-cache"}, args...)
+	words := append([]string{"-ec", script, "sh", home, resticOfDebian(t), "--repo", r.dir, "--password-file", password, "--no-cache"}, args...)
 	cmd := exec.Command("sh", words...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	return cmd

@@ -113,7 +113,7 @@ func compareRoles(t *testing.T, tree *fstree.Tree, top string) {
 }
 
 // printed returns what a command prints.
-func printed(t *testing.T, name string, args ...string) string {
+func printed(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	imgtest.Need(t, name)
 	b, err := exec.Command(name, args...).Output()

@@ -5,8 +5,9 @@
 // on all cores, placed in the order of inode numbers, and never moved; the
 // trees are loaded from the bottom in the order of their keys, so that what is
 // kept in memory is one record for a file, one for a data extent and one for a
-// block that may have an equal, not the content: some 2 MiB for each GiB. The superblock goes last: until it is there, nothing recognises a
-// file system.
+// block that may have an equal, and the checksums, not the content: some 3 MiB for
+// each GiB. The superblock goes last: until it is there, nothing recognises a file
+// system.
 //
 // What is written: one device; data single, metadata and system DUP or single;
 // skinny metadata, no holes, the free space tree, on wish the block group
@@ -20,7 +21,8 @@
 // Invariants. The bytes written depend on the tree and on Params, not on the
 // clock, the host, the number of workers or the order of the source's listing.
 // Every generation is the same number. Metadata chunks are filled from their
-// start, so each has at most one range of free space.
+// start, so each has at most one range of free space. Written with the Places of
+// itself, a file system is the same to the byte.
 //
 // The format is that of package ondisk; the choices follow the kernel's where
 // later writes by the kernel should agree with what was written here.

@@ -23,8 +23,8 @@ type extentRef struct {
 	count  uint32
 }
 
-// extentTable lists all data extents by address. Most have one reference,
-// which stands in the extent; the others are kept apart.
+// extentTable lists all data extents, by address once it is sorted. Most have one
+// reference, which stands in the extent; the others are kept apart.
 type extentTable struct {
 	list []dataExtent
 	more []furtherRef // in the order of their making until sorted
@@ -35,7 +35,8 @@ type furtherRef struct {
 	ref    extentRef
 }
 
-// add appends an extent, which lies behind all others, and returns its index.
+// add appends an extent and returns its index. Without the places of an older file
+// system it lies behind all others.
 func (t *extentTable) add(e dataExtent) int {
 	t.list = append(t.list, e)
 	return len(t.list) - 1
@@ -58,8 +59,18 @@ func (r extentRef) same(o extentRef) bool {
 	return r.vol == o.vol && r.ino == o.ino && r.offset == o.offset
 }
 
-// sort prepares the table for walk.
+// sort prepares the table for walk. The indexes that add returned are of no use
+// any more.
 func (t *extentTable) sort() {
+	byAddress := func(a, b dataExtent) int { return cmp.Compare(a.logical, b.logical) }
+	if !slices.IsSortedFunc(t.list, byAddress) {
+		before := slices.Clone(t.list)
+		slices.SortFunc(t.list, byAddress)
+		for i := range t.more {
+			m := &t.more[i]
+			m.extent, _ = slices.BinarySearchFunc(t.list, before[m.extent], byAddress)
+		}
+	}
 	slices.SortStableFunc(t.more, func(a, b furtherRef) int { return cmp.Compare(a.extent, b.extent) })
 }
 

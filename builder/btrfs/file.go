@@ -146,14 +146,15 @@ const maxPlainExtent = 8 << 20
 // extent.
 func (v *volumeWriter) placeBlock(f *fileExtents, b *block, length uint64) (sharedBlock, error) {
 	size := uint64(len(b.stored))
-	logical, physical := v.space.allocData(size)
+	logical, physical, kept := v.space.allocData(size, b.sums)
 	v.result.StoredBytes += int64(size)
+	if kept {
+		v.result.KeptBytes += int64(size)
+	}
 	if err := v.data.write(b.stored, physical); err != nil {
 		return sharedBlock{}, err
 	}
-	if err := v.csums.add(logical, b.sums); err != nil {
-		return sharedBlock{}, err
-	}
+	v.csums.add(logical, b.sums)
 	if b.compressed {
 		return sharedBlock{extent: v.extents.add(dataExtent{logical: logical, length: size, ram: length})}, nil
 	}

@@ -28,6 +28,7 @@ type Params struct {
 	Snapshots      []Snapshot          // of subvolumes listed above
 	Swapfiles      []Swapfile          // each in a subvolume of its own or beside others
 	Default        string              // path of the default subvolume; "" is the top level
+	Places         *Places             // of an older file system; used up by Write
 
 	// Progress, when set, is called from one goroutine with the bytes of files
 	// written so far and in all, holes counted.
@@ -128,6 +129,7 @@ type Result struct {
 	DataBytes     int64 // file content read, holes not counted
 	StoredBytes   int64 // what of it stands in data extents, on the device
 	SharedBytes   int64 // content that found an equal extent and took no room
+	KeptBytes     int64 // what of StoredBytes has its place from Params.Places
 	MetadataBytes int64 // tree blocks, one copy
 }
 
@@ -162,6 +164,8 @@ func (p *Params) validate() error {
 		return fault.New(fault.Usage, "", "%v", p.Checksum)
 	case p.Compression.Level < 0 || p.Compression.Level > MaxCompressionLevel:
 		return fault.New(fault.Usage, "", "compression level %d: expected 0 to %d", p.Compression.Level, MaxCompressionLevel)
+	case p.Places != nil && p.Places.checksum != p.Checksum:
+		return fault.New(fault.Usage, "", "places: of a file system with checksums of type %v, expected %v", p.Places.checksum, p.Checksum)
 	case p.Metadata != DUP && p.Metadata != Single:
 		return fault.New(fault.Usage, "", "metadata profile %d: expected DUP or Single", p.Metadata)
 	}

@@ -13,7 +13,7 @@ type chunk struct {
 	flags    ondisk.BlockGroupFlags
 	logical  ondisk.Logical
 	length   uint64
-	used     uint64 // filled from the start
+	used     uint64 // filled from the start, but for data in a chunk of an older file system
 	physical []ondisk.Physical
 }
 
@@ -48,11 +48,14 @@ var defaultChunkSizes = chunkSizes{
 
 // space hands out chunks and addresses. Only the newest data chunk grows; it
 // is closed when another chunk is needed, so that device and address space are
-// both filled from their start.
+// both filled from their start. With the places of an older file system, they are
+// filled from its end, once its own chunks and gaps are.
 type space struct {
 	sizes   chunkSizes
 	profile Profile
-	chunks  []*chunk
+	old     *Places   // or nil
+	gaps    gapFinder // in the data chunks of the older file system
+	chunks  []*chunk  // by logical address
 	system  *chunk
 	meta    *chunk
 	frozen  bool   // no more chunks are made
@@ -62,24 +65,48 @@ type space struct {
 	device  ondisk.Physical
 }
 
-func newSpace(sizes chunkSizes, profile Profile) *space {
-	s := &space{sizes: sizes, profile: profile, logical: ondisk.FirstUsable, device: ondisk.FirstUsable}
+func newSpace(sizes chunkSizes, profile Profile, old *Places) *space {
+	s := &space{sizes: sizes, profile: profile, old: old, logical: ondisk.FirstUsable, device: ondisk.FirstUsable}
+	if old != nil {
+		s.keepData()
+	}
 	s.system = s.newChunk(ondisk.GroupSystem, sizes.system)
 	s.meta = s.newChunk(ondisk.GroupMetadata, sizes.firstMeta)
 	return s
 }
 
-// newChunk makes a chunk of a fixed length.
+// keepData makes the chunks of the older file system that hold known data. What
+// turns out not to be used goes away in the end.
+func (s *space) keepData() {
+	logical, device := s.old.end()
+	s.logical, s.device = max(s.logical, logical), max(s.device, device)
+	for _, old := range s.old.chunks {
+		if old.known {
+			c := old.chunk
+			s.chunks = append(s.chunks, &c)
+			s.gaps.gaps = append(s.gaps.gaps, old.gaps...)
+		}
+	}
+}
+
+// newChunk makes a chunk of a fixed length, or longer where the older file system
+// has one.
 func (s *space) newChunk(flags ondisk.BlockGroupFlags, length uint64) *chunk {
 	s.closeData()
-	c := &chunk{flags: flags, logical: s.logical, length: length}
 	copies := 1
 	if flags != ondisk.GroupData {
 		copies = s.profile.copies()
 	}
 	if copies == 2 {
-		c.flags |= ondisk.GroupDUP
+		flags |= ondisk.GroupDUP
 	}
+	if s.old != nil {
+		if c := s.old.take(flags, length); c != nil {
+			s.chunks = slices.Insert(s.chunks, s.behind(c.logical), c)
+			return c
+		}
+	}
+	c := &chunk{flags: flags, logical: s.logical, length: length}
 	for range copies {
 		start := skipMirrors(s.device, length)
 		c.physical = append(c.physical, start)
@@ -125,9 +152,22 @@ func (s *space) closeData() {
 	s.data = nil
 }
 
-// allocData returns length bytes, a multiple of the sector size, next to those
-// handed out before where the chunk allows.
-func (s *space) allocData(length uint64) (ondisk.Logical, ondisk.Physical) {
+// allocData returns length bytes, a multiple of the sector size and at most a
+// block, for content with these checksums: where the older file system has the
+// same, in a gap of it, or next to those handed out before where the chunk allows.
+func (s *space) allocData(length uint64, sums []byte) (at ondisk.Logical, device ondisk.Physical, kept bool) {
+	if s.old != nil {
+		at, kept := s.old.claim(sums)
+		found := kept
+		if !found {
+			at, found = s.gaps.find(length)
+		}
+		if found {
+			c := s.find(at)
+			c.used += length
+			return at, c.at(at, 0), kept
+		}
+	}
 	if s.data != nil && s.data.used+length > s.limit {
 		s.closeData()
 	}
@@ -136,7 +176,7 @@ func (s *space) allocData(length uint64) (ondisk.Logical, ondisk.Physical) {
 	}
 	l := s.data.logical + ondisk.Logical(s.data.used)
 	s.data.used += length
-	return l, s.data.at(l, 0)
+	return l, s.data.at(l, 0), false
 }
 
 // reserveData returns one run of any length in a chunk of its own.
@@ -174,12 +214,12 @@ func (s *space) nextMeta() uint64 {
 }
 
 // find returns the chunk that holds a logical address.
-func (s *space) find(l ondisk.Logical) *chunk {
-	i, found := slices.BinarySearchFunc(s.chunks, l, func(c *chunk, l ondisk.Logical) int { return cmp.Compare(c.logical, l) })
-	if !found {
-		i--
-	}
-	return s.chunks[i]
+func (s *space) find(l ondisk.Logical) *chunk { return s.chunks[s.behind(l+1)-1] }
+
+// behind returns the index of the first chunk that starts at an address or behind.
+func (s *space) behind(l ondisk.Logical) int {
+	i, _ := slices.BinarySearchFunc(s.chunks, l, func(c *chunk, l ondisk.Logical) int { return cmp.Compare(c.logical, l) })
+	return i
 }
 
 func (c *chunk) take() ondisk.Logical {
@@ -211,7 +251,19 @@ func (s *space) freeze(length uint64) int64 {
 		s.newChunk(ondisk.GroupMetadata, max(roundUp(length+s.sizes.headroom-free, ondisk.StripeLen), s.sizes.minMeta))
 	}
 	s.frozen = true
-	return int64(s.device)
+	return s.dropUnused()
+}
+
+// dropUnused removes the data chunks of the older file system that nothing is in,
+// and returns the end of those that stay.
+func (s *space) dropUnused() (end int64) {
+	s.chunks = slices.DeleteFunc(s.chunks, func(c *chunk) bool { return c.flags&ondisk.GroupData != 0 && c.used == 0 })
+	for _, c := range s.chunks {
+		for _, start := range c.physical {
+			end = max(end, int64(start)+int64(c.length))
+		}
+	}
+	return end
 }
 
 func roundUp[T ~uint64 | ~int64 | ~int](n, unit T) T { return (n + unit - 1) / unit * unit }

@@ -58,10 +58,10 @@ func checkSpace(t *testing.T, s *space) {
 // every kind, beyond the first superblock copy.
 func TestSpace(t *testing.T) {
 	for _, profile := range []Profile{DUP, Single} {
-		s := newSpace(smallChunks, profile)
+		s := newSpace(smallChunks, profile, nil)
 		next := map[ondisk.Logical]bool{}
 		for i := range 20000 {
-			l, p := s.allocData(uint64(1+i%32) * ondisk.SectorSize)
+			l, p, _ := s.allocData(uint64(1+i%32)*ondisk.SectorSize, nil)
 			if next[l] || s.find(l).at(l, 0) != p {
 				t.Fatalf("data at %d given twice, or not at physical %d", l, p)
 			}
@@ -104,7 +104,7 @@ func TestSpace(t *testing.T) {
 func TestReserveDataLimit(t *testing.T) {
 	const most = 1<<48 - ondisk.StripeLen
 	for length, ok := range map[uint64]bool{most - 4096: true, most: true, most + 1: false} {
-		s := newSpace(defaultChunkSizes, Single)
+		s := newSpace(defaultChunkSizes, Single, nil)
 		if _, _, err := s.reserveData(length); (err == nil) != ok {
 			t.Errorf("reserveData(%d): %v; want success %v", length, err, ok)
 		}
@@ -113,7 +113,7 @@ func TestReserveDataLimit(t *testing.T) {
 
 // TestSystemChunkLimit fills the only system chunk.
 func TestSystemChunkLimit(t *testing.T) {
-	s := newSpace(smallChunks, DUP)
+	s := newSpace(smallChunks, DUP, nil)
 	for i := range smallChunks.system / ondisk.NodeSize {
 		if _, err := s.allocSystem(); err != nil {
 			t.Fatalf("block %d: %v", i, err)
@@ -132,7 +132,7 @@ func TestFreeze(t *testing.T) {
 		for _, headroom := range []uint64{0, first, 16 << 20} {
 			sizes := smallChunks
 			sizes.headroom = headroom
-			s := newSpace(sizes, DUP)
+			s := newSpace(sizes, DUP, nil)
 			s.freeze(length)
 			chunks, meta := len(s.chunks), s.meta
 			for range length / ondisk.NodeSize {

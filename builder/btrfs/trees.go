@@ -97,6 +97,7 @@ func (w *writer) boundOfLastTrees() uint64 {
 	const (
 		metadataItem = ondisk.ItemHeaderSize + ondisk.ExtentItemSize + ondisk.InlineBlockRefSize
 		dataItem     = ondisk.ItemHeaderSize + ondisk.ExtentItemSize + ondisk.InlineDataRefSize
+		freeItem     = ondisk.ItemHeaderSize // of a gap before an extent, where there is an older file system
 		keyedRef     = ondisk.ItemHeaderSize + ondisk.ExtentDataRefSize
 		chunkItems   = 1 << 10 // dev extents, block group, free space of a chunk
 		volumeItems  = 2 << 10 // root item and root references of a subvolume
@@ -104,7 +105,7 @@ func (w *writer) boundOfLastTrees() uint64 {
 	)
 	snapshots := uint64(len(w.plan.snapshots))
 	refs := uint64(len(w.extents.list)+len(w.extents.more)) * snapshots
-	sum := uint64(len(w.extents.list))*dataItem + (uint64(len(w.extents.more))+refs)*keyedRef +
+	sum := uint64(len(w.extents.list))*(dataItem+freeItem) + (uint64(len(w.extents.more))+refs)*keyedRef +
 		uint64(len(w.meta.list))*metadataItem + uint64(len(w.space.chunks))*chunkItems +
 		uint64(len(w.allVolumes()))*volumeItems
 	return roundUp(2*sum, ondisk.NodeSize) + fewBlocks*ondisk.NodeSize
@@ -185,16 +186,28 @@ func (w *writer) blockGroups() []item {
 	return items
 }
 
-// freeSpace returns the items of the free space tree. Chunks are filled from
-// their start, so each has at most one free range.
+// freeSpace returns the items of the free space tree. Chunks of tree blocks are
+// filled from their start; in data chunks all is free that no extent holds.
 func (w *writer) freeSpace() []item {
 	var items []item
+	extents := w.extents.list
 	for _, c := range w.space.chunks {
 		info := ondisk.FreeSpaceInfo{}
-		if free := c.length - c.used; free > 0 {
-			info.ExtentCount = 1
-			items = append(items, item{key: ondisk.Key{ObjectID: uint64(c.logical) + c.used, Type: ondisk.TypeFreeSpaceExtent, Offset: free}})
+		free := func(start, end ondisk.Logical) {
+			if start < end {
+				info.ExtentCount++
+				items = append(items, item{key: ondisk.Key{ObjectID: uint64(start), Type: ondisk.TypeFreeSpaceExtent, Offset: uint64(end - start)}})
+			}
 		}
+		next, end := c.logical, c.logical+ondisk.Logical(c.length)
+		for ; len(extents) > 0 && extents[0].logical < end; extents = extents[1:] {
+			free(next, extents[0].logical)
+			next = extents[0].logical + ondisk.Logical(extents[0].length)
+		}
+		if c.flags&ondisk.GroupData == 0 {
+			next += ondisk.Logical(c.used)
+		}
+		free(next, end)
 		items = append(items, item{ondisk.Key{ObjectID: uint64(c.logical), Type: ondisk.TypeFreeSpaceInfo, Offset: c.length}, info.Append(nil)})
 	}
 	return items

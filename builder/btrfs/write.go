@@ -101,7 +101,7 @@ func newWriter(ctx context.Context, out io.WriterAt, p Params, sizes chunkSizes,
 	}
 	w.out.to = out
 	w.data.out = &w.out
-	w.space = newSpace(sizes, p.Metadata)
+	w.space = newSpace(sizes, p.Metadata, p.Places)
 	w.meta = &metaStore{space: w.space, run: run{out: &w.out}, checksum: p.Checksum}
 	w.system = &systemStore{metaStore{space: w.space, run: run{out: &w.out}, checksum: p.Checksum}}
 	w.extents = &extentTable{}
@@ -142,7 +142,7 @@ func (w *writer) writeVolumes() error {
 			return err
 		}
 	}
-	if err := w.csums.flush(); err != nil {
+	if err := w.csums.finish(); err != nil {
 		return err
 	}
 	if err := w.finishTree(w.csums.loader, treeRoot{id: ondisk.CsumTree}); err != nil {

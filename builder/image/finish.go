@@ -81,6 +81,10 @@ func (b *build) describe(context.Context) error {
 		Inputs: manifest.Inputs{Mkimage: b.in.Version, Source: b.in.Digest, Lock: b.in.Lock, Kernels: kernels},
 		Image:  manifest.Image{Size: b.result.Size},
 	}
+	if b.in.Places != nil {
+		sum := manifest.SHA256(b.in.Places.Sum())
+		m.Inputs.Like = &sum
+	}
 	for i, p := range b.result.Table.Partitions {
 		m.Partitions = append(m.Partitions, manifest.Partition{Role: b.plan.Disk.Partitions[i].Role, Start: p.Start, Size: p.Size})
 	}

@@ -49,6 +49,7 @@ type Inputs struct {
 	// Installer is what an installer medium has besides the payload; nil where the
 	// plan is of none.
 	Installer *Installer
+	Places    *btrfs.Places // of an older image; nil where there is none
 	// Sign signs the manifest's copy on the ESP, of which it gets every byte; nil
 	// leaves it unsigned.
 	Sign     func(manifest []byte) (signature []byte, err error)

@@ -25,6 +25,7 @@ func (b *build) writeRoot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	params.Places = b.in.Places
 	params.Progress = func(done, total int64) { b.report(builder.StageWrite, done, total) }
 	root := b.plan.Partition("root")
 	result, err := btrfs.Write(ctx, offsetWriter{b.out.Writer, root.Start}, b.in.Tree, params)

@@ -54,7 +54,8 @@ type Inputs struct {
 	Mkimage string   `json:"mkimage"` // version of the program
 	Source  string   `json:"source"`  // digest of the source
 	Lock    string   `json:"lock,omitempty"`
-	Kernels []Kernel `json:"kernels"` // the default first
+	Like    *SHA256  `json:"like,omitempty"` // digest of the places of an older image that were kept
+	Kernels []Kernel `json:"kernels"`        // the default first
 }
 
 // Kernel is a kernel on the ESP.

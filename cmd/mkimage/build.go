@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/adjust"
+	"github.com/6FaNcY9/mkimage/builder/btrfs"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
@@ -28,6 +30,7 @@ type buildFlags struct {
 	mediumFlags
 	sourceFlags
 	output, format   string
+	like             string // an older image
 	workers          int
 	noVerify, dryRun bool
 }
@@ -54,11 +57,16 @@ system's own kernel and initramfs. Its manifest is signed with --sign-key, which
 stays with you; the public key is on the medium, which installs nothing else.
 
 The same inputs give the same bytes. Everything is written under other names,
-read back and checked, and renamed when it is complete.`,
+read back and checked, and renamed when it is complete.
+
+With --like OLD, files that the image has in common with an older one stay where
+that has them, so that "mkimage write --update" has little to write. OLD is then
+one of the inputs.`,
 		Example: `  mkimage bandit-minimal
   mkimage build bandit-full --source debian:trixie -o laptop.qcow2
   mkimage build bandit-minimal --source tar:rootfs.tar.zst --set hostname=other
   mkimage build bandit-installer --sign-key fox.key --unattended
+  mkimage build bandit-full --like bandit-full.img   # then: mkimage write --update
   mkimage build bandit-minimal --dry-run         # the same as mkimage plan`,
 		Args:              takes(1, 1),
 		Annotations:       exits(fault.Config, fault.Input, fault.Target, fault.Mismatch),
@@ -72,6 +80,7 @@ read back and checked, and renamed when it is complete.`,
 	f.mediumFlags.define(cmd)
 	flags.StringVarP(&f.output, "output", "o", "", "the `file` to write; default: PROFILE.img in the working directory")
 	flags.StringVar(&f.format, "format", "", "raw, raw.zst or qcow2; default: by the name of the output, else raw")
+	flags.StringVar(&f.like, "like", "", "keep the places of files in the older image, or on the disk, `OLD`")
 	f.sourceFlags.define(cmd)
 	flags.IntVar(&f.workers, "workers", 0, "goroutines that compress and hash; 0 means one for each processor")
 	flags.BoolVar(&f.noVerify, "no-verify", false, "do not read the image back before it gets its name")
@@ -93,6 +102,10 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if err != nil {
 		return err
 	}
+	places, err := f.places()
+	if err != nil {
+		return err
+	}
 	if f.dryRun {
 		return printPlan(u, p, plan.Look{Width: terminalWidth(u.out)})
 	}
@@ -103,7 +116,7 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if err != nil {
 		return err
 	}
-	in := image.Inputs{Passwords: passwords, Recovery: recovery}
+	in := image.Inputs{Passwords: passwords, Recovery: recovery, Places: places}
 	if err := f.mediumFlags.inputs(ctx, u, p, &in); err != nil {
 		return err
 	}
@@ -137,6 +150,23 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	}
 	s := newBuildSummary(f, p, src, outputs, result, clock)
 	return u.summary(s, s.print)
+}
+
+// places reads where the older image has its files. It may be the output: that is
+// replaced when the new one is complete.
+func (f *buildFlags) places() (*btrfs.Places, error) {
+	if f.like == "" {
+		return nil, nil
+	}
+	older, err := openImage(f.like)
+	if err != nil {
+		return nil, fmt.Errorf("--like: %w", err)
+	}
+	places, err := btrfs.PlacesOf(older.FS)
+	if err != nil {
+		err = fmt.Errorf("--like: %w", nameError(f.like, err))
+	}
+	return places, errors.Join(err, older.Close())
 }
 
 // write makes the image and what lies beside it, all under other names.

@@ -28,6 +28,8 @@ type buildSummary struct {
 	RootFree    int64         `json:"root_free"`
 	DataBytes   int64         `json:"data_bytes"`
 	StoredBytes int64         `json:"stored_bytes"`
+	Like        string        `json:"like,omitempty"`
+	KeptBytes   int64         `json:"kept_bytes,omitempty"` // of stored_bytes, where the older image has them
 	ESPUsed     int64         `json:"esp_used"`
 	ESPSize     int64         `json:"esp_size"`
 	Resume      *summarySwap  `json:"swapfile,omitempty"`
@@ -51,7 +53,7 @@ func newBuildSummary(f *buildFlags, p *plan.Plan, src *source.Source, o *outputs
 		MessageType: "summary", Profile: p.Name(), Layout: p.Layout.Name, Source: src.Spec.String(), Path: f.output, Format: f.format,
 		Size: r.Size, Allocated: o.allocated, Seed: p.Seed.String(), Packages: len(src.Packages),
 		RootFree: r.Root.Size - r.Manifest.Partition("root").Used, DataBytes: r.Root.DataBytes, StoredBytes: r.Root.StoredBytes,
-		ESPUsed: esp.Used, ESPSize: esp.Size, Stages: clock.end(), Files: o.names(), Seconds: clock.seconds(),
+		Like: f.like, KeptBytes: r.Root.KeptBytes, ESPUsed: esp.Used, ESPSize: esp.Size, Stages: clock.end(), Files: o.names(), Seconds: clock.seconds(),
 	}
 	if p.Medium != nil {
 		s.Payload = p.Profile.Name
@@ -77,6 +79,9 @@ func (s *buildSummary) print(w io.Writer) {
 		fmt.Fprintf(t, ", %d packages", s.Packages)
 	}
 	fmt.Fprintf(t, "\ncontent\t%s, stored in %s; %s free\n", humanBytes(s.DataBytes), humanBytes(s.StoredBytes), humanBytes(s.RootFree))
+	if s.Like != "" {
+		fmt.Fprintf(t, "kept\t%s of it where %s has them\n", humanBytes(s.KeptBytes), printable(s.Like))
+	}
 	for _, k := range s.Kernels {
 		fmt.Fprintf(t, "kernel\t%s, %s; initramfs %s, %d modules\n", k.Version, humanBytes(k.Size), humanBytes(k.Initramfs), k.Modules)
 	}

@@ -18,7 +18,7 @@ import (
 
 // program copies this test binary to where any user can run it as mkimage; see
 // TestMain.
-func program(t *testing.T, dir string) string {
+func program(t testing.TB, dir string) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {

@@ -285,7 +285,7 @@ while :; do echo '{"message_type":"status","total_bytes":9,"bytes_restored":1}';
 // dies altogether.
 func TestMeasureDamaged(t *testing.T) {
 	m := newMachine(t, nil)
-	m.s.Restic = m.script(m.s.Restic + ` "$@"
+	m.s.Restic = m.script(m.s.Restic + withoutSummary + `
 case "$*" in *--dry-run*)
 	echo '{"message_type":"error","error":{"message":"ReadFull(<data/6d19>): no such file or directory"},"item":"/alice"}' >&2
 	exit 1

@@ -36,7 +36,7 @@ func (r *run) fill(ctx context.Context) error {
 	if err := repo.settle(ctx); err != nil {
 		return err
 	}
-	if err := r.fits(); err != nil {
+	if err := repo.fits(ctx); err != nil {
 		return err
 	}
 	if err := r.makeStaging(); err != nil {
@@ -104,8 +104,11 @@ func (repo *repository) settle(ctx context.Context) error {
 		return err
 	}
 	r.pin = p
-	if err := repo.measure(ctx); err != nil {
-		return err
+	var known bool
+	if p.Bytes, p.Files, known = snapshot.most(); !known {
+		if err := repo.measure(ctx); err != nil {
+			return err
+		}
 	}
 	r.tellOthers()
 	return r.turn(phaseRestoring)
@@ -124,7 +127,8 @@ func (r *run) tellOthers() {
 	}
 }
 
-// measure asks how much is to be restored. A restore into a directory that is
+// measure asks how much is to be restored, which takes restic as long as to read
+// all names. A restore into a directory that is
 // not there, which is not made, counts as the real one does: hard links once,
 // and what lies below the path alone. "stats" counts the whole snapshot. Of a
 // damaged one it counts what can be read, which is as much as can be restored.
@@ -141,15 +145,23 @@ func (repo *repository) measure(ctx context.Context) error {
 	if err != nil && (said.count == 0 || sum.TotalFiles == 0) {
 		return err
 	}
-	r.pin.Bytes, r.pin.Files = int64(min(sum.TotalBytes, 1<<62)), int64(min(sum.TotalFiles, 1<<62))
+	r.pin.counted(sum)
+	r.measured = true
 	return nil
+}
+
+// counted takes over how much restic found in the snapshot.
+func (p *pin) counted(sum line) {
+	p.Bytes, p.Files = int64(min(sum.TotalBytes+sum.BytesSkipped, 1<<62)), int64(min(sum.TotalFiles+sum.FilesSkipped, 1<<62))
 }
 
 func (r *run) staging() string { return filepath.Join(r.path, r.pin.Staging) }
 
 // fits is a CodeSpace when the file system lacks room for what is missing. What
-// was removed just now is free on btrfs once that is on the disk.
-func (r *run) fits() error {
+// was removed just now is free on btrfs once that is on the disk. Where the most
+// that the snapshot may have does not fit, it is measured.
+func (repo *repository) fits(ctx context.Context) error {
+	r := repo.run
 	if err := r.sync(); err != nil {
 		return err
 	}
@@ -161,7 +173,15 @@ func (r *run) fits() error {
 	if err != nil {
 		return err
 	}
-	if need := needed(r.pin.Bytes, r.pin.Files, held); free < need && !r.AnySize {
+	if r.AnySize || free >= needed(r.pin.Bytes, r.pin.Files, held) {
+		return nil
+	}
+	if !r.measured {
+		if err := repo.measure(ctx); err != nil {
+			return err
+		}
+	}
+	if need := needed(r.pin.Bytes, r.pin.Files, held); free < need {
 		return firstboot.NewProblem(firstboot.CodeSpace, "make room, then: "+again+"; or where files are sparse, and take less: "+again+" --any-size", "%s: snapshot %s needs %d MiB more, and %d MiB are free",
 			r.c.Restore.Path, r.pin.short(), (need+1<<20-1)>>20, free>>20)
 	}
@@ -235,8 +255,13 @@ func (repo *repository) restore(ctx context.Context) error {
 	m := r.meter(StageRestore)
 	said := &complaints{}
 	watch := &watch{run: r, meter: m, said: said, stop: stop}
+	var sum line
 	out := &lineWriter{call: func(text []byte) {
 		if l, ok := parseLine(text); ok && (l.MessageType == "status" || l.MessageType == "summary") {
+			if l.MessageType == "summary" {
+				sum = l
+			}
+			m.progress.Total = int64(min(l.TotalBytes+l.BytesSkipped, 1<<62))
 			m.set(int64(min(l.BytesRestored+l.BytesSkipped, 1<<62)), int64(min(l.FilesRestored+l.FilesSkipped, 1<<62)))
 			watch.look()
 		}
@@ -248,6 +273,10 @@ func (repo *repository) restore(ctx context.Context) error {
 	if said.last != "" {
 		r.Log("restic: " + said.last)
 	}
+	if sum.MessageType == "" {
+		return firstboot.NewProblem(firstboot.CodeIncomplete, again, "%s: restic does not say how much it restored", r.c.Restore.Path)
+	}
+	r.pin.counted(sum)
 	return nil
 }
 

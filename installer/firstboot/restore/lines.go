@@ -14,7 +14,7 @@ import (
 type line struct {
 	MessageType string `json:"message_type"` // "status", "summary", "verbose_status", "error", "exit_error", "node"
 
-	TotalFiles    uint64 `json:"total_files"` // status and summary
+	TotalFiles    uint64 `json:"total_files"` // status and summary; without those skipped
 	FilesRestored uint64 `json:"files_restored"`
 	FilesSkipped  uint64 `json:"files_skipped"`
 	TotalBytes    uint64 `json:"total_bytes"` // without those skipped

@@ -95,6 +95,8 @@ type run struct {
 	path   string   // where it goes: Root and the path of the Config
 	target *os.File // path, locked; syncfs(2) reports on it what was not written since it was opened
 	pin    *pin
+
+	measured bool // the numbers of the pin are right, not the most that they may be
 }
 
 // Run restores what the configuration asks for, or goes on with it, or returns

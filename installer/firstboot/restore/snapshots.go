@@ -23,6 +23,21 @@ type snapshotInfo struct {
 	Time  time.Time `json:"time"`
 	Host  string    `json:"hostname"`
 	Paths []string  `json:"paths"`
+
+	// Summary is what the backup counted, in all of its paths and with every name of
+	// a file; restic before 0.17 did not keep it.
+	Summary *struct {
+		Files uint64 `json:"total_files_processed"`
+		Bytes uint64 `json:"total_bytes_processed"`
+	} `json:"summary"`
+}
+
+// most returns how many bytes and files the snapshot has at most, if it says so.
+func (s *snapshotInfo) most() (bytes, files int64, ok bool) {
+	if s.Summary == nil {
+		return 0, 0, false
+	}
+	return int64(min(s.Summary.Bytes, 1<<62)), int64(min(s.Summary.Files, 1<<62)), true
 }
 
 // choose returns the newest snapshot of the host and path. Its time is that of
