@@ -111,6 +111,7 @@ func (repo *repository) settle(ctx context.Context) error {
 		}
 	}
 	r.tellOthers()
+	r.Log(fmt.Sprintf("%s: restores snapshot %s of %s", r.c.Restore.Path, p.short(), p.Time.Format(time.RFC3339)))
 	return r.turn(phaseRestoring)
 }
 
@@ -258,10 +259,12 @@ func (repo *repository) restore(ctx context.Context) error {
 	var sum line
 	out := &lineWriter{call: func(text []byte) {
 		if l, ok := parseLine(text); ok && (l.MessageType == "status" || l.MessageType == "summary") {
+			// While restic reads names, it knows of less than there is.
+			found := int64(min(l.TotalBytes+l.BytesSkipped, 1<<62))
+			m.progress.Total = max(m.progress.Total, found)
 			if l.MessageType == "summary" {
-				sum = l
+				sum, m.progress.Total = l, found
 			}
-			m.progress.Total = int64(min(l.TotalBytes+l.BytesSkipped, 1<<62))
 			m.set(int64(min(l.BytesRestored+l.BytesSkipped, 1<<62)), int64(min(l.FilesRestored+l.FilesSkipped, 1<<62)))
 			watch.look()
 		}
