@@ -19,8 +19,9 @@ func PlacesOf(f *reader.FS) (*Places, error) {
 	if err := places.check(); err != nil {
 		return nil, fault.New(fault.Input, hintCheck, "%w", err)
 	}
-	sums, stop := newSums(f)
+	sums, stop := newSumReader(f)
 	defer stop()
+	skinny := f.Super().IncompatFlags&ondisk.IncompatSkinnyMetadata != 0
 	last := ondisk.Key{ObjectID: math.MaxUint64, Type: math.MaxUint8, Offset: math.MaxUint64}
 	for item, err := range f.Items(ondisk.ExtentTree, ondisk.Key{}, last) {
 		if err != nil {
@@ -29,7 +30,7 @@ func PlacesOf(f *reader.FS) (*Places, error) {
 		if item.Key.Type != ondisk.TypeExtentItem {
 			continue
 		}
-		extent, _, refs, err := ondisk.DecodeExtentItem(item.Data, true)
+		extent, _, refs, err := ondisk.DecodeExtentItem(item.Data, skinny)
 		if err != nil {
 			return nil, fault.New(fault.Input, hintCheck, "extent %v: %w", item.Key, err)
 		}
@@ -61,26 +62,26 @@ func inFile(refs []ondisk.InlineRef) uint64 {
 	return 0
 }
 
-// sums reads the checksums of a file system once, in the order of addresses.
-type sums struct {
+// sumReader reads the checksums of a file system once, in the order of addresses.
+type sumReader struct {
 	next func() (ondisk.Item, error, bool)
 	size uint64 // of one checksum
 	at   uint64 // the sector that rest begins with
 	rest []byte
 }
 
-func newSums(f *reader.FS) (s *sums, stop func()) {
+func newSumReader(f *reader.FS) (s *sumReader, stop func()) {
 	key := ondisk.Key{ObjectID: ondisk.ExtentCsum, Type: ondisk.TypeExtentCsum}
 	last := key
 	last.Offset = math.MaxUint64
-	s = &sums{size: uint64(f.Super().Checksum.Size())}
+	s = &sumReader{size: uint64(f.Super().Checksum.Size())}
 	s.next, stop = iter.Pull2(f.Items(ondisk.CsumTree, key, last))
 	return s, stop
 }
 
 // of returns the checksums of the sectors of an extent, or nil where not all have
 // one. Extents must come in the order of their addresses.
-func (s *sums) of(at ondisk.Logical, length uint64) ([]byte, error) {
+func (s *sumReader) of(at ondisk.Logical, length uint64) ([]byte, error) {
 	var all []byte
 	need := length / ondisk.SectorSize * s.size
 	for start := uint64(at); uint64(len(all)) < need; start = uint64(at) + uint64(len(all))/s.size*ondisk.SectorSize {
@@ -94,7 +95,7 @@ func (s *sums) of(at ondisk.Logical, length uint64) ([]byte, error) {
 }
 
 // reach drops what lies before a sector, and reports whether it has a checksum.
-func (s *sums) reach(sector uint64) (bool, error) {
+func (s *sumReader) reach(sector uint64) (bool, error) {
 	for s.at+uint64(len(s.rest))/s.size*ondisk.SectorSize <= sector {
 		item, err, more := s.next()
 		if err != nil || !more {

@@ -63,8 +63,8 @@ func (p *Places) addChunk(at ondisk.Logical, c ondisk.Chunk) {
 
 // addExtent adds a data extent that begins at a byte of a file, with the checksums of
 // its sectors, or with none where it has none: its space is in use then, and its
-// content is not looked for.
-// An error means that it lies in no data chunk, or not behind all extents before.
+// content is not looked for. An error means that it lies in no data chunk, or not
+// behind all extents before.
 func (p *Places) addExtent(at ondisk.Logical, length, inFile uint64, sums []byte) error {
 	end := at + ondisk.Logical(length)
 	i, found := slices.BinarySearchFunc(p.chunks, at, func(c *oldChunk, l ondisk.Logical) int { return cmp.Compare(c.logical, l) })
@@ -102,7 +102,7 @@ func (c *oldChunk) occupy(start, end ondisk.Logical) bool {
 func (p *Places) index(at ondisk.Logical, inFile uint64, sums []byte) {
 	p.note(uint64(at), uint64(len(sums)))
 	size := p.checksum.Size()
-	most := int(blockSize-inFile%blockSize) / ondisk.SectorSize
+	most := blockSize/ondisk.SectorSize - int(inFile%blockSize/ondisk.SectorSize)
 	for len(sums) > 0 {
 		n := min(len(sums), most*size)
 		sum := sha256.Sum256(sums[:n])

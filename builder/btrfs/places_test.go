@@ -136,10 +136,10 @@ func TestPlacesOfAnother(t *testing.T) {
 	imgtest.NeedRoot(t)
 	tree := imgtest.EveryCase(t)
 	kernels := kernelImage(t, systemTree(t, 0))
-	dup := kernelImage(t, systemTree(t, 0), "--data", "dup")
+	dup := kernelImage(t, systemTree(t, 0), "--data", "dup", "--features", "^skinny-metadata")
 	other, _ := writeImageSized(t, systemTree(t, 0), allRoles(Params{Compression: Compression{3}}), smallChunks)
 	single, _ := writeImage(t, tree, allRoles(Params{Compression: Compression{3}, Metadata: Single}))
-	for name, image := range map[string]string{"kernel": kernels, "two copies of data": dup, "other": other, "single": single} {
+	for name, image := range map[string]string{"kernel": kernels, "two copies of data, fat metadata": dup, "other": other, "single": single} {
 		t.Run(name, func(t *testing.T) {
 			p := allRoles(Params{Compression: Compression{3}, Places: placesOf(t, image)})
 			after, result := writeImage(t, tree, p)
@@ -192,6 +192,29 @@ func TestSkipsMirror(t *testing.T) {
 		reused := slices.ContainsFunc(s.chunks, func(c *chunk) bool { return c.logical == 1<<20 })
 		if found == tt.unfit || reused == tt.unfit {
 			t.Errorf("chunk at %d: found %v, used again %v; want %v", tt.start, found, reused, !tt.unfit)
+		}
+	}
+}
+
+// TestPlacesPhase finds the blocks of an extent that begins in the midst of one, and
+// those of one whose reference makes no sense.
+func TestPlacesPhase(t *testing.T) {
+	const sectors = blockSize / ondisk.SectorSize
+	sums := randomBytes(4*2*sectors, 1)
+	for _, tt := range []struct {
+		inFile uint64
+		first  int // sectors
+	}{{0, sectors}, {ondisk.SectorSize, sectors - 1}, {blockSize - ondisk.SectorSize, 1}, {blockSize - 1, 1}, {^uint64(0), 1}, {^uint64(0) - ondisk.SectorSize + 1, 1}} {
+		p := newPlaces(ondisk.CRC32C)
+		p.addChunk(1<<20, ondisk.Chunk{Type: ondisk.GroupData, Length: 1 << 20, Stripes: []ondisk.Stripe{{Offset: 1 << 20}}})
+		if err := p.addExtent(1<<20, 2*blockSize, tt.inFile, sums); err != nil {
+			t.Fatal(err)
+		}
+		if at, ok := p.claim(sums[:4*tt.first]); !ok || at != 1<<20 {
+			t.Errorf("extent from byte %d: first block at %d, %v", tt.inFile, at, ok)
+		}
+		if at, ok := p.claim(sums[4*tt.first : 4*(tt.first+sectors)]); tt.first < sectors && (!ok || at != 1<<20+ondisk.Logical(tt.first*ondisk.SectorSize)) {
+			t.Errorf("extent from byte %d: second block at %d, %v", tt.inFile, at, ok)
 		}
 	}
 }
