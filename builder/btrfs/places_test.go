@@ -232,6 +232,28 @@ func TestPlacesOverlap(t *testing.T) {
 	}
 }
 
+// TestDropUnused leaves nothing of a chunk of the older file system that nothing is
+// put into, and all of one that something is.
+func TestDropUnused(t *testing.T) {
+	for _, kept := range []bool{false, true} {
+		p := newPlaces(ondisk.CRC32C)
+		at := ondisk.Logical(1 << 30)
+		p.addChunk(at, ondisk.Chunk{Type: ondisk.GroupData, Length: 8 << 20, Stripes: []ondisk.Stripe{{Offset: 1 << 30}}})
+		if err := p.addExtent(at, ondisk.SectorSize, 0, []byte("sums")); err != nil {
+			t.Fatal(err)
+		}
+		s := newSpace(defaultChunkSizes, Single, p)
+		if kept {
+			s.allocData(ondisk.SectorSize, []byte("sums"))
+		}
+		size := s.freeze(0)
+		there := slices.ContainsFunc(s.chunks, func(c *chunk) bool { return c.logical == at })
+		if there != kept || size < 1<<30+8<<20 {
+			t.Errorf("used %v: chunk is there: %v, %d bytes in all", kept, there, size)
+		}
+	}
+}
+
 // TestGapFinder takes gaps by pieces of all sizes, so that none overlaps another and
 // none is wasted that a piece fits into.
 func TestGapFinder(t *testing.T) {
