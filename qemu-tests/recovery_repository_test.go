@@ -109,7 +109,9 @@ func newRepository(t testing.TB, dir string, o repositoryOptions) {
 }
 
 // resticOfDebian is the program of the reference userland, which backs up there.
-func resticOfDebian(t testing.TB) string { return filepath.Join(imgtest.Reference(t).Dir, "usr/bin/restic") }
+func resticOfDebian(t testing.TB) string {
+	return filepath.Join(imgtest.Reference(t).Dir, "usr/bin/restic")
+}
 
 // command returns restic with a folder mounted at /home, in a mount namespace of
 // its own; "" mounts none.
