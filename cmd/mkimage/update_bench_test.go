@@ -20,7 +20,7 @@ func BenchmarkUpdate(b *testing.B) {
 	dir := b.TempDir()
 	run := func(args ...string) string {
 		b.Helper()
-		cmd := exec.CommandContext(b.Context(), args[0], args[1:]...)
+		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Dir, cmd.Stderr = dir, os.Stderr
 		out, err := cmd.Output()
 		if err != nil {
