@@ -98,12 +98,11 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if err := f.settleOutput(name); err != nil {
 		return err
 	}
-	recovery, err := readRecovery(asked)
-	if err != nil {
+	var in image.Inputs
+	if in.Recovery, err = readRecovery(asked); err != nil {
 		return err
 	}
-	places, err := f.places()
-	if err != nil {
+	if in.Places, err = f.places(); err != nil {
 		return err
 	}
 	if f.dryRun {
@@ -112,18 +111,16 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if err := f.mediumFlags.check(p); err != nil {
 		return err
 	}
-	passwords, err := readPasswords(asked)
-	if err != nil {
+	if in.Passwords, err = readPasswords(asked); err != nil {
 		return err
 	}
-	in := image.Inputs{Passwords: passwords, Recovery: recovery, Places: places}
 	if err := f.mediumFlags.inputs(ctx, u, p, &in); err != nil {
 		return err
 	}
 	if err := checkNotSource(asked.Source, f.output); err != nil {
 		return err
 	}
-	outputs, err := f.openOutputs(name, imageMode(asked.Source, passwords))
+	outputs, err := f.openOutputs(name, imageMode(asked.Source, in.Passwords))
 	if err != nil {
 		return err
 	}
