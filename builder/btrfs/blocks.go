@@ -15,11 +15,11 @@ type metaStore struct {
 	space    *space
 	run      run
 	checksum ondisk.ChecksumType
-	list     []treeBlock // by address
+	list     []treeBlock // in the order in which they were allocated
 }
 
-func (m *metaStore) alloc(owner uint64, level uint8) (ondisk.Logical, error) {
-	at, err := m.space.allocMeta()
+func (m *metaStore) alloc(owner uint64, level uint8, place ondisk.Logical) (ondisk.Logical, error) {
+	at, err := m.space.allocMeta(place)
 	if err != nil {
 		return 0, err
 	}
@@ -45,7 +45,7 @@ func (r *run) writeBlock(s *space, at ondisk.Logical, block []byte) error {
 // systemStore stores the blocks of the chunk tree.
 type systemStore struct{ metaStore }
 
-func (m *systemStore) alloc(owner uint64, level uint8) (ondisk.Logical, error) {
+func (m *systemStore) alloc(owner uint64, level uint8, _ ondisk.Logical) (ondisk.Logical, error) {
 	at, err := m.space.allocSystem()
 	if err != nil {
 		return 0, err
@@ -54,11 +54,16 @@ func (m *systemStore) alloc(owner uint64, level uint8) (ondisk.Logical, error) {
 	return at, nil
 }
 
-// countStore only counts: it remembers the level of every block.
-type countStore struct{ levels []uint8 }
+// countStore only counts: it remembers what was asked for.
+type countStore struct{ blocks []blockRequest }
 
-func (c *countStore) alloc(_ uint64, level uint8) (ondisk.Logical, error) {
-	c.levels = append(c.levels, level)
+type blockRequest struct {
+	level uint8
+	place ondisk.Logical
+}
+
+func (c *countStore) alloc(_ uint64, level uint8, place ondisk.Logical) (ondisk.Logical, error) {
+	c.blocks = append(c.blocks, blockRequest{level, place})
 	return 0, nil
 }
 
@@ -70,7 +75,7 @@ type reservedStore struct {
 	next []treeBlock
 }
 
-func (r *reservedStore) alloc(uint64, uint8) (ondisk.Logical, error) {
+func (r *reservedStore) alloc(uint64, uint8, ondisk.Logical) (ondisk.Logical, error) {
 	at := r.next[0].at
 	r.next = r.next[1:]
 	return at, nil

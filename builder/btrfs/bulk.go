@@ -8,21 +8,24 @@ import (
 
 // blockStore takes finished tree blocks.
 type blockStore interface {
-	// alloc returns the address of the next block of a tree.
-	alloc(owner uint64, level uint8) (ondisk.Logical, error)
+	// alloc returns the address of the next block of a tree: the place, unless that
+	// is 0 or cannot be had.
+	alloc(owner uint64, level uint8, place ondisk.Logical) (ondisk.Logical, error)
 	// store takes the bytes of a block. They are valid only during the call,
 	// and nil when the loader only counts.
 	store(at ondisk.Logical, block []byte) error
 }
 
 // loader builds one tree from its items, which must come in the order of their
-// keys. Blocks are filled completely and stored as soon as they are full, so
-// that only one block of every level is in memory.
+// keys. Blocks are filled completely, but where the older file system has a seam, and
+// stored as soon as they are full, so that only one block of every level is in memory.
 type loader struct {
 	store  blockStore
 	owner  uint64
 	header ondisk.Header // what all blocks have in common
 	dry    bool          // count blocks, make no bytes
+
+	seams [ondisk.MaxLevel]seams // by level
 
 	leaf   leafBuilder
 	levels []nodeBuilder // from level 1 up
@@ -44,10 +47,18 @@ type nodeBuilder struct {
 	ptrs []ondisk.KeyPtr
 }
 
-func newLoader(store blockStore, owner uint64, header ondisk.Header) *loader {
+// newLoader returns a loader of a tree with the seams and places of an older one,
+// unless that is nil.
+func newLoader(store blockStore, owner uint64, header ondisk.Header, old *oldTree) *loader {
 	header.Owner = owner
-	return &loader{store: store, owner: owner, header: header,
+	l := &loader{store: store, owner: owner, header: header,
 		leaf: leafBuilder{block: make([]byte, ondisk.NodeSize), data: ondisk.LeafSpace(ondisk.NodeSize)}}
+	if old != nil {
+		for level := range old {
+			l.seams[level].rest = old[level]
+		}
+	}
+	return l
 }
 
 // add appends an item. Its data must fit in a leaf.
@@ -59,10 +70,14 @@ func (l *loader) add(key ondisk.Key, data []byte) error {
 		return fmt.Errorf("tree %d: item %v has %d bytes, a leaf holds %d", l.owner, key, len(data), ondisk.MaxItemSize(ondisk.NodeSize))
 	}
 	l.last, l.any = key, true
-	if !l.leaf.fits(len(data)) {
+	place, crossed := l.seams[0].cross(key)
+	if l.leaf.items > 0 && (crossed || !l.leaf.fits(len(data))) {
 		if err := l.flushLeaf(); err != nil {
 			return err
 		}
+	}
+	if crossed {
+		l.seams[0].place = place
 	}
 	l.leaf.add(key, data, l.dry)
 	return nil
@@ -99,7 +114,7 @@ func (l *loader) flushLeaf() error {
 
 // emit gives a block its header and address and stores it.
 func (l *loader) emit(block []byte, level uint8, items int, first ondisk.Key) (ondisk.KeyPtr, error) {
-	at, err := l.store.alloc(l.owner, level)
+	at, err := l.store.alloc(l.owner, level, l.seams[level].take())
 	if err != nil {
 		return ondisk.KeyPtr{}, err
 	}
@@ -114,19 +129,22 @@ func (l *loader) emit(block []byte, level uint8, items int, first ondisk.Key) (o
 	return ondisk.KeyPtr{Key: first, Block: at, Generation: l.header.Generation}, l.store.store(at, block)
 }
 
-// push adds a child at a level, and stores the node there once it is full and
-// another child comes.
+// push adds a child at a level, and stores the node there once it is full, or at a
+// seam, and another child comes.
 func (l *loader) push(level int, ptr ondisk.KeyPtr) error {
 	if len(l.levels) < level {
 		l.levels = append(l.levels, nodeBuilder{})
 	}
-	n := &l.levels[level-1]
-	if len(n.ptrs) == ondisk.MaxKeyPtrs(ondisk.NodeSize) {
+	place, crossed := l.seams[level].cross(ptr.Key)
+	if n := len(l.levels[level-1].ptrs); n > 0 && (crossed || n == ondisk.MaxKeyPtrs(ondisk.NodeSize)) {
 		if err := l.flushNode(level); err != nil {
 			return err
 		}
-		n = &l.levels[level-1] // the slice may have grown
 	}
+	if crossed {
+		l.seams[level].place = place
+	}
+	n := &l.levels[level-1] // the slice may have grown
 	n.ptrs = append(n.ptrs, ptr)
 	return nil
 }

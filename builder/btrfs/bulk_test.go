@@ -13,7 +13,7 @@ type memoryStore struct {
 	next   ondisk.Logical
 }
 
-func (m *memoryStore) alloc(uint64, uint8) (ondisk.Logical, error) {
+func (m *memoryStore) alloc(uint64, uint8, ondisk.Logical) (ondisk.Logical, error) {
 	m.next += ondisk.NodeSize
 	return m.next, nil
 }
@@ -63,7 +63,7 @@ func TestLoader(t *testing.T) {
 		level uint8
 	}{{0, 0}, {1, 0}, {2, 1}, {most - 1, 1}, {most, 1}, {most + 1, 2}, {2 * most, 2}, {2*most + 1, 2}} {
 		m := &memoryStore{blocks: map[ondisk.Logical][]byte{}}
-		l := newLoader(m, ondisk.FSTree, ondisk.Header{})
+		l := newLoader(m, ondisk.FSTree, ondisk.Header{}, nil)
 		for i := range test.items {
 			if err := l.add(numberedKey(i), full); err != nil {
 				t.Fatal(err)
@@ -95,7 +95,7 @@ func TestLoaderFourthLevel(t *testing.T) {
 	most := ondisk.MaxKeyPtrs(ondisk.NodeSize)
 	full := make([]byte, ondisk.MaxItemSize(ondisk.NodeSize))
 	for leaves, want := range map[int]uint8{most*most - 1: 2, most * most: 2, most*most + 1: 3} {
-		l := newLoader(&countStore{}, ondisk.FSTree, ondisk.Header{})
+		l := newLoader(&countStore{}, ondisk.FSTree, ondisk.Header{}, nil)
 		l.dry = true
 		for i := range leaves {
 			if err := l.add(numberedKey(i), full); err != nil {
@@ -110,7 +110,7 @@ func TestLoaderFourthLevel(t *testing.T) {
 
 // TestLoaderRefuses gives items out of order and one that no leaf holds.
 func TestLoaderRefuses(t *testing.T) {
-	l := newLoader(&countStore{}, ondisk.FSTree, ondisk.Header{})
+	l := newLoader(&countStore{}, ondisk.FSTree, ondisk.Header{}, nil)
 	if err := l.add(numberedKey(1), nil); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,8 @@ import (
 type csumWriter struct {
 	loader *loader
 	space  *space
-	size   int // of one checksum
+	size   int              // of one checksum
+	starts []ondisk.Logical // of the items of the older file system
 	runs   []csumRun
 	sums   []byte // of all runs
 
@@ -81,10 +82,14 @@ func (c *csumWriter) load(at ondisk.Logical, sums []byte) error {
 			c.start = at
 		}
 		n := min(len(sums), most-len(c.data))
+		start, seam := c.nextStart(at)
+		if seam {
+			n = int(min(uint64(n), uint64(start-at)/ondisk.SectorSize*uint64(c.size)))
+		}
 		c.data = append(c.data, sums[:n]...)
 		at += c.length(n)
 		c.next, sums = at, sums[n:]
-		if len(c.data) == most {
+		if len(c.data) == most || seam && at == start {
 			if err := c.flush(); err != nil {
 				return err
 			}

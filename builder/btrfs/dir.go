@@ -22,33 +22,22 @@ func (e *dirEntry) append(b []byte) []byte {
 	return item.Append(b)
 }
 
-// collectChildren lists a directory's entries by index, giving the inodes the
-// same numbers as volume.number.
-func (v *volumeWriter) collectChildren(dir node) ([]dirEntry, error) {
-	list := v.children[:0]
-	for c := range dir.children() {
-		e := dirEntry{name: c.name(), index: firstDirIndex + uint64(len(list)), kind: ondisk.FileTypeOf(c.inode().Mode)}
+// collectChildren lists the entries of the directory at an index of vol.order by
+// their DIR_INDEX.
+func (v *volumeWriter) collectChildren(index uint32) []dirEntry {
+	list, entries := v.children[:0], v.vol.entries[v.vol.children[index]:]
+	for c := range v.vol.order[index].children() {
+		e := dirEntry{name: c.name(), index: uint64(entries[0].index), kind: ondisk.FileTypeOf(c.inode().Mode)}
 		e.hash = ondisk.NameHash(e.name)
-		e.at = v.location(c)
-		list = append(list, e)
+		e.at = ondisk.Key{ObjectID: inodeNumber(entries[0].number), Type: ondisk.TypeInodeItem}
+		if sub := c.subvolume(); sub != nil {
+			e.at = ondisk.Key{ObjectID: sub.id, Type: ondisk.TypeRootItem}
+		}
+		list, entries = append(list, e), entries[1:]
 	}
+	slices.SortFunc(list, func(a, b dirEntry) int { return cmp.Compare(a.index, b.index) })
 	v.children = list
-	return list, nil
-}
-
-// location returns the key to which a directory entry points.
-func (v *volumeWriter) location(c node) ondisk.Key {
-	if sub := c.subvolume(); sub != nil {
-		return ondisk.Key{ObjectID: sub.id, Type: ondisk.TypeRootItem}
-	}
-	ino := v.next
-	if l := v.vol.links[c.inode()]; l != nil {
-		ino = l.ino
-	}
-	if ino == v.next { // for a further name of an inode the number was given out before
-		v.next++
-	}
-	return ondisk.Key{ObjectID: ino, Type: ondisk.TypeInodeItem}
+	return list
 }
 
 // writeChildren emits a directory's entries twice: by the hash of their names

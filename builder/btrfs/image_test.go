@@ -18,7 +18,7 @@ import (
 
 // smallChunks make a file system of many chunks from little data.
 var smallChunks = chunkSizes{
-	system: 1 << 20, firstMeta: 256 << 10, maxMeta: 512 << 10, maxData: 1 << 20, headroom: 16 << 20, minMeta: 1 << 20,
+	system: 1 << 20, firstMeta: 256 << 10, maxMeta: 512 << 10, maxData: 1 << 20, headroom: 16 << 20, minMeta: 1 << 20, rounds: 10,
 }
 
 // writeImage writes a file system into a new sparse file.

@@ -22,7 +22,6 @@ type volumeWriter struct {
 	*writer
 	vol     *volume
 	loaders []*loader // of the volume, then of each snapshot
-	next    uint64    // number of the next child; see volume.number
 
 	// Scratch, valid for the inode at hand.
 	buf      []byte // the item being encoded
@@ -43,7 +42,7 @@ func (v *volumeWriter) emit(ino uint64, t ondisk.Type, offset uint64, data []byt
 // writeInode emits everything that belongs to the inode at an index of
 // vol.order.
 func (v *volumeWriter) writeInode(index uint32) error {
-	n, ino := v.vol.order[index], inodeNumber(index)
+	n, ino := v.vol.order[index], inodeNumber(v.vol.numbers[index])
 	in := n.inode()
 	item := v.inodeItem(n)
 	var children []dirEntry
@@ -51,9 +50,7 @@ func (v *volumeWriter) writeInode(index uint32) error {
 	var err error
 	switch {
 	case in.IsDir():
-		if children, err = v.collectChildren(n); err != nil {
-			return err
-		}
+		children = v.collectChildren(index)
 		for _, c := range children {
 			item.Size += 2 * uint64(len(c.name))
 		}
@@ -148,7 +145,7 @@ func compressionFlags(xattrs []fstree.Xattr) uint64 {
 // writeRefs emits the names of an inode: INODE_REF items, one for each
 // directory, and INODE_EXTREF items for what does not fit there.
 func (v *volumeWriter) writeRefs(index uint32, n node, l *linked) error {
-	ino, first := inodeNumber(index), v.vol.first[index]
+	ino, first := inodeNumber(v.vol.numbers[index]), v.vol.first[index]
 	switch {
 	case index == 0: // the root directory is its own parent
 		v.buf = ondisk.InodeRef{Index: 0, Name: ".."}.Append(v.buf[:0])

@@ -17,8 +17,11 @@ import (
 type lastTree struct {
 	id     uint64
 	fill   func(*loader) error
-	levels []uint8 // of its blocks, in the order in which they are stored
+	blocks []blockRequest // in the order in which they are stored
 }
+
+// lastTreeIDs are the ids of all trees that may be last.
+var lastTreeIDs = []uint64{ondisk.FreeSpaceTree, ondisk.BlockGroupTree, ondisk.ExtentTree, ondisk.RootTree}
 
 func (w *writer) lastTrees() []*lastTree {
 	trees := []*lastTree{{id: ondisk.FreeSpaceTree, fill: func(l *loader) error { return load(l, w.freeSpace()) }}}
@@ -34,14 +37,23 @@ func (w *writer) lastTrees() []*lastTree {
 func (w *writer) writeLastTrees() error {
 	w.extents.sort()
 	trees := w.lastTrees()
-	if err := w.settle(trees); err != nil {
+	old := w.params.Places
+	settled, err := w.settle(trees, old, w.sizes.rounds)
+	if !settled && err == nil {
+		old = nil
+		settled, err = w.settle(trees, old, maxRounds)
+	}
+	if err != nil {
 		return err
+	}
+	if !settled {
+		return fmt.Errorf("btrfs: the size of the extent tree did not settle in %d rounds", maxRounds)
 	}
 	next := w.meta.list[len(w.meta.list)-countBlocks(trees):]
 	for _, t := range trees {
-		store := &reservedStore{metaStore: w.meta, next: next[:len(t.levels)]}
-		next = next[len(t.levels):]
-		l := newLoader(store, t.id, w.header)
+		store := &reservedStore{metaStore: w.meta, next: next[:len(t.blocks)]}
+		next = next[len(t.blocks):]
+		l := newLoader(store, t.id, w.header, old.tree(t.id))
 		if err := t.fill(l); err != nil {
 			return err
 		}
@@ -52,41 +64,50 @@ func (w *writer) writeLastTrees() error {
 	return w.meta.run.flush()
 }
 
-// settle allocates blocks for the last trees until the number of blocks that
-// they take, counted with these blocks listed, is the number allocated. It
-// ends since a further block adds an item and takes none away: all of them are
-// in one chunk that is never full.
-func (w *writer) settle(trees []*lastTree) error {
-	before, used := w.meta.list, w.space.meta.used
-	for range maxRounds {
+// settle allocates blocks for the last trees until those that they take, counted with
+// these blocks listed, are those allocated, and reports whether it came to that within
+// some rounds; if not, none are. Without an older file system it does, since a further
+// block adds an item and takes none away: all of them are in one range that is never
+// full. With places of their own, blocks may join ranges of free space and take items
+// away, which may go round in a circle.
+func (w *writer) settle(trees []*lastTree, old *Places, rounds int) (bool, error) {
+	before, room := slices.Clip(w.meta.list), slices.Clone(w.space.room)
+	undo := func() {
+		w.space.undo(w.meta.list[len(before):], room)
+		w.meta.list = before
+	}
+	for _, t := range trees {
+		t.blocks = nil
+	}
+	for range rounds {
 		changed := false
 		for _, t := range trees {
 			counter := &countStore{}
-			l := newLoader(counter, t.id, w.header)
+			l := newLoader(counter, t.id, w.header, old.tree(t.id))
 			l.dry = true
 			if err := t.fill(l); err != nil {
-				return err
+				return false, err
 			}
 			if _, err := l.finish(); err != nil {
-				return err
+				return false, err
 			}
-			changed = changed || !slices.Equal(t.levels, counter.levels)
-			t.levels = counter.levels
+			changed = changed || !slices.Equal(t.blocks, counter.blocks)
+			t.blocks = counter.blocks
 		}
 		if !changed {
-			return nil
+			return true, nil
 		}
-		w.space.meta.used = used
-		w.meta.list = slices.Clip(before)
+		undo()
 		for _, t := range trees {
-			for _, level := range t.levels {
-				if _, err := w.meta.alloc(t.id, level); err != nil {
-					return err
+			for _, b := range t.blocks {
+				if _, err := w.meta.alloc(t.id, b.level, b.place); err != nil {
+					return false, err
 				}
 			}
 		}
 	}
-	return fmt.Errorf("btrfs: the size of the extent tree did not settle in %d rounds", maxRounds)
+	undo()
+	return false, nil
 }
 
 // maxRounds bounds settle. Two or three rounds are usual.
@@ -95,7 +116,7 @@ const maxRounds = 100
 func countBlocks(trees []*lastTree) int {
 	n := 0
 	for _, t := range trees {
-		n += len(t.levels)
+		n += len(t.blocks)
 	}
 	return n
 }

@@ -38,7 +38,7 @@ func arrange(tree *fstree.Tree, p *Params) (*arrangement, error) {
 		}
 	}
 	for _, v := range a.volumes {
-		v.number()
+		v.number(p.Places.volume(v.id))
 	}
 	for _, v := range slices.Concat(a.volumes[1:], a.snapshots) {
 		if v.ref.Name == "" {

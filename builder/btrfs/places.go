@@ -24,25 +24,32 @@ type Places struct {
 	checksum ondisk.ChecksumType
 	chunks   []*oldChunk
 	bySums   map[[sha256.Size]byte][]ondisk.Logical
-	sum      [sha256.Size]byte // of all calls so far
+	trees    map[uint64]*oldTree   // by id
+	volumes  map[uint64]*oldVolume // by id
+	sums     []ondisk.Logical      // where items of checksums start
+	sum      [sha256.Size]byte     // of all calls so far
 }
 
 // oldChunk is a chunk of the older file system.
 type oldChunk struct {
 	chunk
 	unfit bool  // not one that would be made here
-	known bool  // holds content that can be found again
+	known bool  // holds content that can be found again, or tree blocks
 	taken bool  // by the new file system
-	gaps  []gap // what no extent holds, in data chunks
+	gaps  []gap // what no extent and no such block holds
 }
 
 // gap is free space.
 type gap struct{ start, end ondisk.Logical }
 
+// size returns how long a gap is.
+func (g gap) size() uint64 { return uint64(g.end - min(g.start, g.end)) }
+
 // newPlaces returns the places of a file system that is empty so far and has
 // checksums of this type.
 func newPlaces(checksum ondisk.ChecksumType) *Places {
-	return &Places{checksum: checksum, bySums: map[[sha256.Size]byte][]ondisk.Logical{}}
+	return &Places{checksum: checksum, bySums: map[[sha256.Size]byte][]ondisk.Logical{},
+		trees: map[uint64]*oldTree{}, volumes: map[uint64]*oldVolume{}}
 }
 
 // addChunk adds a chunk that starts at a logical address. One with two copies of
@@ -67,18 +74,23 @@ func (p *Places) addChunk(at ondisk.Logical, c ondisk.Chunk) {
 // behind all extents before.
 func (p *Places) addExtent(at ondisk.Logical, length, inFile uint64, sums []byte) error {
 	end := at + ondisk.Logical(length)
-	i, found := slices.BinarySearchFunc(p.chunks, at, func(c *oldChunk, l ondisk.Logical) int { return cmp.Compare(c.logical, l) })
-	if !found {
-		i--
-	}
-	if i < 0 || p.chunks[i].flags&ondisk.GroupData == 0 || !p.chunks[i].occupy(at, end) {
+	c := p.chunkAt(at)
+	if c == nil || c.flags&ondisk.GroupData == 0 || !c.occupy(at, end) {
 		return fmt.Errorf("data extent at logical %d: %d bytes, not in the free space of a data chunk", at, length)
 	}
-	if c := p.chunks[i]; len(sums) > 0 && !c.unfit {
+	if len(sums) > 0 && !c.unfit {
 		c.known = true
 		p.index(at, inFile, sums)
 	}
 	return nil
+}
+
+// addSums notes where an item of checksums starts. They come in the order of addresses.
+func (p *Places) addSums(at ondisk.Logical) {
+	if at%ondisk.SectorSize == 0 {
+		p.sums = append(p.sums, at)
+		p.note(uint64(at))
+	}
 }
 
 // occupy takes a range from the last gap, and reports whether it is in there.
@@ -197,7 +209,7 @@ func (f *gapFinder) find(length uint64) (ondisk.Logical, bool) {
 	from := &f.from[length/ondisk.SectorSize]
 	for ; *from < len(f.gaps); *from++ {
 		g := &f.gaps[*from]
-		if uint64(g.end-g.start) < length {
+		if g.size() < length {
 			continue
 		}
 		at := g.start

@@ -246,7 +246,7 @@ func TestDropUnused(t *testing.T) {
 		if kept {
 			s.allocData(ondisk.SectorSize, []byte("sums"))
 		}
-		size := s.freeze(0)
+		size := s.freeze(0, 0)
 		there := slices.ContainsFunc(s.chunks, func(c *chunk) bool { return c.logical == at })
 		if there != kept || size < 1<<30+8<<20 {
 			t.Errorf("used %v: chunk is there: %v, %d bytes in all", kept, there, size)

@@ -2,6 +2,7 @@ package btrfs
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -13,7 +14,7 @@ type chunk struct {
 	flags    ondisk.BlockGroupFlags
 	logical  ondisk.Logical
 	length   uint64
-	used     uint64 // filled from the start, but for data in a chunk of an older file system
+	used     uint64 // filled from the start, but for chunks of an older file system
 	physical []ondisk.Physical
 }
 
@@ -23,7 +24,8 @@ func (c *chunk) at(l ondisk.Logical, i int) ondisk.Physical {
 }
 
 // chunkSizes are the lengths that the allocator uses. They are parameters only
-// for tests, which want many chunks in a small file system.
+// for tests, which want many chunks in a small file system, or last trees that do not
+// come to rest.
 type chunkSizes struct {
 	system    uint64 // the only SYSTEM chunk
 	firstMeta uint64 // the first METADATA chunk
@@ -31,6 +33,7 @@ type chunkSizes struct {
 	maxData   uint64 // a DATA chunk is closed at this length
 	headroom  uint64 // of free metadata space in a finished file system
 	minMeta   uint64 // of a chunk that only provides headroom
+	rounds    int    // in which the last trees must settle in the places of older ones
 }
 
 // The first two chunks with two copies each end at the superblock copy at
@@ -44,6 +47,7 @@ var defaultChunkSizes = chunkSizes{
 	maxData:   1 << 30,
 	headroom:  16 << 20,
 	minMeta:   4 << 20,
+	rounds:    10,
 }
 
 // space hands out chunks and addresses. Only the newest data chunk grows; it
@@ -57,7 +61,7 @@ type space struct {
 	gaps    gapFinder // in the data chunks of the older file system
 	chunks  []*chunk  // by logical address
 	system  *chunk
-	meta    *chunk
+	room    []gap  // for tree blocks
 	frozen  bool   // no more chunks are made
 	data    *chunk // open for more, or nil
 	limit   uint64 // up to which data may grow
@@ -68,25 +72,50 @@ type space struct {
 func newSpace(sizes chunkSizes, profile Profile, old *Places) *space {
 	s := &space{sizes: sizes, profile: profile, old: old, logical: ondisk.FirstUsable, device: ondisk.FirstUsable}
 	if old != nil {
-		s.keepData()
+		s.keepChunks()
 	}
 	s.system = s.newChunk(ondisk.GroupSystem, sizes.system)
-	s.meta = s.newChunk(ondisk.GroupMetadata, sizes.firstMeta)
+	if len(s.room) == 0 {
+		s.moreRoom(sizes.firstMeta)
+	}
 	return s
 }
 
-// keepData makes the chunks of the older file system that hold known data. What
-// turns out not to be used goes away in the end.
-func (s *space) keepData() {
+// keepChunks makes the chunks of the older file system that hold known data or tree
+// blocks. Those of data that turn out not to be used go away in the end.
+func (s *space) keepChunks() {
 	logical, device := s.old.end()
 	s.logical, s.device = max(s.logical, logical), max(s.device, device)
 	for _, old := range s.old.chunks {
-		if old.known {
-			c := old.chunk
-			s.chunks = append(s.chunks, &c)
+		switch {
+		case !old.known:
+			continue
+		case old.flags == ondisk.GroupData:
 			s.gaps.gaps = append(s.gaps.gaps, old.gaps...)
+		case old.flags == s.flags(ondisk.GroupMetadata):
+			for _, g := range old.gaps {
+				s.room = append(s.room, gap{roundUp(g.start, ondisk.NodeSize), g.end})
+			}
+		default: // another number of copies
+			continue
 		}
+		c := old.chunk
+		s.chunks = append(s.chunks, &c)
 	}
+}
+
+// flags returns the flags of a chunk with as many copies as it shall have.
+func (s *space) flags(kind ondisk.BlockGroupFlags) ondisk.BlockGroupFlags {
+	if kind != ondisk.GroupData && s.profile.copies() == 2 {
+		kind |= ondisk.GroupDUP
+	}
+	return kind
+}
+
+// moreRoom makes another chunk of tree blocks.
+func (s *space) moreRoom(length uint64) {
+	c := s.newChunk(ondisk.GroupMetadata, length)
+	s.room = append(s.room, gap{c.logical, c.logical + ondisk.Logical(c.length)})
 }
 
 // newChunk makes a chunk of a fixed length, or longer where the older file system
@@ -97,9 +126,7 @@ func (s *space) newChunk(flags ondisk.BlockGroupFlags, length uint64) *chunk {
 	if flags != ondisk.GroupData {
 		copies = s.profile.copies()
 	}
-	if copies == 2 {
-		flags |= ondisk.GroupDUP
-	}
+	flags = s.flags(flags)
 	if s.old != nil {
 		if c := s.old.take(flags, length); c != nil {
 			s.chunks = slices.Insert(s.chunks, s.behind(c.logical), c)
@@ -190,15 +217,39 @@ func (s *space) reserveData(length uint64) (ondisk.Logical, ondisk.Physical, err
 	return c.logical, c.physical[0], nil
 }
 
-// allocMeta returns the address of the next tree block outside the chunk tree.
-func (s *space) allocMeta() (ondisk.Logical, error) {
-	if s.meta.used+ondisk.NodeSize > s.meta.length {
-		if s.frozen {
-			return 0, fmt.Errorf("btrfs: the last trees need more than the %d bytes that were set aside", s.meta.length)
-		}
-		s.meta = s.newChunk(ondisk.GroupMetadata, s.nextMeta())
+// allocMeta returns the address of the next tree block outside the chunk tree: the
+// place, unless that is 0 or in no chunk that was kept, or else the first free one.
+func (s *space) allocMeta(place ondisk.Logical) (ondisk.Logical, error) {
+	if i := s.behind(place+1) - 1; place > 0 && i >= 0 && s.chunks[i].holdsBlock(place, s.flags(ondisk.GroupMetadata)) {
+		s.chunks[i].used += ondisk.NodeSize
+		return place, nil
 	}
-	return s.meta.take(), nil
+	for len(s.room) > 0 && s.room[0].size() < ondisk.NodeSize {
+		s.room = s.room[1:]
+	}
+	if len(s.room) == 0 {
+		if s.frozen {
+			return 0, errors.New("btrfs: the last trees need more than was set aside")
+		}
+		s.moreRoom(s.nextMeta())
+	}
+	at := s.room[0].start
+	s.room[0].start += ondisk.NodeSize
+	s.find(at).used += ondisk.NodeSize
+	return at, nil
+}
+
+// holdsBlock reports whether a tree block at a place is in the chunk.
+func (c *chunk) holdsBlock(at ondisk.Logical, flags ondisk.BlockGroupFlags) bool {
+	return c.flags == flags && at >= c.logical && uint64(at-c.logical)+ondisk.NodeSize <= c.length
+}
+
+// undo takes back the newest tree blocks, whose room was as given before them.
+func (s *space) undo(blocks []treeBlock, room []gap) {
+	for _, b := range blocks {
+		s.find(b.at).used -= ondisk.NodeSize
+	}
+	s.room = slices.Clone(room)
 }
 
 // nextMeta is the length of a further metadata chunk: a quarter of all so far,
@@ -222,36 +273,46 @@ func (s *space) behind(l ondisk.Logical) int {
 	return i
 }
 
-func (c *chunk) take() ondisk.Logical {
-	l := c.logical + ondisk.Logical(c.used)
-	c.used += ondisk.NodeSize
-	return l
-}
-
 // allocSystem returns the address of the next block of the chunk tree.
 func (s *space) allocSystem() (ondisk.Logical, error) {
 	if s.system.used+ondisk.NodeSize > s.system.length {
 		return 0, fmt.Errorf("chunk tree: more than %d bytes for %d chunks", s.system.length, len(s.chunks))
 	}
-	return s.system.take(), nil
+	at := s.system.logical + ondisk.Logical(s.system.used)
+	s.system.used += ondisk.NodeSize
+	return at, nil
 }
 
-// freeze makes room in one chunk for length more bytes of tree blocks, and for
-// the headroom somewhere, and ends the making of chunks. It returns the bytes
-// the device needs. The chunk of the last blocks is never filled, so that
-// their number does not decide how many ranges of free space there are.
-func (s *space) freeze(length uint64) int64 {
+// freeze makes room in one range for length more bytes of tree blocks, of which some
+// have places of their own, and for the headroom somewhere, and ends the making of
+// chunks. It returns the bytes the device needs. The range of the last blocks is never
+// filled, so that their number does not decide how many ranges of free space there are.
+func (s *space) freeze(length, placed uint64) int64 {
 	s.closeData()
 	length += ondisk.StripeLen
-	free := s.meta.length - s.meta.used
+	free := s.freeMeta()
+	need := length - min(placed, length)
+	i := slices.IndexFunc(s.room, func(g gap) bool { return g.size() >= need })
 	switch missing := s.sizes.headroom - min(free, s.sizes.headroom); {
-	case free < length:
-		s.meta = s.newChunk(ondisk.GroupMetadata, max(roundUp(length+missing, ondisk.StripeLen), s.sizes.minMeta))
+	case i < 0:
+		s.moreRoom(max(roundUp(length+missing, ondisk.StripeLen), s.sizes.minMeta))
+		i = len(s.room) - 1
 	case free < length+s.sizes.headroom:
 		s.newChunk(ondisk.GroupMetadata, max(roundUp(length+s.sizes.headroom-free, ondisk.StripeLen), s.sizes.minMeta))
 	}
+	s.room = []gap{s.room[i]}
 	s.frozen = true
 	return s.dropUnused()
+}
+
+// freeMeta returns the free bytes in the chunks of tree blocks.
+func (s *space) freeMeta() (free uint64) {
+	for _, c := range s.chunks {
+		if c.flags&ondisk.GroupMetadata != 0 {
+			free += c.length - c.used
+		}
+	}
+	return free
 }
 
 // dropUnused removes the data chunks of the older file system that nothing is in,

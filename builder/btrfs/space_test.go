@@ -67,7 +67,7 @@ func TestSpace(t *testing.T) {
 			}
 			next[l] = true
 			if i%8 == 0 {
-				b, err := s.allocMeta()
+				b, err := s.allocMeta(0)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -82,7 +82,7 @@ func TestSpace(t *testing.T) {
 				}
 			}
 		}
-		size := s.freeze(1 << 20)
+		size := s.freeze(1<<20, 0)
 		checkSpace(t, s)
 		if size != int64(s.device) {
 			t.Errorf("freeze = %d; want %d", size, s.device)
@@ -133,22 +133,22 @@ func TestFreeze(t *testing.T) {
 			sizes := smallChunks
 			sizes.headroom = headroom
 			s := newSpace(sizes, DUP, nil)
-			s.freeze(length)
-			chunks, meta := len(s.chunks), s.meta
+			s.freeze(length, 0)
+			chunks, end := len(s.chunks), s.room[0].end
 			for range length / ondisk.NodeSize {
-				if _, err := s.allocMeta(); err != nil {
+				if _, err := s.allocMeta(0); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if s.meta != meta || meta.used >= meta.length || len(s.chunks) != chunks {
-				t.Errorf("%d bytes, headroom %d: %d of %d bytes used, %d chunks of %d", length, headroom, meta.used, meta.length, len(s.chunks), chunks)
+			if s.room[0].end != end || s.room[0].size() < ondisk.NodeSize || len(s.chunks) != chunks {
+				t.Errorf("%d bytes, headroom %d: room %v; want some up to %d, %d chunks of %d", length, headroom, s.room, end, len(s.chunks), chunks)
 			}
-			for meta.used < meta.length {
-				if _, err := s.allocMeta(); err != nil {
+			for s.room[0].size() > 0 {
+				if _, err := s.allocMeta(0); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if _, err := s.allocMeta(); err == nil {
+			if _, err := s.allocMeta(0); err == nil {
 				t.Errorf("a block was given in a frozen space that is full")
 			}
 			checkSpace(t, s)

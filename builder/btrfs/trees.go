@@ -45,7 +45,7 @@ func load(l *loader, items []item) error {
 }
 
 func (w *writer) writeSmallTree(id uint64, items []item) error {
-	l := newLoader(w.meta, id, w.header)
+	l := w.newLoader(w.meta, id)
 	if err := load(l, items); err != nil {
 		return err
 	}
@@ -80,7 +80,11 @@ func (w *writer) writeDataRelocTree() error {
 // closeSpace makes the last chunk: from here on all chunks and the size of the
 // device are known.
 func (w *writer) closeSpace() error {
-	w.result.Size = w.space.freeze(w.boundOfLastTrees())
+	bound := w.boundOfLastTrees()
+	// Of the bound, twice what is needed, at least a half stays for blocks that have
+	// no place.
+	placed := uint64(w.params.Places.blocks(lastTreeIDs...)) * ondisk.NodeSize
+	w.result.Size = w.space.freeze(bound, min(placed, bound/2))
 	if free := w.params.Free; free > 0 && w.out.limit == 0 {
 		// Partitions are aligned to so much, and a file system that fills its
 		// partition leaves no doubt about who owns the rest.
@@ -97,7 +101,7 @@ func (w *writer) boundOfLastTrees() uint64 {
 	const (
 		metadataItem = ondisk.ItemHeaderSize + ondisk.ExtentItemSize + ondisk.InlineBlockRefSize
 		dataItem     = ondisk.ItemHeaderSize + ondisk.ExtentItemSize + ondisk.InlineDataRefSize
-		freeItem     = ondisk.ItemHeaderSize // of a gap before an extent, where there is an older file system
+		freeItem     = ondisk.ItemHeaderSize // of a gap before an extent or a block, where there is an older file system
 		keyedRef     = ondisk.ItemHeaderSize + ondisk.ExtentDataRefSize
 		chunkItems   = 1 << 10 // dev extents, block group, free space of a chunk
 		volumeItems  = 2 << 10 // root item and root references of a subvolume
@@ -106,7 +110,7 @@ func (w *writer) boundOfLastTrees() uint64 {
 	snapshots := uint64(len(w.plan.snapshots))
 	refs := uint64(len(w.extents.list)+len(w.extents.more)) * snapshots
 	sum := uint64(len(w.extents.list))*(dataItem+freeItem) + (uint64(len(w.extents.more))+refs)*keyedRef +
-		uint64(len(w.meta.list))*metadataItem + uint64(len(w.space.chunks))*chunkItems +
+		uint64(len(w.meta.list))*(metadataItem+freeItem) + uint64(len(w.space.chunks))*chunkItems +
 		uint64(len(w.allVolumes()))*volumeItems
 	return roundUp(2*sum, ondisk.NodeSize) + fewBlocks*ondisk.NodeSize
 }
@@ -157,7 +161,7 @@ func (w *writer) writeChunkTree() error {
 		key, chunk := w.chunkItem(c)
 		items = append(items, item{key, chunk.Append(nil)})
 	}
-	l := newLoader(w.system, ondisk.ChunkTree, w.header)
+	l := w.newLoader(w.system, ondisk.ChunkTree)
 	if err := load(l, items); err != nil {
 		return err
 	}
@@ -186,11 +190,11 @@ func (w *writer) blockGroups() []item {
 	return items
 }
 
-// freeSpace returns the items of the free space tree. Chunks of tree blocks are
-// filled from their start; in data chunks all is free that no extent holds.
+// freeSpace returns the items of the free space tree: all is free that no extent and
+// no tree block holds.
 func (w *writer) freeSpace() []item {
 	var items []item
-	extents := w.extents.list
+	extents, blocks := w.extents.list, w.allBlocks()
 	for _, c := range w.space.chunks {
 		info := ondisk.FreeSpaceInfo{}
 		free := func(start, end ondisk.Logical) {
@@ -204,8 +208,9 @@ func (w *writer) freeSpace() []item {
 			free(next, extents[0].logical)
 			next = extents[0].logical + ondisk.Logical(extents[0].length)
 		}
-		if c.flags&ondisk.GroupData == 0 {
-			next += ondisk.Logical(c.used)
+		for ; len(blocks) > 0 && blocks[0].at < end; blocks = blocks[1:] {
+			free(next, blocks[0].at)
+			next = blocks[0].at + ondisk.NodeSize
 		}
 		free(next, end)
 		items = append(items, item{ondisk.Key{ObjectID: uint64(c.logical), Type: ondisk.TypeFreeSpaceInfo, Offset: c.length}, info.Append(nil)})

@@ -25,15 +25,14 @@ type volume struct {
 	snapshots []*volume // written together with this one
 	origin    *volume   // of a snapshot, else nil
 
-	root  node
-	order []node  // by inode number, from FirstFree
-	first []place // of each inode, its first name
-	links map[*fstree.Inode]*linked
+	root     node
+	order    []node   // the inodes, by their numbers
+	numbers  []uint32 // of each inode, counted from FirstFree
+	first    []place  // of each inode, its first name
+	children []uint32 // of each directory, its first entry
+	entries  []entry  // of all directories, those of one together, by name
+	links    map[*fstree.Inode]*linked
 }
-
-// place is where a name stands: the number of its directory, counted from
-// FirstFree, and its DIR_INDEX there.
-type place struct{ dir, index uint32 }
 
 // node is a directory entry before it has a number: an entry of the source,
 // one of the overlay, or a directory that both have.
@@ -54,8 +53,8 @@ type overlay struct {
 
 // linked is an inode with several names in one volume.
 type linked struct {
-	ino   uint64
-	names []linkName
+	number uint32 // counted from FirstFree
+	names  []linkName
 }
 
 type linkName struct {
@@ -140,53 +139,6 @@ func (n node) swapfile() *swapfile {
 	}
 	return n.over.swap
 }
-
-// number gives every inode of the volume its number: the children of one
-// directory get consecutive numbers, directories are taken in the order of
-// their own. An inode with several names is numbered at the first.
-func (v *volume) number() {
-	v.order = append(v.order, v.root)
-	v.first = append(v.first, place{})
-	v.links = map[*fstree.Inode]*linked{}
-	for i := 0; i < len(v.order); i++ {
-		dir := v.order[i]
-		if !dir.inode().IsDir() {
-			continue
-		}
-		at := place{dir: uint32(i), index: firstDirIndex}
-		for c := range dir.children() {
-			v.numberChild(at, c)
-			at.index++
-		}
-	}
-}
-
-func (v *volume) numberChild(at place, c node) {
-	if sub := c.subvolume(); sub != nil {
-		sub.ref = ondisk.RootRef{DirID: inodeNumber(at.dir), Sequence: uint64(at.index), Name: c.name()}
-		return
-	}
-	if in := c.inode(); in.Links() > 1 {
-		l, again := v.links[in]
-		if !again {
-			l = &linked{ino: inodeNumber(uint32(len(v.order)))}
-			v.links[in] = l
-		}
-		l.names = append(l.names, linkName{inodeNumber(at.dir), ondisk.InodeRef{Index: uint64(at.index), Name: c.name()}})
-		if again {
-			return
-		}
-	}
-	v.order = append(v.order, c)
-	v.first = append(v.first, at)
-}
-
-// firstDirIndex is the DIR_INDEX of a directory's first entry; 0 and 1 stand
-// for "." and "..".
-const firstDirIndex = 2
-
-// inodeNumber returns the number of the inode at an index of volume.order.
-func inodeNumber(index uint32) uint64 { return ondisk.FirstFree + uint64(index) }
 
 // contentBytes returns the sizes of the files in the volume, hard links once.
 func (v *volume) contentBytes() (sum int64) {

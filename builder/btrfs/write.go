@@ -2,7 +2,6 @@ package btrfs
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"math"
 	"runtime"
@@ -106,8 +105,16 @@ func newWriter(ctx context.Context, out io.WriterAt, p Params, sizes chunkSizes,
 	w.system = &systemStore{metaStore{space: w.space, run: run{out: &w.out}, checksum: p.Checksum}}
 	w.extents = &extentTable{}
 	w.shared = &sharedBlocks{bySum: map[[32]byte]sharedBlock{}}
-	w.csums = &csumWriter{loader: newLoader(w.meta, ondisk.CsumTree, w.header), space: w.space, size: p.Checksum.Size()}
+	w.csums = &csumWriter{loader: w.newLoader(w.meta, ondisk.CsumTree), space: w.space, size: p.Checksum.Size()}
+	if p.Places != nil {
+		w.csums.starts = p.Places.sums
+	}
 	return w
+}
+
+// newLoader returns a loader of a tree with the seams and places of the older one.
+func (w *writer) newLoader(store blockStore, owner uint64) *loader {
+	return newLoader(store, owner, w.header, w.params.Places.tree(owner))
 }
 
 // reached reports progress. Holes count as done when the file's next block is,
@@ -152,18 +159,15 @@ func (w *writer) writeVolumes() error {
 }
 
 func (w *writer) writeVolume(v *volume) error {
-	vw := &volumeWriter{writer: w, vol: v, next: ondisk.FirstFree + 1}
+	vw := &volumeWriter{writer: w, vol: v}
 	roots := append([]*volume{v}, v.snapshots...)
 	for _, r := range roots {
-		vw.loaders = append(vw.loaders, newLoader(w.meta, r.id, w.header))
+		vw.loaders = append(vw.loaders, w.newLoader(w.meta, r.id))
 	}
 	for i := range v.order {
 		if err := vw.writeInode(uint32(i)); err != nil {
 			return err
 		}
-	}
-	if want := inodeNumber(uint32(len(v.order))); vw.next != want {
-		return fmt.Errorf("btrfs: directories of %q name inodes up to %d, expected %d", v.path, vw.next, want)
 	}
 	w.result.Inodes += int64(len(v.order))
 	for i, r := range roots {
