@@ -16,7 +16,8 @@ import (
 // Options is what is decided besides the profile and the layout. The zero
 // value gives a plan whose identities depend on these two alone.
 type Options struct {
-	Seed  *ids.Seed // of all identities; nil derives it from profile and layout
+	Seed  *ids.Seed // of all identities; nil takes that of Like, or derives it from profile and layout
+	Like  *Plan     // of an older image whose place this one takes, or nil
 	Epoch time.Time // of every time stamp that is made; the zero time means DefaultEpoch
 	Size  int64     // bytes of the disk; 0 means as small as fits
 }
@@ -62,6 +63,8 @@ func Make(profile profiles.Profile, layout layouts.Layout, o Options) (*Plan, er
 	}
 	if o.Seed != nil {
 		p.Seed = *o.Seed
+	} else if o.Like.sameName(p) {
+		p.Seed = o.Like.Seed
 	} else if p.Seed, err = defaultSeed(p); err != nil {
 		return nil, err
 	}
@@ -72,6 +75,13 @@ func Make(profile profiles.Profile, layout layouts.Layout, o Options) (*Plan, er
 	p.Cmdline = makeCmdline(p)
 	p.Entries = makeEntries(p)
 	return p, checkCmdlines(p)
+}
+
+// sameName reports whether another plan has the same names of profile and layout, and so
+// is of the same disk at another time.
+func (p *Plan) sameName(other *Plan) bool {
+	return p != nil && p.Name() == other.Name() && p.Profile.Name == other.Profile.Name && p.Layout.Name == other.Layout.Name &&
+		(p.Medium == nil) == (other.Medium == nil)
 }
 
 // withoutFolders leaves of the host's paths in a profile their last elements:

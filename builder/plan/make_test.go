@@ -80,6 +80,35 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// TestLike keeps the identity of an older image whose profile and layout have the same
+// names, unless a seed is named.
+func TestLike(t *testing.T) {
+	seed, named := ids.Seed{1}, ids.Seed{2}
+	system, medium := mustMake(t, laptop(), laptopLayout(), Options{Seed: &seed}), mustMedium(t, Options{Seed: &seed})
+	changed, renamed, moved, layout := laptop(), laptop(), laptop(), laptopLayout()
+	changed.Hostname, renamed.Name, moved.Layout, layout.Name = "other", "other", "other", "other"
+	for _, tt := range []struct {
+		name      string
+		plan      *Plan
+		like      ids.Seed
+		otherSeed bool
+	}{
+		{"the same", mustMake(t, laptop(), laptopLayout(), Options{Like: system}), system.Seed, false},
+		{"other content", mustMake(t, changed, laptopLayout(), Options{Like: system}), system.Seed, false},
+		{"other profile", mustMake(t, renamed, laptopLayout(), Options{Like: system}), system.Seed, true},
+		{"other layout", mustMake(t, moved, layout, Options{Like: system}), system.Seed, true},
+		{"named", mustMake(t, laptop(), laptopLayout(), Options{Like: system, Seed: &named}), named, false},
+		{"medium", mustMedium(t, Options{Like: medium}), medium.Seed, false},
+		{"medium like a system", mustMedium(t, Options{Like: system}), system.Seed, true},
+		{"system like a medium", mustMake(t, laptop(), laptopLayout(), Options{Like: medium}), medium.Seed, true},
+		{"medium, named", mustMedium(t, Options{Like: medium, Seed: &named}), medium.Seed, true},
+	} {
+		if (tt.plan.Seed != tt.like) != tt.otherSeed {
+			t.Errorf("%s: seed %s; want another than %s: %v", tt.name, tt.plan.Seed, tt.like, tt.otherSeed)
+		}
+	}
+}
+
 // TestSerial refuses what is not the form of blkid.
 func TestSerial(t *testing.T) {
 	for _, in := range []string{"", "12345678", "1234-567", "123-45678", "1234-56789", "+123-4567", "GGGG-0000"} {

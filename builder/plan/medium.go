@@ -86,7 +86,9 @@ func MakeMedium(installer profiles.Profile, medium layouts.Layout, payload profi
 	if p.Medium.Installer, err = canonical(installer.Installer); err != nil {
 		return nil, err
 	}
-	if p.Seed, err = mediumSeed(p, o.Seed); err != nil {
+	if o.Seed == nil && o.Like.sameName(p) {
+		p.Seed = o.Like.Seed
+	} else if p.Seed, err = mediumSeed(p, o.Seed); err != nil {
 		return nil, err
 	}
 	p.Disk = mediumDisk(p, o.Size)

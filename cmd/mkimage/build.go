@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/adjust"
-	"github.com/6FaNcY9/mkimage/builder/btrfs"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
@@ -90,7 +88,12 @@ one of the inputs.`,
 }
 
 func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
-	p, asked, err := f.makePlan(profile)
+	var in image.Inputs
+	older, err := f.older(&in)
+	if err != nil {
+		return err
+	}
+	p, asked, err := f.makePlanLike(profile, older)
 	if err != nil {
 		return err
 	}
@@ -98,11 +101,7 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if err := f.settleOutput(name); err != nil {
 		return err
 	}
-	var in image.Inputs
 	if in.Recovery, err = readRecovery(asked); err != nil {
-		return err
-	}
-	if in.Places, err = f.places(); err != nil {
 		return err
 	}
 	if f.dryRun {
@@ -147,23 +146,6 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	}
 	s := newBuildSummary(f, p, src, outputs, result, clock)
 	return u.summary(s, s.print)
-}
-
-// places reads where the older image has its files. It may be the output: that is
-// replaced when the new one is complete.
-func (f *buildFlags) places() (*btrfs.Places, error) {
-	if f.like == "" {
-		return nil, nil
-	}
-	older, err := openImage(f.like)
-	if err != nil {
-		return nil, fmt.Errorf("--like: %w", err)
-	}
-	places, err := btrfs.PlacesOf(older.FS)
-	if err != nil {
-		err = fmt.Errorf("--like: %w", nameError(f.like, err))
-	}
-	return places, errors.Join(err, older.Close())
 }
 
 // write makes the image and what lies beside it, all under other names.

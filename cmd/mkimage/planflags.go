@@ -30,7 +30,12 @@ func (f *planFlags) define(cmd *cobra.Command) {
 // the system in it, the payload of an installer, comes with it because a plan
 // knows no folders of the host.
 func (f *planFlags) makePlan(name string) (*plan.Plan, *profiles.Profile, error) {
-	var o plan.Options
+	return f.makePlanLike(name, nil)
+}
+
+// makePlanLike plans an image that takes the place of an older one, or of none.
+func (f *planFlags) makePlanLike(name string, older *plan.Plan) (*plan.Plan, *profiles.Profile, error) {
+	o := plan.Options{Like: older}
 	var err error
 	if f.seed != "" {
 		seed, err := ids.Parse(f.seed)

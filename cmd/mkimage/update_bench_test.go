@@ -38,9 +38,12 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 	mkimage := program(b, dir)
 	reference := imgtest.Reference(b).Dir
-	upgraded := filepath.Join(filepath.Dir(reference), "upgraded")
+	upgraded := filepath.Join(filepath.Dir(reference), "upgraded", filepath.Base(reference)) // a source goes by its last name
+	if err := os.Mkdir(filepath.Dir(upgraded), 0o755); err != nil {
+		b.Fatal(err)
+	}
 	run("cp", "-al", reference, upgraded) // on the same file system
-	b.Cleanup(func() { os.RemoveAll(upgraded) })
+	b.Cleanup(func() { os.RemoveAll(filepath.Dir(upgraded)) })
 	upgrade(b, filepath.Join(upgraded, "usr/bin/bash"))
 	run(mkimage, "build", "bandit-minimal", "-q", "--source", "dir:"+reference, "-o", "old.img")
 	run(mkimage, "build", "bandit-minimal", "-q", "--source", "dir:"+upgraded, "--like", "old.img", "-o", "new.img")
