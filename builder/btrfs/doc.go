@@ -20,9 +20,9 @@
 //
 // Invariants. The bytes written depend on the tree and on Params, not on the
 // clock, the host, the number of workers or the order of the source's listing.
-// Every generation is the same number. Metadata chunks are filled from their
-// start, so each has at most one range of free space. Written with the Places of
-// itself, a file system is the same to the byte.
+// Every generation is the same number. Without an older file system metadata chunks
+// are filled from their start, so each has at most one range of free space. Written
+// with the Places of itself, a file system is the same to the byte.
 //
 // The format is that of package ondisk; the choices follow the kernel's where
 // later writes by the kernel should agree with what was written here.

@@ -10,14 +10,14 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
 )
 
-// Places says where an older file system has its data. A file system that is
-// written with them puts what it has in common with the older one where that has
-// it, so that a disk with the one becomes the other by few writes. Without them a
-// file that grows moves everything behind it.
+// Places says where an older file system has its data and its tree blocks, and how it
+// numbers its inodes. A file system that is written with them puts what it has in
+// common with the older one where that has it, so that a disk with the one becomes the
+// other by few writes. Without them a file that grows moves everything behind it.
 //
-// Content is known again by the checksums of its sectors. Nothing relies on that:
-// two pieces with the same checksums may change places, and each is written as it
-// is.
+// Content is known again by the checksums of its sectors, inodes by their names, tree
+// blocks by the keys with which they begin. Nothing relies on that: two pieces with the
+// same checksums may change places, and each is written as it is.
 //
 // It is filled in the order of addresses, the chunks before the extents.
 type Places struct {

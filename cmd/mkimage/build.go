@@ -57,9 +57,9 @@ stays with you; the public key is on the medium, which installs nothing else.
 The same inputs give the same bytes. Everything is written under other names,
 read back and checked, and renamed when it is complete.
 
-With --like OLD, files that the image has in common with an older one stay where
-that has them, so that "mkimage write --update" has little to write. OLD is then
-one of the inputs.`,
+With --like OLD, what the image has in common with an older one stays where that
+has it, so that "mkimage write --update" has little to write. It keeps the identity
+of OLD, if that is of the same profile and layout. OLD is then one of the inputs.`,
 		Example: `  mkimage bandit-minimal
   mkimage build bandit-full --source debian:trixie -o laptop.qcow2
   mkimage build bandit-minimal --source tar:rootfs.tar.zst --set hostname=other
