@@ -25,7 +25,7 @@ type loader struct {
 	header ondisk.Header // what all blocks have in common
 	dry    bool          // count blocks, make no bytes
 
-	seams [ondisk.MaxLevel]seams // by level
+	seams [ondisk.MaxLevel + 1]seams // by level, with one that is too high
 
 	leaf   leafBuilder
 	levels []nodeBuilder // from level 1 up
@@ -55,7 +55,7 @@ func newLoader(store blockStore, owner uint64, header ondisk.Header, old *oldTre
 		leaf: leafBuilder{block: make([]byte, ondisk.NodeSize), data: ondisk.LeafSpace(ondisk.NodeSize)}}
 	if old != nil {
 		for level := range old {
-			l.seams[level].rest = old[level]
+			l.seams[level] = newSeams(old[level])
 		}
 	}
 	return l

@@ -98,6 +98,18 @@ func (c *csumWriter) load(at ondisk.Logical, sums []byte) error {
 	return nil
 }
 
+// nextStart returns the first item of checksums of the older file system behind an
+// address. Addresses must ascend.
+func (c *csumWriter) nextStart(at ondisk.Logical) (ondisk.Logical, bool) {
+	for len(c.starts) > 0 && c.starts[0] <= at {
+		c.starts = c.starts[1:]
+	}
+	if len(c.starts) == 0 {
+		return 0, false
+	}
+	return c.starts[0], true
+}
+
 func (c *csumWriter) flush() error {
 	if len(c.data) == 0 {
 		return nil

@@ -2,6 +2,7 @@ package btrfs
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -17,6 +18,7 @@ import (
 type lastTree struct {
 	id     uint64
 	fill   func(*loader) error
+	old    *oldTree       // whose seams and places it has, or nil
 	blocks []blockRequest // in the order in which they are stored
 }
 
@@ -28,32 +30,27 @@ func (w *writer) lastTrees() []*lastTree {
 	if w.params.BlockGroupTree {
 		trees = append(trees, &lastTree{id: ondisk.BlockGroupTree, fill: func(l *loader) error { return load(l, w.blockGroups()) }})
 	}
-	return append(trees,
+	trees = append(trees,
 		&lastTree{id: ondisk.ExtentTree, fill: w.fillExtentTree},
 		&lastTree{id: ondisk.RootTree, fill: func(l *loader) error { return load(l, w.rootItems()) }})
+	for _, t := range trees {
+		t.old = w.params.Places.tree(w.space.flags(ondisk.GroupMetadata), t.id)
+	}
+	return trees
 }
 
 // writeLastTrees allocates the blocks of the last trees, then writes them.
 func (w *writer) writeLastTrees() error {
 	w.extents.sort()
 	trees := w.lastTrees()
-	old := w.params.Places
-	settled, err := w.settle(trees, old, w.sizes.rounds)
-	if !settled && err == nil {
-		old = nil
-		settled, err = w.settle(trees, old, maxRounds)
-	}
-	if err != nil {
+	if err := w.settle(trees); err != nil {
 		return err
-	}
-	if !settled {
-		return fmt.Errorf("btrfs: the size of the extent tree did not settle in %d rounds", maxRounds)
 	}
 	next := w.meta.list[len(w.meta.list)-countBlocks(trees):]
 	for _, t := range trees {
 		store := &reservedStore{metaStore: w.meta, next: next[:len(t.blocks)]}
 		next = next[len(t.blocks):]
-		l := newLoader(store, t.id, w.header, old.tree(t.id))
+		l := newLoader(store, t.id, w.header, t.old)
 		if err := t.fill(l); err != nil {
 			return err
 		}
@@ -64,13 +61,30 @@ func (w *writer) writeLastTrees() error {
 	return w.meta.run.flush()
 }
 
-// settle allocates blocks for the last trees until those that they take, counted with
-// these blocks listed, are those allocated, and reports whether it came to that within
-// some rounds; if not, none are. Without an older file system it does, since a further
-// block adds an item and takes none away: all of them are in one range that is never
-// full. With places of their own, blocks may join ranges of free space and take items
-// away, which may go round in a circle.
-func (w *writer) settle(trees []*lastTree, old *Places, rounds int) (bool, error) {
+// settle allocates blocks for the last trees: those that they take, counted with these
+// blocks listed. With the seams and places of older trees, blocks may join ranges of
+// free space and so take items away, which may go round in a circle; then the trees are
+// packed.
+func (w *writer) settle(trees []*lastTree) error {
+	settled, err := w.settleIn(w.sizes.rounds, trees)
+	if settled || err != nil {
+		return err
+	}
+	for _, t := range trees {
+		t.old = nil
+	}
+	settled, err = w.settleIn(maxRounds, trees)
+	if err == nil && !settled {
+		err = fmt.Errorf("btrfs: the size of the extent tree did not settle in %d rounds, or there was no room", maxRounds)
+	}
+	return err
+}
+
+// settleIn counts and allocates in turns until the one agrees with the other, and
+// reports whether it came to that within some rounds, in the room that there is; if
+// not, nothing is allocated. Trees that are packed always settle, since a further block
+// adds an item and takes none away: all of them are in one range that is never full.
+func (w *writer) settleIn(rounds int, trees []*lastTree) (bool, error) {
 	before, room := slices.Clip(w.meta.list), slices.Clone(w.space.room)
 	undo := func() {
 		w.space.undo(w.meta.list[len(before):], room)
@@ -80,34 +94,53 @@ func (w *writer) settle(trees []*lastTree, old *Places, rounds int) (bool, error
 		t.blocks = nil
 	}
 	for range rounds {
-		changed := false
-		for _, t := range trees {
-			counter := &countStore{}
-			l := newLoader(counter, t.id, w.header, old.tree(t.id))
-			l.dry = true
-			if err := t.fill(l); err != nil {
-				return false, err
-			}
-			if _, err := l.finish(); err != nil {
-				return false, err
-			}
-			changed = changed || !slices.Equal(t.blocks, counter.blocks)
-			t.blocks = counter.blocks
+		changed, err := w.count(trees)
+		if err != nil {
+			return false, err
 		}
 		if !changed {
 			return true, nil
 		}
 		undo()
-		for _, t := range trees {
-			for _, b := range t.blocks {
-				if _, err := w.meta.alloc(t.id, b.level, b.place); err != nil {
-					return false, err
-				}
-			}
+		if err := w.allocate(trees); errors.Is(err, errNoRoom) {
+			break
+		} else if err != nil {
+			return false, err
 		}
 	}
 	undo()
 	return false, nil
+}
+
+// count finds which blocks the trees take now, and reports whether they are others than
+// before.
+func (w *writer) count(trees []*lastTree) (changed bool, err error) {
+	for _, t := range trees {
+		counter := &countStore{}
+		l := newLoader(counter, t.id, w.header, t.old)
+		l.dry = true
+		if err := t.fill(l); err != nil {
+			return false, err
+		}
+		if _, err := l.finish(); err != nil {
+			return false, err
+		}
+		changed = changed || !slices.Equal(t.blocks, counter.blocks)
+		t.blocks = counter.blocks
+	}
+	return changed, nil
+}
+
+// allocate gives the blocks of the trees addresses.
+func (w *writer) allocate(trees []*lastTree) error {
+	for _, t := range trees {
+		for _, b := range t.blocks {
+			if _, err := w.meta.alloc(t.id, b.level, b.place); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // maxRounds bounds settle. Two or three rounds are usual.

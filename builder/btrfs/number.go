@@ -8,9 +8,9 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 )
 
-// place is where a name stands: the number of its directory, counted from
+// position is where a name stands: the number of its directory, counted from
 // FirstFree, and its DIR_INDEX there.
-type place struct{ dir, index uint32 }
+type position struct{ dir, index uint32 }
 
 // entry is an entry of a directory: the number of its inode, counted from FirstFree
 // and 0 for a subvolume, and its DIR_INDEX.
@@ -34,7 +34,7 @@ func (v *volume) number(old *oldVolume) {
 	if old != nil {
 		n.next = old.next
 	}
-	n.addInode(v.root, 0, place{})
+	n.addInode(v.root, 0, position{})
 	for i := 0; i < len(v.order); i++ {
 		v.children = append(v.children, uint32(len(v.entries)))
 		if dir := v.order[i]; dir.inode().IsDir() {
@@ -54,7 +54,7 @@ type numbering struct {
 	taken map[uint32]bool // numbers of the older volume
 }
 
-func (n *numbering) addInode(c node, number uint32, first place) {
+func (n *numbering) addInode(c node, number uint32, first position) {
 	n.order, n.numbers, n.first = append(n.order, c), append(n.numbers, number), append(n.first, first)
 }
 
@@ -66,13 +66,13 @@ func (n *numbering) addChildren(dir node, number uint32) {
 			old = entry{index: index}
 			index++
 		}
-		n.entries = append(n.entries, entry{n.addChild(c, old.number, place{number, old.index}), old.index})
+		n.entries = append(n.entries, entry{n.addChild(c, old.number, position{number, old.index}), old.index})
 	}
 }
 
 // addChild takes an entry of a directory, and returns the number of its inode: the
 // older one, unless that is 0 or taken.
-func (n *numbering) addChild(c node, older uint32, at place) uint32 {
+func (n *numbering) addChild(c node, older uint32, at position) uint32 {
 	if sub := c.subvolume(); sub != nil {
 		sub.ref = ondisk.RootRef{DirID: inodeNumber(at.dir), Sequence: uint64(at.index), Name: c.name()}
 		return 0

@@ -10,12 +10,20 @@ import (
 // oldTree says where an older file system has the blocks of one tree, and with which
 // keys they begin. A new tree is cut at the same keys and has its blocks at the same
 // places. So an item that is added or grows changes its own leaf and, where that
-// overflows, those above; not all that follow, as in a tree filled from the start.
+// overflows or begins with another key, those above; not all that follow, as in a tree
+// filled from the start. Where a leaf overflows, what is left over stays a short leaf.
 type oldTree [ondisk.MaxLevel][]oldBlock // by level, each in the order of keys
 
 type oldBlock struct {
 	first ondisk.Key
 	at    ondisk.Logical
+}
+
+// oldTreeID names a tree, or the part of it in chunks with some flags: chunks with
+// another number of copies are not kept.
+type oldTreeID struct {
+	flags ondisk.BlockGroupFlags
+	owner uint64
 }
 
 // addBlock adds a tree block that begins with a key. It reports whether the block is
@@ -27,10 +35,10 @@ func (p *Places) addBlock(at ondisk.Logical, owner uint64, level uint8, first on
 		return false
 	}
 	c.known = true
-	tree := p.trees[owner]
+	tree := p.trees[oldTreeID{c.flags, owner}]
 	if tree == nil {
 		tree = new(oldTree)
-		p.trees[owner] = tree
+		p.trees[oldTreeID{c.flags, owner}] = tree
 	}
 	tree[level] = append(tree[level], oldBlock{first, at})
 	p.note(uint64(at), owner, uint64(level), first.ObjectID, uint64(first.Type), first.Offset)
@@ -38,27 +46,32 @@ func (p *Places) addBlock(at ondisk.Logical, owner uint64, level uint8, first on
 }
 
 // sortBlocks brings the blocks of all trees from the order of their places to that of
-// their keys.
+// their keys. A tree ends in one root; what has more of them at the highest level is
+// none, and cut like it a new one could get too high.
 func (p *Places) sortBlocks() {
 	for _, tree := range p.trees {
+		if len(tree[ondisk.MaxLevel-1]) > 1 {
+			*tree = oldTree{}
+		}
 		for level := range tree {
 			slices.SortStableFunc(tree[level], func(a, b oldBlock) int { return a.first.Compare(b.first) })
 		}
 	}
 }
 
-// tree returns the blocks of a tree, or nil where there are none.
-func (p *Places) tree(owner uint64) *oldTree {
+// tree returns the blocks of a tree in chunks with some flags, or nil where there are
+// none.
+func (p *Places) tree(flags ondisk.BlockGroupFlags, owner uint64) *oldTree {
 	if p == nil {
 		return nil
 	}
-	return p.trees[owner]
+	return p.trees[oldTreeID{flags, owner}]
 }
 
-// blocks returns how many blocks some trees have.
-func (p *Places) blocks(owners ...uint64) (n int) {
+// blocks returns how many blocks some trees have in chunks with some flags.
+func (p *Places) blocks(flags ondisk.BlockGroupFlags, owners ...uint64) (n int) {
 	for _, owner := range owners {
-		if tree := p.tree(owner); tree != nil {
+		if tree := p.tree(flags, owner); tree != nil {
 			for _, level := range tree {
 				n += len(level)
 			}
@@ -67,10 +80,18 @@ func (p *Places) blocks(owners ...uint64) (n int) {
 	return n
 }
 
-// seams goes over the keys with which the blocks of one level began.
+// seams goes over the keys with which the blocks of one level began. What sorts before
+// all of them belongs to the first block.
 type seams struct {
 	rest  []oldBlock
 	place ondisk.Logical // of the block being filled, 0 for any
+}
+
+func newSeams(blocks []oldBlock) seams {
+	if len(blocks) == 0 {
+		return seams{}
+	}
+	return seams{rest: blocks[1:], place: blocks[0].at}
 }
 
 // cross moves on to the older block that a key belongs to, and reports whether that
@@ -89,18 +110,6 @@ func (s *seams) take() ondisk.Logical {
 	place := s.place
 	s.place = 0
 	return place
-}
-
-// nextStart returns the first item of checksums of the older file system behind an
-// address. Addresses must ascend.
-func (c *csumWriter) nextStart(at ondisk.Logical) (ondisk.Logical, bool) {
-	for len(c.starts) > 0 && c.starts[0] <= at {
-		c.starts = c.starts[1:]
-	}
-	if len(c.starts) == 0 {
-		return 0, false
-	}
-	return c.starts[0], true
 }
 
 // chunkAt returns the chunk that may hold an address, or nil.

@@ -33,7 +33,7 @@ func loadPlaced(t *testing.T, items map[int][]byte, old *Places) (map[ondisk.Log
 	if old != nil {
 		store.next = 1 << 41 // behind all of the older tree
 	}
-	l := newLoader(store, ondisk.FSTree, ondisk.Header{}, old.tree(ondisk.FSTree))
+	l := newLoader(store, ondisk.FSTree, ondisk.Header{}, old.tree(ondisk.GroupMetadata, ondisk.FSTree))
 	for _, i := range slices.Sorted(maps.Keys(items)) {
 		if err := l.add(numberedKey(i), items[i]); err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func TestSeams(t *testing.T) {
 		{"longer", func(m map[int][]byte) { m[20000] = append([]byte{1}, m[20000]...) }, 3},
 		{"first of a leaf longer", func(m map[int][]byte) { m[4*10*100] = big }, 5},
 		{"one more", func(m map[int][]byte) { m[20001] = big }, 6},
-		{"one before all", func(m map[int][]byte) { m[-1] = []byte{1} }, 4},
+		{"one before all", func(m map[int][]byte) { m[-1] = []byte{1} }, 5},
 		{"one behind all", func(m map[int][]byte) { m[1<<20] = []byte{1} }, 3},
 		{"one less", func(m map[int][]byte) { delete(m, 20020) }, 1},
 		{"first of a leaf less", func(m map[int][]byte) { delete(m, 4*10*100) }, 3},
@@ -95,7 +95,10 @@ func TestSeams(t *testing.T) {
 	} {
 		items := maps.Clone(base)
 		tt.change(items)
-		after, _ := loadPlaced(t, items, old)
+		after, places := loadPlaced(t, items, old)
+		if again, _ := loadPlaced(t, items, places); !maps.EqualFunc(again, after, bytes.Equal) {
+			t.Errorf("%s: other blocks with the places of itself", tt.name)
+		}
 		differ := 0
 		for at, block := range after {
 			if !bytes.Equal(block, before[at]) {
@@ -133,9 +136,33 @@ func TestAddBlock(t *testing.T) {
 		if tt.ok && p.addBlock(tt.at, ondisk.CsumTree, 0, key) {
 			t.Errorf("%s: taken twice", tt.name)
 		}
-		if n := p.blocks(ondisk.FSTree, ondisk.CsumTree); (n == 1) != tt.ok {
+		if n := p.blocks(ondisk.GroupMetadata, ondisk.FSTree, ondisk.CsumTree); (n == 1) != tt.ok {
 			t.Errorf("%s: %d blocks", tt.name, n)
 		}
+	}
+}
+
+// TestTreeHeight takes a tree of all levels for one only where it has one root.
+func TestTreeHeight(t *testing.T) {
+	for roots, ok := range []bool{true, true, false} {
+		p := newPlaces(ondisk.CRC32C)
+		p.addChunk(1<<20, ondisk.Chunk{Type: ondisk.GroupMetadata, Length: 1 << 20, Stripes: []ondisk.Stripe{{Offset: 1 << 20}}})
+		at := ondisk.Logical(1 << 20)
+		for level := range uint8(ondisk.MaxLevel) {
+			blocks := 2
+			if level == ondisk.MaxLevel-1 {
+				blocks = roots
+			}
+			for i := range blocks {
+				p.addBlock(at, ondisk.FSTree, level, numberedKey(i))
+				at += ondisk.NodeSize
+			}
+		}
+		p.sortBlocks()
+		if n := p.blocks(ondisk.GroupMetadata, ondisk.FSTree); (n > 0) != ok {
+			t.Errorf("%d roots: %d blocks; want some: %v", roots, n, ok)
+		}
+		loadPlaced(t, map[int][]byte{-1: nil, 0: nil, 1: nil, 2: nil}, p)
 	}
 }
 
@@ -159,6 +186,66 @@ func TestAllocPlace(t *testing.T) {
 				t.Errorf("%#x: the next block is at %d, %v", tt.kind, next, err)
 			}
 		}
+	}
+}
+
+// TestUnalignedChunk does not keep a chunk that is not of whole stripes, and gives no
+// address in the midst of a block.
+func TestUnalignedChunk(t *testing.T) {
+	const start, sector = 1 << 30, ondisk.SectorSize
+	for _, tt := range []struct {
+		logical  ondisk.Logical
+		length   uint64
+		physical ondisk.Physical
+		ok       bool
+	}{
+		{start, 1 << 20, start, true}, {start - ondisk.StripeLen, 1<<20 + ondisk.StripeLen, start + ondisk.StripeLen, true},
+		{start - sector, 1 << 20, start, false}, {start + sector, 1 << 20, start, false}, {start, 1<<20 - sector, start, false},
+		{start, 1<<20 + sector, start, false}, {start, 1 << 20, start - sector, false}, {start, 1 << 20, start + sector, false},
+	} {
+		p := newPlaces(ondisk.CRC32C)
+		p.addChunk(tt.logical, ondisk.Chunk{Type: ondisk.GroupMetadata, Length: tt.length, Stripes: []ondisk.Stripe{{Offset: tt.physical}}})
+		if ok := p.addBlock(start+2*ondisk.NodeSize, ondisk.FSTree, 0, numberedKey(1)); ok != tt.ok {
+			t.Errorf("%+v: block taken %v", tt, ok)
+		}
+		s := newSpace(smallChunks, Single, p)
+		for range 100 {
+			if at, err := s.allocMeta(0); err != nil || at%ondisk.NodeSize != 0 || s.find(at).at(at, 0)%ondisk.NodeSize != 0 {
+				t.Errorf("%+v: block at %d, %v", tt, at, err)
+			}
+		}
+	}
+}
+
+// TestUndo takes blocks back, in their places and in others: then the same are free.
+func TestUndo(t *testing.T) {
+	const place = 1<<30 + ondisk.NodeSize
+	p := newPlaces(ondisk.CRC32C)
+	p.addChunk(1<<30, ondisk.Chunk{Type: ondisk.GroupMetadata, Length: 1 << 20, Stripes: []ondisk.Stripe{{Offset: 1 << 30}}})
+	p.addBlock(place, ondisk.FSTree, 0, numberedKey(1))
+	s := newSpace(smallChunks, Single, p)
+	room, free := slices.Clone(s.room), s.freeMeta()
+	for range 3 {
+		var blocks []treeBlock
+		for i := range 5 {
+			want := []ondisk.Logical{1 << 30, place, place + ondisk.NodeSize, place + 2*ondisk.NodeSize, place + 3*ondisk.NodeSize}[i]
+			wish := ondisk.Logical(0)
+			if i == 1 {
+				wish = place
+			}
+			at, err := s.allocMeta(wish)
+			if err != nil || at != want {
+				t.Fatalf("block %d at %d, %v; want %d", i, at, err, want)
+			}
+			blocks = append(blocks, treeBlock{at: at})
+		}
+		if got := s.freeMeta(); got != free-5*ondisk.NodeSize {
+			t.Errorf("%d bytes are free; want 5 blocks less than %d", got, free)
+		}
+		s.undo(blocks, room)
+	}
+	if got := s.freeMeta(); got != free {
+		t.Errorf("%d bytes are free in the end; want %d", got, free)
 	}
 }
 

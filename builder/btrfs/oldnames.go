@@ -92,7 +92,7 @@ func (p *Places) addNames(f *reader.FS) error {
 		if err != nil {
 			return fault.New(fault.Input, hintCheck, "subvolume %d: %w", item.Key.ObjectID, err)
 		}
-		if root.ParentUUID != (ids.UUID{}) {
+		if root.Refs == 0 || root.ParentUUID != (ids.UUID{}) { // it is being deleted, or a snapshot
 			continue
 		}
 		if err := p.addNamesOf(f, item.Key.ObjectID); err != nil {

@@ -24,7 +24,7 @@ type Places struct {
 	checksum ondisk.ChecksumType
 	chunks   []*oldChunk
 	bySums   map[[sha256.Size]byte][]ondisk.Logical
-	trees    map[uint64]*oldTree   // by id
+	trees    map[oldTreeID]*oldTree
 	volumes  map[uint64]*oldVolume // by id
 	sums     []ondisk.Logical      // where items of checksums start
 	sum      [sha256.Size]byte     // of all calls so far
@@ -49,19 +49,19 @@ func (g gap) size() uint64 { return uint64(g.end - min(g.start, g.end)) }
 // checksums of this type.
 func newPlaces(checksum ondisk.ChecksumType) *Places {
 	return &Places{checksum: checksum, bySums: map[[sha256.Size]byte][]ondisk.Logical{},
-		trees: map[uint64]*oldTree{}, volumes: map[uint64]*oldVolume{}}
+		trees: map[oldTreeID]*oldTree{}, volumes: map[uint64]*oldVolume{}}
 }
 
 // addChunk adds a chunk that starts at a logical address. One with two copies of
 // data is of no use, nor one with a copy of the superblock in it, as the kernel
-// makes them.
+// makes them, nor one that does not begin and end with a stripe.
 func (p *Places) addChunk(at ondisk.Logical, c ondisk.Chunk) {
 	old := &oldChunk{chunk: chunk{flags: c.Type, logical: at, length: c.Length}}
-	old.unfit = c.Type&ondisk.GroupData != 0 && c.Type != ondisk.GroupData
+	old.unfit = c.Type&ondisk.GroupData != 0 && c.Type != ondisk.GroupData || at%ondisk.StripeLen != 0 || c.Length%ondisk.StripeLen != 0
 	p.note(uint64(at), c.Length, uint64(c.Type))
 	for _, s := range c.Stripes {
 		old.physical = append(old.physical, s.Offset)
-		old.unfit = old.unfit || s.Offset < ondisk.FirstUsable || skipMirrors(s.Offset, c.Length) != s.Offset
+		old.unfit = old.unfit || s.Offset < ondisk.FirstUsable || s.Offset%ondisk.StripeLen != 0 || skipMirrors(s.Offset, c.Length) != s.Offset
 		p.note(uint64(s.Offset))
 	}
 	old.gaps = []gap{{at, at + ondisk.Logical(c.Length)}}
@@ -75,9 +75,13 @@ func (p *Places) addChunk(at ondisk.Logical, c ondisk.Chunk) {
 func (p *Places) addExtent(at ondisk.Logical, length, inFile uint64, sums []byte) error {
 	end := at + ondisk.Logical(length)
 	c := p.chunkAt(at)
+	if at%ondisk.SectorSize != 0 || length%ondisk.SectorSize != 0 {
+		return fmt.Errorf("data extent at logical %d: %d bytes, expected whole sectors", at, length)
+	}
 	if c == nil || c.flags&ondisk.GroupData == 0 || !c.occupy(at, end) {
 		return fmt.Errorf("data extent at logical %d: %d bytes, not in the free space of a data chunk", at, length)
 	}
+	p.note(uint64(at), length)
 	if len(sums) > 0 && !c.unfit {
 		c.known = true
 		p.index(at, inFile, sums)
@@ -112,7 +116,7 @@ func (c *oldChunk) occupy(start, end ondisk.Logical) bool {
 // index notes where the blocks of an extent are, cut as the pipeline cuts files. (A
 // compressed extent is one block: its sectors are fewer than those of a block.)
 func (p *Places) index(at ondisk.Logical, inFile uint64, sums []byte) {
-	p.note(uint64(at), uint64(len(sums)))
+	p.note(uint64(len(sums)))
 	size := p.checksum.Size()
 	most := blockSize/ondisk.SectorSize - int(inFile%blockSize/ondisk.SectorSize)
 	for len(sums) > 0 {
@@ -167,12 +171,23 @@ func (p *Places) take(flags ondisk.BlockGroupFlags, length uint64) *chunk {
 	return nil
 }
 
-// check returns an error where two chunks have the same place on the device.
+// maxAddress is above all addresses of an older file system. Those behind it are for
+// what is new.
+const maxAddress = 1 << 62
+
+// check returns an error where two chunks have the same place on the device, or one
+// is out of reach.
 func (p *Places) check() error {
 	type stripe struct{ start, end ondisk.Physical }
 	var all []stripe
 	for _, c := range p.chunks {
+		if c.length > maxAddress || c.logical > maxAddress-ondisk.Logical(c.length) {
+			return fmt.Errorf("chunk at logical %d: %d bytes, expected an end up to %d", c.logical, c.length, uint64(maxAddress))
+		}
 		for _, start := range c.physical {
+			if start > maxAddress-ondisk.Physical(c.length) {
+				return fmt.Errorf("chunk at physical %d: %d bytes, expected an end up to %d", start, c.length, uint64(maxAddress))
+			}
 			all = append(all, stripe{start, start + ondisk.Physical(c.length)})
 		}
 	}
@@ -185,7 +200,8 @@ func (p *Places) check() error {
 	return nil
 }
 
-// end returns the addresses behind all that the older file system has.
+// end returns the addresses behind all that the older file system has, at the start of
+// a stripe.
 func (p *Places) end() (logical ondisk.Logical, device ondisk.Physical) {
 	for _, c := range p.chunks {
 		logical = max(logical, c.logical+ondisk.Logical(c.length))
@@ -193,7 +209,7 @@ func (p *Places) end() (logical ondisk.Logical, device ondisk.Physical) {
 			device = max(device, start+ondisk.Physical(c.length))
 		}
 	}
-	return logical, device
+	return roundUp(logical, ondisk.StripeLen), roundUp(device, ondisk.StripeLen)
 }
 
 // gapFinder finds room for blocks in the gaps of the older file system.

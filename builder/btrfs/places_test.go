@@ -232,6 +232,26 @@ func TestPlacesOverlap(t *testing.T) {
 	}
 }
 
+// TestPlacesReach refuses chunks that leave no addresses for what is new.
+func TestPlacesReach(t *testing.T) {
+	const length = 1 << 20
+	for _, tt := range []struct {
+		logical  ondisk.Logical
+		physical ondisk.Physical
+		length   uint64
+		ok       bool
+	}{
+		{maxAddress - length, maxAddress - length, length, true}, {maxAddress - length + 1, 0, length, false}, {0, maxAddress - length + 1, length, false},
+		{0, 0, maxAddress, true}, {0, 0, maxAddress + 1, false}, {1 << 63, 0, 1 << 63, false}, {0, 1<<64 - 1, length, false},
+	} {
+		p := newPlaces(ondisk.CRC32C)
+		p.addChunk(tt.logical, ondisk.Chunk{Type: ondisk.GroupData, Length: tt.length, Stripes: []ondisk.Stripe{{Offset: tt.physical}}})
+		if err := p.check(); (err == nil) != tt.ok {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+}
+
 // TestDropUnused leaves nothing of a chunk of the older file system that nothing is
 // put into, and all of one that something is.
 func TestDropUnused(t *testing.T) {
@@ -279,7 +299,7 @@ func TestPlacesRefuse(t *testing.T) {
 		ok     bool
 	}{
 		{1 << 20, 1 << 20, true}, {1<<20 - 4096, 4096, false}, {1 << 20, 1<<20 + 4096, false}, {2<<20 - 4096, 4096, true}, {2<<20 - 4096, 8192, false},
-		{2 << 20, 4096, false}, {1 << 20, 0, false}, {1<<20 + 8192, ^uint64(0) - 4095, false}, {3 << 20, 4096, false}, {0, 4096, false},
+		{2 << 20, 4096, false}, {1 << 20, 0, false}, {1<<20 + 512, 4096, false}, {1 << 20, 4096 + 512, false}, {1 << 20, 8192, true}, {1<<20 + 8192, ^uint64(0) - 4095, false}, {3 << 20, 4096, false}, {0, 4096, false},
 	} {
 		p := newPlaces(ondisk.CRC32C)
 		p.addChunk(1<<20, ondisk.Chunk{Type: ondisk.GroupData, Length: 1 << 20, Stripes: []ondisk.Stripe{{Offset: 1 << 20}}})

@@ -93,9 +93,7 @@ func (s *space) keepChunks() {
 		case old.flags == ondisk.GroupData:
 			s.gaps.gaps = append(s.gaps.gaps, old.gaps...)
 		case old.flags == s.flags(ondisk.GroupMetadata):
-			for _, g := range old.gaps {
-				s.room = append(s.room, gap{roundUp(g.start, ondisk.NodeSize), g.end})
-			}
+			s.room = append(s.room, old.gaps...)
 		default: // another number of copies
 			continue
 		}
@@ -123,10 +121,9 @@ func (s *space) moreRoom(length uint64) {
 func (s *space) newChunk(flags ondisk.BlockGroupFlags, length uint64) *chunk {
 	s.closeData()
 	copies := 1
-	if flags != ondisk.GroupData {
-		copies = s.profile.copies()
+	if flags = s.flags(flags); flags&ondisk.GroupDUP != 0 {
+		copies = 2
 	}
-	flags = s.flags(flags)
 	if s.old != nil {
 		if c := s.old.take(flags, length); c != nil {
 			s.chunks = slices.Insert(s.chunks, s.behind(c.logical), c)
@@ -217,6 +214,9 @@ func (s *space) reserveData(length uint64) (ondisk.Logical, ondisk.Physical, err
 	return c.logical, c.physical[0], nil
 }
 
+// errNoRoom says that a frozen space is full.
+var errNoRoom = errors.New("btrfs: the last trees need more than was set aside")
+
 // allocMeta returns the address of the next tree block outside the chunk tree: the
 // place, unless that is 0 or in no chunk that was kept, or else the first free one.
 func (s *space) allocMeta(place ondisk.Logical) (ondisk.Logical, error) {
@@ -229,7 +229,7 @@ func (s *space) allocMeta(place ondisk.Logical) (ondisk.Logical, error) {
 	}
 	if len(s.room) == 0 {
 		if s.frozen {
-			return 0, errors.New("btrfs: the last trees need more than was set aside")
+			return 0, errNoRoom
 		}
 		s.moreRoom(s.nextMeta())
 	}
@@ -295,7 +295,8 @@ func (s *space) freeze(length, placed uint64) int64 {
 	i := slices.IndexFunc(s.room, func(g gap) bool { return g.size() >= need })
 	switch missing := s.sizes.headroom - min(free, s.sizes.headroom); {
 	case i < 0:
-		s.moreRoom(max(roundUp(length+missing, ondisk.StripeLen), s.sizes.minMeta))
+		// A stripe more, since the next file system like this one counts this chunk.
+		s.moreRoom(max(roundUp(length+missing, ondisk.StripeLen)+ondisk.StripeLen, s.sizes.minMeta))
 		i = len(s.room) - 1
 	case free < length+s.sizes.headroom:
 		s.newChunk(ondisk.GroupMetadata, max(roundUp(length+s.sizes.headroom-free, ondisk.StripeLen), s.sizes.minMeta))

@@ -124,6 +124,34 @@ func TestSystemChunkLimit(t *testing.T) {
 	}
 }
 
+// TestFreezePlaced asks for less room where some of the last blocks have places.
+func TestFreezePlaced(t *testing.T) {
+	const length = 1 << 20
+	first := uint64(length + ondisk.StripeLen) // what is there
+	for _, tt := range []struct {
+		used, placed uint64
+		more         bool
+	}{
+		{0, 0, false}, {ondisk.StripeLen, 0, true}, {ondisk.StripeLen, ondisk.StripeLen - ondisk.NodeSize, true}, {ondisk.StripeLen, ondisk.StripeLen, false},
+		{length / 2, length / 2, false}, {length/2 + ondisk.NodeSize, length / 2, true}, {length, 2 * length, false},
+	} {
+		sizes := smallChunks
+		sizes.firstMeta, sizes.headroom = first, 0
+		s := newSpace(sizes, Single, nil)
+		for range tt.used / ondisk.NodeSize {
+			if _, err := s.allocMeta(0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		chunks := len(s.chunks)
+		s.freeze(length, tt.placed)
+		// What is short of headroom, which is none here, makes a chunk too.
+		if more := s.room[0].start >= s.chunks[chunks-1].logical+ondisk.Logical(first); more != tt.more {
+			t.Errorf("%d bytes used, %d placed: another chunk %v; want %v", tt.used, tt.placed, more, tt.more)
+		}
+	}
+}
+
 // TestFreeze asks for room around what the first chunk has: the last blocks
 // must fit in one chunk and leave room in it, and then no chunk is made.
 func TestFreeze(t *testing.T) {

@@ -81,9 +81,9 @@ func (w *writer) writeDataRelocTree() error {
 // device are known.
 func (w *writer) closeSpace() error {
 	bound := w.boundOfLastTrees()
-	// Of the bound, twice what is needed, at least a half stays for blocks that have
-	// no place.
-	placed := uint64(w.params.Places.blocks(lastTreeIDs...)) * ondisk.NodeSize
+	// A half of the bound is the plain sum, which blocks without a place do not exceed:
+	// each seam that leaves one short has a place.
+	placed := uint64(w.params.Places.blocks(w.space.flags(ondisk.GroupMetadata), lastTreeIDs...)) * ondisk.NodeSize
 	w.result.Size = w.space.freeze(bound, min(placed, bound/2))
 	if free := w.params.Free; free > 0 && w.out.limit == 0 {
 		// Partitions are aligned to so much, and a file system that fills its
@@ -95,8 +95,8 @@ func (w *writer) closeSpace() error {
 }
 
 // boundOfLastTrees returns more bytes than the trees need that are not yet
-// written. Leaves may stay almost a whole item empty, and their own blocks are
-// listed in the extent tree too, so twice the plain sum is taken.
+// written, if they are packed. Leaves may stay almost a whole item empty, and their own
+// blocks are listed in the extent tree too, so twice the plain sum is taken.
 func (w *writer) boundOfLastTrees() uint64 {
 	const (
 		metadataItem = ondisk.ItemHeaderSize + ondisk.ExtentItemSize + ondisk.InlineBlockRefSize
@@ -161,7 +161,7 @@ func (w *writer) writeChunkTree() error {
 		key, chunk := w.chunkItem(c)
 		items = append(items, item{key, chunk.Append(nil)})
 	}
-	l := w.newLoader(w.system, ondisk.ChunkTree)
+	l := newLoader(w.system, ondisk.ChunkTree, w.header, nil)
 	if err := load(l, items); err != nil {
 		return err
 	}

@@ -26,11 +26,11 @@ type volume struct {
 	origin    *volume   // of a snapshot, else nil
 
 	root     node
-	order    []node   // the inodes, by their numbers
-	numbers  []uint32 // of each inode, counted from FirstFree
-	first    []place  // of each inode, its first name
-	children []uint32 // of each directory, its first entry
-	entries  []entry  // of all directories, those of one together, by name
+	order    []node     // the inodes, by their numbers
+	numbers  []uint32   // of each inode, counted from FirstFree
+	first    []position // of each inode, its first name
+	children []uint32   // of each directory, its first entry
+	entries  []entry    // of all directories, those of one together, by name
 	links    map[*fstree.Inode]*linked
 }
 

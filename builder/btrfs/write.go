@@ -114,7 +114,7 @@ func newWriter(ctx context.Context, out io.WriterAt, p Params, sizes chunkSizes,
 
 // newLoader returns a loader of a tree with the seams and places of the older one.
 func (w *writer) newLoader(store blockStore, owner uint64) *loader {
-	return newLoader(store, owner, w.header, w.params.Places.tree(owner))
+	return newLoader(store, owner, w.header, w.params.Places.tree(w.space.flags(ondisk.GroupMetadata), owner))
 }
 
 // reached reports progress. Holes count as done when the file's next block is,
