@@ -112,3 +112,65 @@ func fuzzWrite(t *testing.T, seed uint64, entries, options uint8, older *reader.
 	}
 	return fs
 }
+
+// FuzzPlacesDamaged changes bytes of a tree block of a small file system, seals it again,
+// and writes another with its places, if it has any: the checker must find nothing.
+func FuzzPlacesDamaged(f *testing.F) {
+	for i := range uint16(24) {
+		f.Add(i*5, i*97+101, uint8(i*31), i*7, i*13, i%2 == 0)
+	}
+	image := &memoryImage{map[int64]*[ondisk.SectorSize]byte{}}
+	result, err := writeSized(f.Context(), image, systemTree(f, 0), Params{Metadata: Single}, smallChunks)
+	if err != nil {
+		f.Fatal(err)
+	}
+	blocks := sealedBlocks(image, result.Size)
+	f.Fuzz(func(t *testing.T, which, at uint16, value uint8, from, to uint16, short bool) {
+		damaged := image.clone()
+		where := blocks[int(which)%len(blocks)]
+		block := make([]byte, ondisk.NodeSize)
+		if _, err := damaged.ReadAt(block, where); err != nil {
+			t.Fatal(err)
+		}
+		reach := ondisk.NodeSize
+		if short {
+			reach = 512 // where the keys are
+		}
+		block[int(at)%reach] = value
+		block[int(to)%reach] = block[int(from)%reach]
+		ondisk.CRC32C.Seal(block)
+		if _, err := damaged.WriteAt(block, where); err != nil {
+			t.Fatal(err)
+		}
+		older, err := reader.Open(damaged, result.Size)
+		if err != nil {
+			return
+		}
+		if _, err := PlacesOf(older); err != nil {
+			return
+		}
+		fuzzWrite(t, uint64(which), uint8(at), uint8(from)&(1<<4|1<<5|1<<6), older)
+	})
+}
+
+// sealedBlocks returns where an image has tree blocks.
+func sealedBlocks(image *memoryImage, size int64) (at []int64) {
+	block := make([]byte, ondisk.NodeSize)
+	for off := int64(1 << 20); off+ondisk.NodeSize <= size; off += ondisk.NodeSize {
+		_, err := image.ReadAt(block, off)
+		if h, bad := ondisk.DecodeHeader(block); err == nil && bad == nil && h.NrItems > 0 && ondisk.CRC32C.Verify(block) {
+			at = append(at, off)
+		}
+	}
+	return at
+}
+
+// clone returns a copy that shares nothing.
+func (m *memoryImage) clone() *memoryImage {
+	c := &memoryImage{make(map[int64]*[ondisk.SectorSize]byte, len(m.pages))}
+	for at, page := range m.pages {
+		copied := *page
+		c.pages[at] = &copied
+	}
+	return c
+}

@@ -152,6 +152,28 @@ func TestFreezePlaced(t *testing.T) {
 	}
 }
 
+// TestFreezeAgain asks a file system like another for the room of that one and of a block
+// more, since it counts the chunk that was made for the last trees: it makes no other.
+func TestFreezeAgain(t *testing.T) {
+	for length := uint64(1 << 20); length < 1<<20+2*ondisk.StripeLen; length += ondisk.NodeSize {
+		first := newSpace(smallChunks, Single, nil)
+		first.freeze(length, 0)
+		p := newPlaces(ondisk.CRC32C)
+		for _, c := range first.chunks {
+			p.addChunk(c.logical, ondisk.Chunk{Type: c.flags, Length: c.length, Stripes: []ondisk.Stripe{{Offset: c.physical[0]}}})
+			p.addBlock(c.logical, ondisk.RootTree, 0, numberedKey(int(c.logical)))
+		}
+		again := newSpace(smallChunks, Single, p)
+		if _, err := again.allocMeta(p.tree(ondisk.GroupMetadata, ondisk.RootTree)[0][0].at); err != nil {
+			t.Fatal(err)
+		}
+		again.freeze(length+ondisk.NodeSize, ondisk.NodeSize)
+		if len(again.chunks) != len(first.chunks) {
+			t.Errorf("%d bytes: %d chunks; want %d as before", length, len(again.chunks), len(first.chunks))
+		}
+	}
+}
+
 // TestFreeze asks for room around what the first chunk has: the last blocks
 // must fit in one chunk and leave room in it, and then no chunk is made.
 func TestFreeze(t *testing.T) {

@@ -78,7 +78,7 @@ of OLD, if that is of the same profile and layout. OLD is then one of the inputs
 	f.mediumFlags.define(cmd)
 	flags.StringVarP(&f.output, "output", "o", "", "the `file` to write; default: PROFILE.img in the working directory")
 	flags.StringVar(&f.format, "format", "", "raw, raw.zst or qcow2; default: by the name of the output, else raw")
-	flags.StringVar(&f.like, "like", "", "keep the places of files in the older image, or on the disk, `OLD`")
+	flags.StringVar(&f.like, "like", "", "keep the places of files, and the identity, of the older image or disk `OLD`")
 	f.sourceFlags.define(cmd)
 	flags.IntVar(&f.workers, "workers", 0, "goroutines that compress and hash; 0 means one for each processor")
 	flags.BoolVar(&f.noVerify, "no-verify", false, "do not read the image back before it gets its name")
@@ -88,12 +88,12 @@ of OLD, if that is of the same profile and layout. OLD is then one of the inputs
 }
 
 func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
-	var in image.Inputs
-	older, err := f.older(&in)
+	older, err := f.openOlder(u)
 	if err != nil {
 		return err
 	}
-	p, asked, err := f.makePlanLike(profile, older)
+	defer older.Close()
+	p, asked, err := f.makePlanLike(profile, older.like())
 	if err != nil {
 		return err
 	}
@@ -101,6 +101,7 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	if err := f.settleOutput(name); err != nil {
 		return err
 	}
+	var in image.Inputs
 	if in.Recovery, err = readRecovery(asked); err != nil {
 		return err
 	}
@@ -108,6 +109,9 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 		return printPlan(u, p, plan.Look{Width: terminalWidth(u.out)})
 	}
 	if err := f.mediumFlags.check(p); err != nil {
+		return err
+	}
+	if in.Places, err = older.places(); err != nil {
 		return err
 	}
 	if in.Passwords, err = readPasswords(asked); err != nil {

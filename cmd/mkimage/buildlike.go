@@ -6,16 +6,24 @@ import (
 	"io/fs"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs"
+	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	espreader "github.com/6FaNcY9/mkimage/builder/esp/reader"
-	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/rawdisk"
 )
 
-// older reads where the older image has its files, and returns its plan, or nil where
-// it has none. It may be the output: that is replaced when the new one is complete.
-func (f *buildFlags) older(in *image.Inputs) (*plan.Plan, error) {
+// olderImage is the image of --like.
+type olderImage struct {
+	disk *rawdisk.Disk
+	fs   *reader.FS
+	name string
+	plan *plan.Plan // or nil
+}
+
+// openOlder opens the older image and reads its plan; it returns nil where none is
+// asked for. It may be the output: that is replaced when the new one is complete.
+func (f *buildFlags) openOlder(u *ui) (*olderImage, error) {
 	if f.like == "" {
 		return nil, nil
 	}
@@ -23,19 +31,42 @@ func (f *buildFlags) older(in *image.Inputs) (*plan.Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--like: %w", err)
 	}
-	defer d.Close()
-	fsys, err := openRoot(d)
-	if err == nil {
-		in.Places, err = btrfs.PlacesOf(fsys)
+	o := &olderImage{disk: d, name: f.like}
+	if o.fs, err = openRoot(d); err != nil {
+		return nil, errors.Join(fmt.Errorf("--like: %w", nameError(f.like, err)), d.Close())
 	}
-	var older *plan.Plan
-	if err == nil {
-		older, err = planOnESP(d)
+	if o.plan, err = planOnESP(d); err != nil {
+		u.warn("--like: %s: its identity is not kept: %v", printable(f.like), err)
 	}
+	return o, nil
+}
+
+// like returns the plan that a new one takes the place of, or nil.
+func (o *olderImage) like() *plan.Plan {
+	if o == nil {
+		return nil
+	}
+	return o.plan
+}
+
+// places reads where the image has its files.
+func (o *olderImage) places() (*btrfs.Places, error) {
+	if o == nil {
+		return nil, nil
+	}
+	places, err := btrfs.PlacesOf(o.fs)
 	if err != nil {
-		return nil, fmt.Errorf("--like: %w", nameError(f.like, err))
+		return nil, fmt.Errorf("--like: %w", nameError(o.name, err))
 	}
-	return older, nil
+	return places, nil
+}
+
+// Close closes the image, if there is one.
+func (o *olderImage) Close() error {
+	if o == nil {
+		return nil
+	}
+	return o.disk.Close()
 }
 
 // planOnESP returns the plan in the manifest on a disk's ESP, or nil where there is
@@ -62,4 +93,3 @@ func planOnESP(d *rawdisk.Disk) (*plan.Plan, error) {
 	}
 	return m.Plan, nil
 }
-
