@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -84,25 +85,31 @@ const (
 )
 
 var (
-	validName     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+:-]{0,255}$`)
-	validIdentity = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.:-]{0,255}$`)
-	validVendor   = regexp.MustCompile(`^[a-z0-9._-]{0,255}$`) // as os-release(5) has it
-	validTool     = regexp.MustCompile(`^[!-~]{1,255}$`)
-	validHomepage = regexp.MustCompile(`^(https?|ftp)://[!-~]{1,1000}$`)
+	validName     = lazily(`^[A-Za-z0-9_][A-Za-z0-9._+:-]{0,255}$`)
+	validIdentity = lazily(`^[A-Za-z0-9][A-Za-z0-9.:-]{0,255}$`)
+	validVendor   = lazily(`^[a-z0-9._-]{0,255}$`) // as os-release(5) has it
+	validTool     = lazily(`^[!-~]{1,255}$`)
+	validHomepage = lazily(`^(https?|ftp)://[!-~]{1,1000}$`)
 )
+
+// lazily compiles an expression on its first use: these count so far that all
+// at once they would take a quarter of the start of a program.
+func lazily(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // SPDX returns the document, ending in a newline. Errors are of class
 // fault.Config: the arguments cannot stand in a document.
 func SPDX(p Params) ([]byte, error) {
 	vendor := strings.ToLower(p.Vendor) // package URLs of type deb have it so
 	switch {
-	case !validName.MatchString(p.Name):
+	case !validName().MatchString(p.Name):
 		return nil, fault.New(fault.Config, "", "sbom: name %.80q: expected letters, digits and . _ + : -", p.Name)
-	case !validIdentity.MatchString(p.Identity):
+	case !validIdentity().MatchString(p.Identity):
 		return nil, fault.New(fault.Config, "", "sbom: identity %.80q: expected letters, digits, dots, colons and dashes", p.Identity)
-	case !validVendor.MatchString(vendor):
+	case !validVendor().MatchString(vendor):
 		return nil, fault.New(fault.Config, "", "sbom: vendor %.80q: expected an ID of os-release(5), of letters, digits and . _ -", p.Vendor)
-	case !validTool.MatchString(p.Tool):
+	case !validTool().MatchString(p.Tool):
 		return nil, fault.New(fault.Config, "", "sbom: tool %.80q: expected a name without blanks", p.Tool)
 	case p.Created.Unix() < 0 || p.Created.UTC().Year() > 9999:
 		return nil, fault.New(fault.Config, "", "sbom: time %v: expected one from 1970 to 9999", p.Created)
@@ -172,7 +179,7 @@ func describe(p source.Package, id, vendor string) spdxPackage {
 	if p.SHA256 != "" {
 		s.Checksums = []checksum{{"SHA256", p.SHA256}}
 	}
-	if validHomepage.MatchString(p.Homepage) {
+	if validHomepage().MatchString(p.Homepage) {
 		s.Homepage = p.Homepage
 	}
 	if p.Source != "" {
