@@ -41,7 +41,7 @@ func ParseStorePath(text string) (StorePath, error) {
 
 // ParseBase reads HASH-NAME. Errors are of class fault.Input.
 func ParseBase(text string) (StorePath, error) {
-	if !storepath.PathRe.MatchString(StoreDir+"/"+text) {
+	if !storepath.PathRe.MatchString(StoreDir + "/" + text) {
 		return StorePath{}, fault.New(fault.Input, "", "store path %.300q: expected 32 letters and digits of base 32, a dash, and a name of letters, digits and + - . _ ? =", text)
 	}
 	p := StorePath{text[:hashLength], text[hashLength+1:]}
