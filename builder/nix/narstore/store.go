@@ -1,0 +1,206 @@
+// Package narstore keeps archives of Nix in a folder of the host, so that they
+// are fetched once and can be read anywhere.
+//
+// An archive is kept under its digest in frames of zstd with a table of them behind
+// (Zstandard Seekable Format 0.1.0): any zstd unpacks it, and a file in its
+// middle is read without what comes before. Which archives are kept has no
+// influence on what is built of them.
+//
+// What it does not do: it does not know what is in an archive, and does not check
+// that the content has the digest; who fills the store and who reads an archive
+// does, for a folder can be changed by others.
+package narstore
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
+)
+
+// Limits of what is open or in memory at a time.
+const (
+	maxOpen   = 64  // files
+	maxFrames = 128 // unpacked, of frameSize
+)
+
+// Names in the folder.
+const (
+	suffix   = ".nar.zst"
+	partial  = ".partial"
+	lockName = "lock"
+)
+
+// Hash is the SHA-256 of an archive.
+type Hash = [sha256.Size]byte
+
+// Store is an open folder of archives. It may be used from several goroutines, and
+// by several processes.
+type Store struct {
+	dir     string
+	lock    *os.File
+	encoder *zstd.Encoder
+	decoder *zstd.Decoder
+	files   *pool[string, *file]
+	frames  *pool[frameKey, []byte]
+}
+
+// Open opens a folder, and makes it if it is not there. The store must be closed.
+func Open(dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, lock: lock}
+	if err := s.start(); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) start() error {
+	// Who trims holds it alone, and not for long.
+	if err := flock(s.lock, unix.LOCK_SH); err != nil {
+		return fmt.Errorf("%s: lock: %w", s.lock.Name(), err)
+	}
+	var err error
+	// The fastest level: an archive is packed to be unpacked a few times. Each
+	// frame has a checksum in the table, no other is needed.
+	if s.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false)); err != nil {
+		return err
+	}
+	if s.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(frameSize)); err != nil {
+		return err
+	}
+	s.files = newPool[string](maxOpen, (*file).close)
+	s.frames = newPool[frameKey](maxFrames, func([]byte) {})
+	return nil
+}
+
+func flock(f *os.File, how int) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// Close closes the store; its archives cannot be read any more.
+func (s *Store) Close() error {
+	s.frames.clear()
+	s.files.clear()
+	s.decoder.Close()
+	return errors.Join(s.encoder.Close(), s.lock.Close())
+}
+
+func (s *Store) path(h Hash) string { return filepath.Join(s.dir, hex.EncodeToString(h[:])+suffix) }
+
+// Get returns the archive with a digest, nil where the store does not have it. One
+// that cannot be read is removed. It is the caller who checks the content.
+func (s *Store) Get(h Hash) (*Archive, error) {
+	a, err := s.archive(s.path(h), false)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, s.Remove(h)
+	}
+	// The time says which archives were used last. Nothing is lost without it.
+	_ = unix.UtimesNanoAt(unix.AT_FDCWD, a.name, []unix.Timespec{{Nsec: unix.UTIME_NOW}, {Nsec: unix.UTIME_NOW}}, 0)
+	return a, nil
+}
+
+// Remove removes the archive with a digest, if it is there.
+func (s *Store) Remove(h Hash) error {
+	if err := os.Remove(s.path(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Put keeps what fill writes, which must be the archive with the digest. When fill
+// returns an error nothing is kept.
+func (s *Store) Put(h Hash, fill func(w io.Writer) error) (*Archive, error) {
+	name := s.path(h)
+	f, err := os.CreateTemp(s.dir, filepath.Base(name)+".*"+partial)
+	if err != nil {
+		return nil, err
+	}
+	err = pack(f, s.encoder, fill)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(f.Name()))
+	}
+	return s.archive(name, false)
+}
+
+// Plain returns an archive that lies uncompressed in a file of the host.
+func (s *Store) Plain(name string) (*Archive, error) { return s.archive(name, true) }
+
+// Trim removes the archives that were not used for longest until those that are
+// left have at most so many bytes, and what killed processes left. It does nothing
+// while another process has the store open. The store's own archives cannot be
+// read any more.
+func (s *Store) Trim(most int64) error {
+	s.frames.clear()
+	s.files.clear()
+	if err := flock(s.lock, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			// A failed change of a lock may have lost it.
+			return flock(s.lock, unix.LOCK_SH)
+		}
+		return fmt.Errorf("%s: lock: %w", s.lock.Name(), err)
+	}
+	return errors.Join(s.trim(most), flock(s.lock, unix.LOCK_SH))
+}
+
+func (s *Store) trim(most int64) error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	var archives []fs.FileInfo
+	total := int64(0)
+	for _, e := range entries {
+		switch info, err := e.Info(); {
+		case errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular():
+		case err != nil:
+			return err
+		case strings.HasSuffix(e.Name(), partial):
+			if err := os.Remove(filepath.Join(s.dir, e.Name())); err != nil {
+				return err
+			}
+		case strings.HasSuffix(e.Name(), suffix):
+			archives, total = append(archives, info), total+info.Size()
+		}
+	}
+	slices.SortFunc(archives, func(a, b fs.FileInfo) int {
+		return cmp.Or(a.ModTime().Compare(b.ModTime()), strings.Compare(a.Name(), b.Name()))
+	})
+	for _, a := range archives {
+		if total <= most {
+			break
+		}
+		if err := os.Remove(filepath.Join(s.dir, a.Name())); err != nil {
+			return err
+		}
+		total -= a.Size()
+	}
+	return nil
+}
