@@ -46,7 +46,7 @@ func TestBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	segments := unpack(t, a.Data)
+	segments := unpackNewc(t, a.Data)
 	if len(segments) != 3 {
 		t.Fatalf("%d segments; want microcode, main and shell", len(segments))
 	}
@@ -171,7 +171,7 @@ func TestBuildHibernate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, found := byName(t, unpack(t, a.Data)[1])["lib/mkimage/mkimage-hibernate"]
+			m, found := byName(t, unpackNewc(t, a.Data)[1])["lib/mkimage/mkimage-hibernate"]
 			if found != tt.want || found && (m.mode != 0o100755 || m.data != "hibernate") {
 				t.Errorf("program is there: %v, mode %o, %q; want %v", found, m.mode, m.data, tt.want)
 			}
@@ -186,7 +186,7 @@ func TestBuildWithout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	segments := unpack(t, a.Data)
+	segments := unpackNewc(t, a.Data)
 	if len(segments) != 1 {
 		t.Fatalf("%d segments; want one", len(segments))
 	}

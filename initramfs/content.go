@@ -10,20 +10,13 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-	"github.com/therootcompany/xz"
-
 	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/unpack"
 )
 
 // maxFile bounds a module or a file of firmware, compressed or not. The
 // largest module of Debian's kernel, amdgpu, has 26 MB.
 const maxFile = 256 << 20
-
-// maxWindow bounds the memory that a compressed file can demand: xz -9 takes
-// half of it.
-const maxWindow = 128 << 20
 
 // moduleSuffixes are what may be behind .ko (CONFIG_MODULE_COMPRESS_*).
 var moduleSuffixes = []string{"", ".xz", ".zst", ".gz"}
@@ -120,27 +113,16 @@ func readEntry(e *fstree.Entry, limit int64) ([]byte, error) {
 // decompress undoes a compression by the suffix of the file that has it; any
 // other suffix means none.
 func decompress(data []byte, suffix string) ([]byte, error) {
-	var r io.Reader
-	var err error
-	in := bytes.NewReader(data)
-	switch suffix {
-	case ".xz":
-		r, err = xz.NewReader(in, maxWindow)
-	case ".gz":
-		r, err = gzip.NewReader(in)
-	case ".zst":
-		var d *zstd.Decoder
-		if d, err = zstd.NewReader(in, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(1)); err == nil {
-			defer d.Close()
-			r = d
-		}
-	default:
+	format := unpack.BySuffix(suffix)
+	if format == nil {
 		return data, nil
 	}
+	r, err := format.Open(bytes.NewReader(data))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", suffix[1:], err)
+		return nil, err
 	}
-	return readAll(r, 4*len(data), maxFile, suffix[1:])
+	defer r.Close()
+	return readAll(r, 4*len(data), maxFile, format.Name)
 }
 
 // readAll reads up to limit bytes of a decompressor; guess is how many to make
@@ -150,7 +132,7 @@ func readAll(r io.Reader, guess int, limit int64, format string) ([]byte, error)
 	n, err := io.Copy(out, io.LimitReader(r, limit+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", format, err)
+		return nil, err
 	case n > limit:
 		return nil, fmt.Errorf("%s: more than %d bytes when decompressed", format, limit)
 	}

@@ -32,9 +32,9 @@ func TestDecompress(t *testing.T) {
 		{"gz", gz(t, []byte("data")), ".gz", "data", ""},
 		{"xz with a flipped bit", broken, ".xz", "", "xz: "},
 		{"xz cut off", xz[:40], ".xz", "", "xz: "},
-		{"not gz", []byte("text"), ".gz", "", "gz: "},
-		{"gz cut off", gz(t, []byte("data"))[:15], ".gz", "", "gz: unexpected EOF"},
-		{"not zst", []byte("text"), ".zst", "", "zst: "},
+		{"not gz", []byte("text"), ".gz", "", "gzip: "},
+		{"gz cut off", gz(t, []byte("data"))[:15], ".gz", "", "gzip: unexpected EOF"},
+		{"not zst", []byte("text"), ".zst", "", "zstd: "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

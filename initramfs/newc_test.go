@@ -56,7 +56,7 @@ func readNewc(data []byte) (members []member, rest []byte, err error) {
 
 // unpack reads every segment of an archive as the kernel does: cpio that is
 // not compressed begins at a multiple of 4, zeros are passed over.
-func unpack(t testing.TB, data []byte) [][]member {
+func unpackNewc(t testing.TB, data []byte) [][]member {
 	t.Helper()
 	if len(data)%4 != 0 {
 		t.Errorf("archive of %d bytes, expected a multiple of 4", len(data))

@@ -41,7 +41,7 @@ func TestBuildNixOS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := byName(t, unpack(t, a.Data)[0])
+	all := byName(t, unpackNewc(t, a.Data)[0])
 	if got := all["lib/firmware/nic/card.bin.xz"].data; got != "card" {
 		t.Errorf("firmware = %q; want that of the system's package", got)
 	}

@@ -149,7 +149,7 @@ func TestBuildReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	segments := unpack(t, a.Data)
+	segments := unpackNewc(t, a.Data)
 	early := a.Data[:a.Segments[0].Length]
 	if diff := cmp.Diff(cpioListing(t, early), listing(segments[0])); diff != "" {
 		t.Errorf("microcode (-cpio +ours):\n%s", diff)

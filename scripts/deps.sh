@@ -11,7 +11,7 @@ packages=(
 	ca-certificates git make    # the build
 	mmdebstrap uidmap           # the reference userland, without root
 	attr acl libcap2-bin        # extended attributes, ACLs, file capabilities
-	zstd xz-utils tar libarchive-tools # compressed sources, and bsdtar for its formats
+	zstd xz-utils bzip2 tar libarchive-tools # compressed sources, and bsdtar for its formats
 	mount util-linux e2fsprogs  # losetup, setpriv, lsattr
 	file man-db
 	qemu-system-x86 qemu-utils ovmf # boots of what was built

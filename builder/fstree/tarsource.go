@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/unpack"
 )
 
 // TarSource is a tar archive on the host and the tree in it.
@@ -21,7 +22,7 @@ type TarSource struct {
 
 // OpenTar opens the archive at a path, or standard input if it is "-", and
 // scans it. A plain archive in a regular file is read where it is. Anything
-// else is first unpacked, from gzip, zstd or xz, into a file in spoolDir that
+// else is first unpacked, from gzip, zstd, xz or bzip2, into a file in spoolDir that
 // has no name and so vanishes with the process; "" is the directory for
 // temporary files, which often is in memory. opts.Name defaults to the path.
 //
@@ -86,12 +87,12 @@ func isPlain(f *os.File) (bool, error) {
 	if at, err := f.Seek(0, io.SeekCurrent); err != nil || at != 0 {
 		return false, err
 	}
-	var head [magicLength]byte
+	var head [unpack.MagicLength]byte
 	n, err := f.ReadAt(head[:], 0)
 	if err != nil && err != io.EOF {
 		return false, err
 	}
-	return detect(head[:n]) == nil, nil
+	return unpack.Detect(head[:n]) == nil, nil
 }
 
 // spool unpacks r into a new file that has no name.

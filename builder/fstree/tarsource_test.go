@@ -82,7 +82,7 @@ func TestOpenTarErrors(t *testing.T) {
 		want string
 	}{
 		{"empty", nil, "at byte 0: truncated: it ends at byte 0 within a header"},
-		{"bzip2", []byte("BZh91AY&SY"), "compressed with bzip2, expected a tar archive, plain or compressed with gzip, zstd or xz"},
+		{"lzip", []byte("LZIP\x01\x0c"), "compressed with lzip, expected a tar archive, plain or compressed with gzip, zstd, xz or bzip2"},
 		{"zip", []byte("PK\x03\x04aaaaaa"), "compressed with zip"},
 		{"gzip cut", packed[:len(packed)-9], "gzip: unexpected EOF"},
 		{"gzip cut in its header", packed[:5], "gzip: "},
