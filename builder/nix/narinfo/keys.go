@@ -82,7 +82,7 @@ func (i *Info) addSig(value string) error {
 		return fmt.Errorf("%.300q: expected NAME:BASE64", value)
 	}
 	if len(i.Sigs) == maxSigs {
-		return fmt.Errorf("more than %d signatures", maxSigs)
+		return fmt.Errorf("signature %d, expected at most %d", maxSigs+1, maxSigs)
 	}
 	if !slices.ContainsFunc(i.Sigs, func(s signature.Signature) bool { return s.String() == value }) {
 		i.Sigs = append(i.Sigs, signature.Signature{Name: name, Data: raw})

@@ -26,7 +26,7 @@ func checkURL(text string) error {
 		case err != nil:
 			return fmt.Errorf("%.300q: %w", text, err)
 		case plain == "" || plain == "." || plain == "..":
-			return fmt.Errorf("%.300q: path element %q, expected a path in the cache without empty elements, . and ..", text, element)
+			return fmt.Errorf("%.300q: path element %q, expected a path in the cache where no element is empty, dot or dot-dot", text, element)
 		case strings.ContainsFunc(plain, escapedBadly):
 			return fmt.Errorf("%.300q: path element %q hides a separator, a percent sign or a control character", text, element)
 		}
