@@ -3,6 +3,7 @@ package storedb
 import (
 	"database/sql"
 	"encoding/hex"
+	"fmt"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -33,7 +34,7 @@ func decode(rows *sql.Rows) (int64, Object, error) {
 	}
 	id, ok := idValue.(int64)
 	if !ok || id < 1 {
-		return 0, o, damaged("ValidPaths", id, "id %.40v: expected a number from 1", idValue)
+		return 0, o, damaged("ValidPaths", id, "id %s: expected a number from 1", show(idValue))
 	}
 	if err := o.decodeNames(path, deriver); err != nil {
 		return 0, o, damaged("ValidPaths", id, "%w", err)
@@ -42,18 +43,18 @@ func decode(rows *sql.Rows) (int64, Object, error) {
 		return 0, o, damaged("ValidPaths", id, "store path %s: %w", o.Path, err)
 	}
 	if o.NarSize, ok = size.(int64); !ok {
-		return 0, o, damaged("ValidPaths", id, "store path %s: narSize %.40v: expected a number", o.Path, size)
+		return 0, o, damaged("ValidPaths", id, "store path %s: narSize %s: expected a number", o.Path, show(size))
 	}
 	switch ultimate {
 	case nil, int64(0):
 	case int64(1):
 		o.Ultimate = true
 	default:
-		return 0, o, damaged("ValidPaths", id, "store path %s: ultimate %.40v: expected NULL, 0 or 1", o.Path, ultimate)
+		return 0, o, damaged("ValidPaths", id, "store path %s: ultimate %s: expected NULL, 0 or 1", o.Path, show(ultimate))
 	}
 	signatures, sigsOK := optional(sigs)
 	if o.CA, ok = optional(ca); !ok || !sigsOK {
-		return 0, o, damaged("ValidPaths", id, "store path %s: sigs of type %T and ca of type %T, expected texts or NULL", o.Path, sigs, ca)
+		return 0, o, damaged("ValidPaths", id, "store path %s: sigs %s and ca %s: expected texts or NULL", o.Path, show(sigs), show(ca))
 	}
 	if signatures != "" {
 		o.Sigs = strings.Split(signatures, " ")
@@ -62,6 +63,19 @@ func decode(rows *sql.Rows) (int64, Object, error) {
 		return 0, o, damaged("ValidPaths", id, "%w", err)
 	}
 	return id, o, nil
+}
+
+// show returns a value of any column for an error.
+func show(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "NULL"
+	case string:
+		return fmt.Sprintf("%.100q", v)
+	case []byte:
+		return fmt.Sprintf("of %d bytes without type", len(v))
+	}
+	return fmt.Sprint(v)
 }
 
 // optional returns the text of a column that may be NULL.
@@ -76,13 +90,13 @@ func optional(v any) (text string, ok bool) {
 func (o *Object) decodeNames(path, deriver any) (err error) {
 	text, ok := path.(string)
 	if !ok {
-		return fault.New(fault.Input, "", "path of type %T, expected a text", path)
+		return fault.New(fault.Input, "", "path %s: expected a text", show(path))
 	}
 	if o.Path, err = nix.ParseStorePath(text); err != nil || deriver == nil {
 		return err
 	}
 	if text, ok = deriver.(string); !ok {
-		return fault.New(fault.Input, "", "store path %s: deriver of type %T, expected a text or NULL", o.Path, deriver)
+		return fault.New(fault.Input, "", "store path %s: deriver %s: expected a text or NULL", o.Path, show(deriver))
 	}
 	o.Deriver, err = nix.ParseStorePath(text)
 	return err
@@ -92,7 +106,7 @@ func (o *Object) decodeHash(hash any) error {
 	text, ok := hash.(string)
 	digits, prefixed := strings.CutPrefix(text, hashPrefix)
 	if !ok || !prefixed || len(digits) != hex.EncodedLen(len(o.NarHash)) || digits != strings.ToLower(digits) {
-		return fault.New(fault.Input, "", "hash %.100v: expected %s and 64 lower case digits of base 16", hash, hashPrefix)
+		return fault.New(fault.Input, "", "hash %s: expected %s and 64 lower case digits of base 16", show(hash), hashPrefix)
 	}
 	if _, err := hex.Decode(o.NarHash[:], []byte(digits)); err != nil {
 		return fault.New(fault.Input, "", "hash %.100q: %w", text, err)

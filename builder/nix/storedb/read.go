@@ -133,7 +133,7 @@ func (s *store) refer(referrer, reference any) error {
 	i, ok3 := s.place[from]
 	j, ok4 := s.place[to]
 	if !ok1 || !ok2 || !ok3 || !ok4 {
-		return fault.New(fault.Input, verifyHint, "Refs row (%.40v, %.40v): expected the ids of two rows of ValidPaths", referrer, reference)
+		return fault.New(fault.Input, verifyHint, "Refs row (%s, %s): expected the ids of two rows of ValidPaths", show(referrer), show(reference))
 	}
 	s.objects[i].References = append(s.objects[i].References, s.objects[j].Path)
 	return nil
