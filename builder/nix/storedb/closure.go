@@ -11,8 +11,8 @@ import (
 // walker reads one object after the other.
 type walker struct {
 	store
-	byPath, byID, refs *sql.Stmt
-	edges              [][2]int64 // referrer and reference
+	byPath, byID, refs, outputs *sql.Stmt
+	edges                       [][2]int64 // referrer and reference
 }
 
 // readClosure walks from root along the references, by the indexes that Nix
@@ -25,6 +25,7 @@ func readClosure(ctx context.Context, conn *sql.Conn, root nix.StorePath) ([]Obj
 		"select " + columns + " from ValidPaths where path = ?": &w.byPath,
 		"select " + columns + " from ValidPaths where id = ?":   &w.byID,
 		"select reference from Refs where referrer = ?":         &w.refs,
+		"select id, path from DerivationOutputs where drv = ?":  &w.outputs,
 	} {
 		stmt, err := conn.PrepareContext(quiet, text)
 		if err != nil {
@@ -72,7 +73,28 @@ func (w *walker) object(s *sql.Stmt, key any) (found bool, id int64, err error) 
 	if err != nil {
 		return false, 0, err
 	}
-	return true, id, w.add(id, o)
+	if err := w.add(id, o); err != nil || !o.isDerivation() {
+		return true, id, err
+	}
+	return true, id, w.outputsOf(id)
+}
+
+func (w *walker) outputsOf(id int64) error {
+	rows, err := w.outputs.Query(id)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name, path any
+		if err := rows.Scan(&name, &path); err != nil {
+			return err
+		}
+		if err := w.output(id, name, path); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // references notes what the object id refers to, reads what is new of it, and

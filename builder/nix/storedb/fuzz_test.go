@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,7 +55,8 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
-		if err := Write(ctx, filepath.Join(t.TempDir(), "again"), objects); err != nil {
+		// Derivations may have lost their outputs.
+		if err := Write(ctx, filepath.Join(t.TempDir(), "again"), objects); err != nil && !strings.Contains(err.Error(), "derivation without outputs") {
 			t.Errorf("Write of what was read: %v", err)
 		}
 		if len(objects) > 0 {

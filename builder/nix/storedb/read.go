@@ -16,8 +16,9 @@ import (
 // Read returns all objects of a store, sorted by path, from its database, the
 // file name, with "schema" beside it. Nothing is written to that folder; a
 // database that Nix has open, or left with changes in a -wal file, is copied to
-// a temporary folder first. References and Sigs are sorted, and nil when there
-// are none.
+// a temporary folder first. References, Sigs and Outputs are sorted, and nil when
+// there are none. The last is so for a derivation whose outputs get their paths
+// when they are built.
 //
 // A database of another schema, one with a row that Nix cannot have written, and
 // one that changes all the time while it is read are of class fault.Input.
@@ -69,7 +70,7 @@ func query(ctx context.Context, address string, f func(*sql.Conn) error) error {
 		return classify(ctx, err)
 	}
 	defer conn.Close()
-	if err := exec(ctx, conn, careful); err != nil {
+	if err := execute(ctx, conn, careful); err != nil {
 		return classify(ctx, err)
 	}
 	if err := checkTables(ctx, conn); err != nil {
@@ -98,13 +99,12 @@ func classify(ctx context.Context, err error) error {
 	return fault.New(fault.Input, verifyHint, "damaged: %w", err)
 }
 
-// checkTables refuses views and virtual tables in the place of the two tables:
-// those run code, or never end.
+// checkTables refuses views and virtual tables in the place of the tables: those run code, or never end.
 func checkTables(ctx context.Context, conn *sql.Conn) error {
 	var n int
-	err := conn.QueryRowContext(ctx, "select count(*) from sqlite_master where type = 'table' and rootpage > 0 and name in ('ValidPaths', 'Refs')").Scan(&n)
-	if err == nil && n != 2 {
-		return fault.New(fault.Input, "", "found %d of the tables ValidPaths and Refs, expected the database of a Nix store", n)
+	err := conn.QueryRowContext(ctx, "select count(*) from sqlite_master where type = 'table' and rootpage > 0 and name in ('ValidPaths', 'Refs', 'DerivationOutputs')").Scan(&n)
+	if err == nil && n != 3 {
+		return fault.New(fault.Input, "", "found %d of the tables ValidPaths, Refs and DerivationOutputs, expected the database of a Nix store", n)
 	}
 	return err
 }
@@ -139,6 +139,27 @@ func (s *store) refer(referrer, reference any) error {
 	return nil
 }
 
+// output notes what a derivation makes.
+func (s *store) output(drv, name, path any) error {
+	id, ok1 := drv.(int64)
+	i, ok2 := s.place[id]
+	text, ok3 := name.(string)
+	where, ok4 := path.(string)
+	if !ok1 || !ok2 || !ok3 || !ok4 {
+		return fault.New(fault.Input, verifyHint, "DerivationOutputs row (%s, %s): path %s: expected the id of a row of ValidPaths, and two texts", show(drv), show(name), show(path))
+	}
+	p, err := nix.ParseStorePath(where)
+	if err != nil {
+		return fault.New(fault.Input, verifyHint, "DerivationOutputs row (%d, %.100q): %w", id, text, err)
+	}
+	o := &s.objects[i]
+	if slices.ContainsFunc(o.Outputs, func(out Output) bool { return out.Name == text }) { // see add
+		return fault.New(fault.Input, verifyHint, "DerivationOutputs row (%d, %.100q): is there twice, expected once", id, text)
+	}
+	o.Outputs = append(o.Outputs, Output{text, p})
+	return nil
+}
+
 // sorted returns all objects, sorted by path.
 func (s *store) sorted() ([]Object, error) {
 	slices.SortFunc(s.objects, func(a, b Object) int { return a.Path.Compare(b.Path) })
@@ -153,11 +174,15 @@ func (s *store) sorted() ([]Object, error) {
 			}
 		}
 		slices.Sort(o.Sigs)
+		slices.SortFunc(o.Outputs, byName)
+		if err := o.checkOutputs(); err != nil {
+			return nil, fault.New(fault.Input, verifyHint, "DerivationOutputs: %w", err)
+		}
 	}
 	return s.objects, nil
 }
 
-// readAll reads both tables from end to end, and no index of them.
+// readAll reads all tables from end to end, and no index of them.
 func readAll(ctx context.Context, conn *sql.Conn) ([]Object, error) {
 	s := store{place: map[int64]int{}}
 	err := each(ctx, conn, "select "+columns+" from ValidPaths not indexed", func(rows *sql.Rows) error {
@@ -182,6 +207,16 @@ func readAll(ctx context.Context, conn *sql.Conn) ([]Object, error) {
 		}
 		last = id
 		return s.refer(referrer, reference)
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = each(ctx, conn, "select drv, id, path from DerivationOutputs not indexed", func(rows *sql.Rows) error {
+		var drv, name, path any
+		if err := rows.Scan(&drv, &name, &path); err != nil {
+			return err
+		}
+		return s.output(drv, name, path)
 	})
 	if err != nil {
 		return nil, err

@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,7 +34,7 @@ func open(t testing.TB, name string, statements ...string) *sql.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := exec(context.Background(), conn, statements); err != nil {
+	if err := execute(context.Background(), conn, statements); err != nil {
 		t.Fatal(err)
 	}
 	return conn
@@ -52,6 +54,7 @@ func one[T any](t testing.TB, name, text string) (v T) {
 func TestReadDamaged(t *testing.T) {
 	first := byPath(few())[0].Path.String()
 	text := strings.Repeat
+	drvRow := fmt.Sprint(1 + slices.IndexFunc(byPath(few()), func(o Object) bool { return o.Outputs != nil }))
 	tests := []struct{ name, sql, want string }{ // want: in the error; empty: none
 		{"path", "update ValidPaths set path = '/nix/store/x' where id = 2", "ValidPaths row 2: store path \"x\""},
 		{"path a number", "update ValidPaths set path = x'00' where id = 2", "ValidPaths row 2: path of 1 bytes without type"},
@@ -84,8 +87,16 @@ func TestReadDamaged(t *testing.T) {
 		{"referrer", "pragma foreign_keys = off; insert into Refs values (4, 1)", "Refs row (4, 1)"},
 		{"reference", "pragma foreign_keys = off; insert into Refs values (1, 4)", "Refs row (1, 4)"},
 		{"reference a text", "pragma foreign_keys = off; insert into Refs values (1, 'x')", "Refs row (1, \"x\")"},
-		{"no table", "pragma foreign_keys = off; drop table Refs", "found 1 of the tables"},
-		{"view", "alter table Refs rename to r; create view Refs as select * from r", "found 1 of the tables"},
+		{"output of nothing", "pragma foreign_keys = off; update DerivationOutputs set drv = 4", "DerivationOutputs row (4, \"dev\")"},
+		{"output of another", "update DerivationOutputs set drv = drv % 3 + 1", "expected that of derivations only"},
+		{"output a blob", "update DerivationOutputs set id = x'41' where id = 'out'", "row (" + drvRow + ", of 1 bytes without type)"},
+		{"output without name", "update DerivationOutputs set id = '' where id = 'out'", "output \"\": expected"},
+		{"path of an output", "update DerivationOutputs set path = 'x' where id = 'out'", "DerivationOutputs row (" + drvRow + ", \"out\"): store path"},
+		{"path of an output a blob", "update DerivationOutputs set path = x'41' where id = 'out'", "path of 1 bytes without type"},
+		{"output twice", "create table d as select * from DerivationOutputs; insert into d select * from d; drop table DerivationOutputs; alter table d rename to DerivationOutputs", "is there twice, expected once"},
+		{"no outputs", "delete from DerivationOutputs", ""},
+		{"no table", "pragma foreign_keys = off; drop table Refs", "found 2 of the tables"},
+		{"view", "alter table Refs rename to r; create view Refs as select * from r", "found 2 of the tables"},
 		{"other columns", "alter table ValidPaths rename column narSize to size", "no such column: narSize"},
 		{"newer migration", "create table SchemaMigrations(migration text primary key not null); drop index IndexReferrer", ""},
 		{"looser table", "create table v as select * from ValidPaths; insert into v select * from v; pragma foreign_keys = off; drop table ValidPaths; alter table v rename to ValidPaths", "row 1: store path " + first + ": this id is there twice"},
@@ -207,6 +218,15 @@ func TestClosureDamaged(t *testing.T) {
 	if fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), missing.String()+" is not valid in the store") ||
 		!strings.Contains(err.Error(), name) || !strings.Contains(fault.HintOf(err), "nix-store -r "+missing.String()) {
 		t.Errorf("missing root: %v, hint %q", err, fault.HintOf(err))
+	}
+	all := written(t, few())
+	want, err := Read(t.Context(), all)
+	if got, err2 := Closure(t.Context(), all, few()[0].Path); err != nil || err2 != nil || !cmp.Equal(got, want) {
+		t.Errorf("closure with a derivation: %v, %v, %v; want %v", got, err, err2, want)
+	}
+	open(t, all, "update DerivationOutputs set path = 'x' where id = 'out'")
+	if _, err := Closure(t.Context(), all, few()[0].Path); fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), "DerivationOutputs row (") {
+		t.Errorf("damaged output: %v; want class input", err)
 	}
 	// A row that the closure does not have may be damaged.
 	open(t, name, "update ValidPaths set hash = 'x'"+where(2))

@@ -30,7 +30,6 @@ var tables = []string{
 	path text not null,
 	primary key (drv, id),
 	foreign key (drv) references ValidPaths(id) on delete cascade)`,
-	`create index IndexDerivationOutputs on DerivationOutputs(path)`,
 }
 
 // indexes are made after the last row: of sorted keys, so that their pages are
@@ -38,4 +37,5 @@ var tables = []string{
 var indexes = []string{
 	`create index IndexReferrer on Refs(referrer)`,
 	`create index IndexReference on Refs(reference)`,
+	`create index IndexDerivationOutputs on DerivationOutputs(path)`,
 }

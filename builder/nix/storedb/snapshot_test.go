@@ -118,7 +118,7 @@ func TestReadWhileWritten(t *testing.T) {
 	writer.Go(func() {
 		for i := 0; i < 600 && ctx.Err() == nil; i++ {
 			how := []string{"passive", "restart", "truncate"}[i%3]
-			if err := exec(context.Background(), conn, []string{register(3*i, 3), "pragma wal_checkpoint(" + how + ")"}); err != nil {
+			if err := execute(context.Background(), conn, []string{register(3*i, 3), "pragma wal_checkpoint(" + how + ")"}); err != nil {
 				t.Error(err)
 				return
 			}

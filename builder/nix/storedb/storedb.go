@@ -8,11 +8,6 @@
 // The format is schema 10 of Nix, in use since Nix 2.0 (schema.sql and
 // local-store.cc of its libstore). Newer versions add tables and drop an index
 // when they open it, each by a named migration, so that they take this one too.
-//
-// Rows of the table DerivationOutputs are neither written nor read: they are an
-// index of what the .drv files in a store say, and Nix asks it only when it
-// collects garbage for a store that keeps the derivations of its outputs. An
-// image holds what was built, seldom a .drv.
 package storedb
 
 import (
@@ -37,7 +32,20 @@ type Object struct {
 	Sigs       []string        // a set of NAME:BASE64
 	CA         string          // the assertion of a content address, empty: none
 	Ultimate   bool            // built in this store, not copied to it
+	Outputs    []Output        // of a derivation, whose name ends in .drv: at least one
 }
+
+// Output is what a derivation makes. Nix keeps a table of what the .drv files of
+// a store say of that, and fails with no more than "map::at" to build from one
+// that is valid but not in this table.
+type Output struct {
+	Name string // mostly "out"
+	Path nix.StorePath
+}
+
+// maxOutput is the longest name of an output, in bytes: it is a part of the name
+// of a store object.
+const maxOutput = 211
 
 // maxText bounds the signatures of an object, and its content address, in
 // bytes. A signature has about 100, a content address 70.
@@ -71,6 +79,26 @@ func (o *Object) check() error {
 	}
 	if method, digest, _ := strings.Cut(o.CA, ":"); o.CA != "" && (method == "" || digest == "" || !plain(o.CA)) {
 		return fault.New(fault.Input, "", "store path %s: content address %.100q: expected METHOD:HASH", o.Path, o.CA)
+	}
+	return o.checkOutputs()
+}
+
+// isDerivation is how Nix tells it, too.
+func (o *Object) isDerivation() bool { return strings.HasSuffix(o.Path.Name, ".drv") }
+
+func (o *Object) checkOutputs() error {
+	if len(o.Outputs) > 0 && !o.isDerivation() {
+		return fault.New(fault.Input, "", "store path %s: has the output %.100q, expected that of derivations only", o.Path, o.Outputs[0].Name)
+	}
+	names := map[string]bool{}
+	for _, out := range o.Outputs {
+		if out.Name == "" || len(out.Name) > maxOutput || !plain(out.Name) || names[out.Name] {
+			return fault.New(fault.Input, "", "store path %s: output %.100q: expected another name of 1 to %d bytes for each", o.Path, out.Name, maxOutput)
+		}
+		names[out.Name] = true
+		if _, err := nix.ParseBase(out.Path.Base()); err != nil {
+			return fmt.Errorf("store path %s: output %s: %w", o.Path, out.Name, err)
+		}
 	}
 	return nil
 }

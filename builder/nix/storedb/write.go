@@ -77,6 +77,9 @@ func prepare(objects []Object) ([]row, error) {
 		if err := objects[i].check(); err != nil {
 			return nil, err
 		}
+		if objects[i].isDerivation() && len(objects[i].Outputs) == 0 {
+			return nil, fault.New(fault.Input, "", "store path %s: a derivation without outputs, expected those that it makes", objects[i].Path)
+		}
 		rows[i].Object = &objects[i]
 	}
 	slices.SortFunc(rows, func(a, b row) int { return a.Path.Compare(b.Path) })
@@ -156,16 +159,16 @@ func fill(ctx context.Context, name string, rows []row) (err error) {
 		return err
 	}
 	defer func() { err = cmp.Or(err, conn.Close()) }()
-	if err := exec(ctx, conn, slices.Concat(settings, []string{"begin"}, tables)); err != nil {
+	if err := execute(ctx, conn, slices.Concat(settings, []string{"begin"}, tables)); err != nil {
 		return err
 	}
 	if err := insert(ctx, conn, rows); err != nil {
 		return err
 	}
-	return exec(ctx, conn, slices.Concat(indexes, []string{"commit"}))
+	return execute(ctx, conn, slices.Concat(indexes, []string{"commit"}))
 }
 
-func exec(ctx context.Context, conn *sql.Conn, statements []string) error {
+func execute(ctx context.Context, conn *sql.Conn, statements []string) error {
 	for _, s := range statements {
 		if _, err := conn.ExecContext(ctx, s); err != nil {
 			return fmt.Errorf("%.40q: %w", s, err)
@@ -174,34 +177,61 @@ func exec(ctx context.Context, conn *sql.Conn, statements []string) error {
 	return nil
 }
 
+// inserter writes one object after the other.
+type inserter struct{ path, ref, output *sql.Stmt }
+
 // insert writes all rows. The context is asked once an object and not given to
 // the driver, which would start a goroutine for each statement.
 func insert(ctx context.Context, conn *sql.Conn, rows []row) (err error) {
-	path, err := conn.PrepareContext(context.WithoutCancel(ctx), "insert into ValidPaths values (?, ?, ?, 1, ?, ?, ?, ?, ?)")
-	if err != nil {
-		return err
+	var in inserter
+	quiet := context.WithoutCancel(ctx)
+	for _, s := range []struct {
+		to   **sql.Stmt
+		text string
+	}{
+		{&in.path, "insert into ValidPaths values (?, ?, ?, 1, ?, ?, ?, ?, ?)"},
+		{&in.ref, "insert into Refs values (?, ?)"},
+		{&in.output, "insert into DerivationOutputs values (?, ?, ?)"},
+	} {
+		stmt, err := conn.PrepareContext(quiet, s.text)
+		if err != nil {
+			return err
+		}
+		defer stmt.Close() // its errors are those of Exec
+		*s.to = stmt
 	}
-	defer func() { err = cmp.Or(err, path.Close()) }()
-	ref, err := conn.PrepareContext(context.WithoutCancel(ctx), "insert into Refs values (?, ?)")
-	if err != nil {
-		return err
-	}
-	defer func() { err = cmp.Or(err, ref.Close()) }()
 	for i, r := range rows {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if _, err := path.Exec(r.values(int64(i) + 1)...); err != nil {
+		if err := in.object(int64(i)+1, r); err != nil {
 			return fmt.Errorf("store path %s: %w", r.Path, err)
-		}
-		for _, id := range r.refs {
-			if _, err := ref.Exec(int64(i)+1, id); err != nil {
-				return fmt.Errorf("store path %s: %w", r.Path, err)
-			}
 		}
 	}
 	return nil
 }
+
+// object writes all rows of one object.
+func (in *inserter) object(id int64, r row) error {
+	if _, err := in.path.Exec(r.values(id)...); err != nil {
+		return err
+	}
+	for _, ref := range r.refs {
+		if _, err := in.ref.Exec(id, ref); err != nil {
+			return err
+		}
+	}
+	outputs := slices.Clone(r.Outputs)
+	slices.SortFunc(outputs, byName)
+	for _, o := range outputs {
+		if _, err := in.output.Exec(id, o.Name, o.Path.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func byName(a, b Output) int { return strings.Compare(a.Name, b.Name) }
 
 // values are the columns of ValidPaths but the time. Nix has NULL, not 0 or an
 // empty text, for each that an object does not have.

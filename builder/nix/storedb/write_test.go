@@ -24,7 +24,7 @@ func few() []Object {
 	return []Object{
 		{Path: a, NarSize: 1, NarHash: [32]byte{1, 31: 0xfe}, References: []nix.StorePath{a, b, c}, Sigs: []string{"k-1:QQ==", "l-1:Qg=="}, Deriver: c, Ultimate: true},
 		{Path: b, NarSize: 1 << 40, CA: "fixed:r:sha256:04zwf782yjwnh3q6hz5izfd6jyip8kgw6g6yj43fiqhbyhdd0dqw"},
-		{Path: c, NarSize: 112, References: []nix.StorePath{b}, Deriver: pathOf(4, "elsewhere.drv")},
+		{Path: c, NarSize: 112, References: []nix.StorePath{b}, Deriver: pathOf(4, "elsewhere.drv"), Outputs: []Output{{"dev", pathOf(5, "a-dev")}, {"out", a}}},
 	}
 }
 
@@ -69,6 +69,8 @@ func TestWriteSame(t *testing.T) {
 		slices.Reverse(o.References)
 		o.Sigs = slices.Concat(o.Sigs, o.Sigs)
 		slices.Reverse(o.Sigs)
+		o.Outputs = slices.Clone(o.Outputs)
+		slices.Reverse(o.Outputs)
 	}
 	before := deepClone(shuffled)
 	for _, in := range [][]Object{objects, shuffled} {
@@ -90,6 +92,7 @@ func deepClone(objects []Object) []Object {
 	for i := range objects {
 		objects[i].References = slices.Clone(objects[i].References)
 		objects[i].Sigs = slices.Clone(objects[i].Sigs)
+		objects[i].Outputs = slices.Clone(objects[i].Outputs)
 	}
 	return objects
 }
@@ -137,6 +140,10 @@ func TestWriteRefuses(t *testing.T) {
 		return change(func(o *Object) { o.Sigs = []string{"k-1:" + strings.Repeat("A", n-14), "l-1:AAAAA"} })
 	}
 	ca := func(n int) []Object { return change(func(o *Object) { o.CA = "text:" + strings.Repeat("A", n-5) }) }
+	outputs := func(list ...Output) []Object {
+		return append(few()[:2], Object{Path: few()[2].Path, NarSize: 1, Outputs: list})
+	}
+	named := func(n int) []Object { return outputs(Output{strings.Repeat("n", n), other}) }
 	size := func(n int64) []Object { return change(func(o *Object) { o.NarSize = n }) }
 	tests := []struct {
 		name    string
@@ -162,6 +169,16 @@ func TestWriteRefuses(t *testing.T) {
 		{"content address", change(func(o *Object) { o.CA = "text" }), "expected METHOD:HASH"},
 		{"content address at the limit -1", ca(maxText - 1), ""},
 		{"content address at the limit", ca(maxText), ""},
+		{"derivation without outputs", outputs(), "c.drv: a derivation without outputs"},
+		{"outputs of another object", change(func(o *Object) { o.Outputs = few()[2].Outputs }), "has the output \"dev\""},
+		{"output without name", named(0), "output \"\": expected"},
+		{"output of the shortest name", named(1), ""},
+		{"output at the limit -1", named(maxOutput - 1), ""},
+		{"output at the limit", named(maxOutput), ""},
+		{"output at the limit +1", named(maxOutput + 1), "of 1 to 211 bytes"},
+		{"output with a space", outputs(Output{"o u", other}), "output \"o u\": expected"},
+		{"output twice", outputs(Output{"out", other}, Output{"out", other}), "output \"out\": expected another name"},
+		{"output without path", outputs(Output{Name: "out"}), "output out: store path"},
 		{"content address at the limit +1", ca(maxText + 1), "content address of 65537 bytes"},
 	}
 	for _, tt := range tests {
