@@ -18,9 +18,10 @@ import (
 // deletes every other file there.
 const Dir = "EFI/nixos"
 
-// Layout is one of the ways in which NixOS's builder has laid out entries. Both
-// builders remove what either has written and write it anew, but for one case:
-// the older one leaves entries of ByContent where they are.
+// Layout is one of the ways in which NixOS's builder lays out entries. The newer
+// builder removes what either has written and writes it anew; the older one
+// leaves entries of ByContent where they are. A closure is best served with the
+// layout of the builder that it has.
 type Layout int
 
 // The layouts.
@@ -106,7 +107,7 @@ func Entries(generations []Generation, o EntryOptions) ([]Entry, error) {
 				err = u.add(e, g.name(name))
 			}
 			if err != nil {
-				return nil, fault.New(fault.Input, fault.HintOf(err), "%s: %w", g.name(name), err)
+				return nil, fault.New(fault.Input, "", "%s: %w", g.name(name), err)
 			}
 			out = append(out, e)
 		}
