@@ -51,8 +51,8 @@ func (f *file) close() {
 
 // frameKey names an unpacked frame.
 type frameKey struct {
-	name  string
-	index int64
+	archive *Archive
+	index   int64
 }
 
 func (s *Store) archive(name string, plain bool) (*Archive, error) {
@@ -114,8 +114,8 @@ func (a *Archive) measure(f *file) error {
 }
 
 // take returns the open file, which the caller gives back.
-func (a *Archive) take() (*pooled[string, *file], error) {
-	f, err := a.store.files.take(a.name, a.open)
+func (a *Archive) take() (*pooled[*Archive, *file], error) {
+	f, err := a.store.files.take(a, a.open)
 	if err != nil {
 		return nil, fault.New(fault.Input, "", "%w", err)
 	}
@@ -141,7 +141,7 @@ func (a *Archive) ReadAt(p []byte, off int64) (int, error) {
 	n := 0
 	for n < len(p) {
 		at := off + int64(n)
-		frame, err := a.store.frames.take(frameKey{a.name, at / frameSize}, func() ([]byte, error) { return a.unpack(at / frameSize) })
+		frame, err := a.store.frames.take(frameKey{a, at / frameSize}, func() ([]byte, error) { return a.unpack(at / frameSize) })
 		if err != nil {
 			return n, err
 		}

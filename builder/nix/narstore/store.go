@@ -1,5 +1,6 @@
 // Package narstore keeps archives of Nix in a folder of the host, so that they
-// are fetched once and can be read anywhere.
+// are fetched once and can be read anywhere, and beside them what binary caches say
+// about objects.
 //
 // An archive is kept under its digest in frames of zstd with a table of them behind
 // (Zstandard Seekable Format 0.1.0): any zstd unpacks it, and a file in its
@@ -51,7 +52,7 @@ type Store struct {
 	lock    *os.File
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
-	files   *pool[string, *file]
+	files   *pool[*Archive, *file]
 	frames  *pool[frameKey, []byte]
 }
 
@@ -86,7 +87,7 @@ func (s *Store) start() error {
 	if s.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(frameSize)); err != nil {
 		return err
 	}
-	s.files = newPool[string](maxOpen, (*file).close)
+	s.files = newPool[*Archive](maxOpen, (*file).close)
 	s.frames = newPool[frameKey](maxFrames, func([]byte) {})
 	return nil
 }
@@ -119,8 +120,7 @@ func (s *Store) Get(h Hash) (*Archive, error) {
 	case err != nil:
 		return nil, s.Remove(h)
 	}
-	// The time says which archives were used last. Nothing is lost without it.
-	_ = unix.UtimesNanoAt(unix.AT_FDCWD, a.name, []unix.Timespec{{Nsec: unix.UTIME_NOW}, {Nsec: unix.UTIME_NOW}}, 0)
+	touch(a.name)
 	return a, nil
 }
 
@@ -153,8 +153,8 @@ func (s *Store) Put(h Hash, fill func(w io.Writer) error) (*Archive, error) {
 // Plain returns an archive that lies uncompressed in a file of the host.
 func (s *Store) Plain(name string) (*Archive, error) { return s.archive(name, true) }
 
-// Trim removes the archives that were not used for longest until those that are
-// left have at most so many bytes, and what killed processes left. It does nothing
+// Trim removes the files that were not used for longest until those that are left
+// have at most so many bytes, and what killed processes left. It does nothing
 // while another process has the store open. The store's own archives cannot be
 // read any more.
 func (s *Store) Trim(most int64) error {
@@ -175,7 +175,7 @@ func (s *Store) trim(most int64) error {
 	if err != nil {
 		return err
 	}
-	var archives []fs.FileInfo
+	var files []fs.FileInfo
 	total := int64(0)
 	for _, e := range entries {
 		switch info, err := e.Info(); {
@@ -186,21 +186,21 @@ func (s *Store) trim(most int64) error {
 			if err := os.Remove(filepath.Join(s.dir, e.Name())); err != nil {
 				return err
 			}
-		case strings.HasSuffix(e.Name(), suffix):
-			archives, total = append(archives, info), total+info.Size()
+		case strings.HasSuffix(e.Name(), suffix), strings.HasSuffix(e.Name(), textSuffix):
+			files, total = append(files, info), total+info.Size()
 		}
 	}
-	slices.SortFunc(archives, func(a, b fs.FileInfo) int {
+	slices.SortFunc(files, func(a, b fs.FileInfo) int {
 		return cmp.Or(a.ModTime().Compare(b.ModTime()), strings.Compare(a.Name(), b.Name()))
 	})
-	for _, a := range archives {
+	for _, f := range files {
 		if total <= most {
 			break
 		}
-		if err := os.Remove(filepath.Join(s.dir, a.Name())); err != nil {
+		if err := os.Remove(filepath.Join(s.dir, f.Name())); err != nil {
 			return err
 		}
-		total -= a.Size()
+		total -= f.Size()
 	}
 	return nil
 }

@@ -1,0 +1,113 @@
+// Package closure makes a tree of a store object and all that it refers to, directly
+// or not, out of binary caches.
+//
+// Of every object the metadata is fetched and trusted by its signature or its
+// content address; then its archive is fetched, checked against that metadata and
+// listed. Archives stay in a folder of the host (package narstore), from which the
+// content of the tree is read.
+//
+// The tree depends on the objects alone, not on the caches that had them, nor on
+// what came first.
+package closure
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/nix"
+	"github.com/6FaNcY9/mkimage/builder/nix/bincache"
+	"github.com/6FaNcY9/mkimage/builder/nix/narinfo"
+	"github.com/6FaNcY9/mkimage/builder/nix/narstore"
+	"github.com/6FaNcY9/mkimage/builder/nix/storedb"
+)
+
+// Options says where a closure comes from. The result does not depend on them.
+type Options struct {
+	// Caches are asked in this order for each object.
+	Caches []*bincache.Cache
+	Store  *narstore.Store // what was fetched is kept there
+	Keys   narinfo.Keys    // that are trusted
+	// Unsigned takes objects whose signature is missing or not trusted.
+	Unsigned bool
+	Workers  int // archives that are unpacked at a time; 0 means GOMAXPROCS
+	// Progress, when set, is told how many bytes of all archives are there. Calls are
+	// made one after the other.
+	Progress func(done, total int64)
+	Log      func(text string) // notes, such as of a cache that failed; nil drops them
+}
+
+// Closure is a store object with all that it refers to.
+type Closure struct {
+	Root    nix.StorePath
+	Objects []storedb.Object // sorted by path
+	// Tree has the store directory as its root, with what each object is below its
+	// name, and the metadata that Nix gives it.
+	Tree *fstree.Tree
+}
+
+// Fetch returns the closure of an object. Its tree can be read as long as the store
+// is open. Errors are of class fault.Input, and name the object.
+func Fetch(ctx context.Context, root nix.StorePath, o Options) (*Closure, error) {
+	f := newFetcher(o)
+	objects, err := f.resolve(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.fetch(ctx, objects); err != nil {
+		return nil, err
+	}
+	c := &Closure{Root: root, Tree: f.tree}
+	c.Tree.Freeze()
+	for _, o := range objects {
+		c.Objects = append(c.Objects, object(o.info))
+	}
+	return c, nil
+}
+
+// object is what a database keeps of what a cache says.
+func object(i *narinfo.Info) storedb.Object {
+	o := storedb.Object{Path: i.Path, NarHash: i.NarHash, NarSize: i.NarSize, References: i.References, Deriver: i.Deriver, CA: i.CA}
+	for _, s := range i.Sigs {
+		o.Sigs = append(o.Sigs, s.String())
+	}
+	slices.Sort(o.Sigs)
+	return o
+}
+
+// Digest identifies the closure: the names of its objects, their content and
+// references, and nothing of where they came from.
+func (c *Closure) Digest() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n", c.Root)
+	for _, o := range c.Objects {
+		fmt.Fprintf(h, "%s %x %d", o.Path, o.NarHash, o.NarSize)
+		for _, r := range o.References {
+			fmt.Fprintf(h, " %s", r)
+		}
+		fmt.Fprintln(h)
+	}
+	return "closure-sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// Size returns the bytes of all objects as archives.
+func (c *Closure) Size() (n int64) {
+	for _, o := range c.Objects {
+		n += o.NarSize
+	}
+	return n
+}
+
+// names lists the caches in a message.
+func names(caches []*bincache.Cache) string {
+	var all []string
+	for _, c := range caches {
+		all = append(all, c.URL)
+	}
+	return cmp.Or(strings.Join(all, ", "), "no cache")
+}

@@ -1,0 +1,182 @@
+package closure
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/nix"
+	"github.com/6FaNcY9/mkimage/builder/nix/narinfo"
+)
+
+// part returns the object of the closure whose name begins so.
+func part(t testing.TB, prefix string) nix.StorePath {
+	t.Helper()
+	for _, text := range strings.Fields(readFile(t, golden+"/store-paths")) {
+		p, err := nix.ParseStorePath(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(p.Name, prefix) {
+			return p
+		}
+	}
+	t.Fatalf("no object %s", prefix)
+	return nix.StorePath{}
+}
+
+// TestErrors: whatever is wrong with one object is one error that names it, and
+// nothing of it is left.
+func TestErrors(t *testing.T) {
+	tests := []struct {
+		name string
+		do   func(t *testing.T, dir string, p nix.StorePath)
+		want string
+		hint string
+	}{
+		{"unsigned", func(t *testing.T, dir string, p nix.StorePath) { change(t, dir, p, "Sig", "") }, "is not signed", ""},
+		{"wrong signature", func(t *testing.T, dir string, p nix.StorePath) {
+			change(t, dir, p, "Sig", line(t, dir, part(t, "edge-cases"), "Sig"))
+		}, "signature", ""},
+		{"unknown key", func(t *testing.T, dir string, p nix.StorePath) {
+			change(t, dir, p, "Sig", strings.Replace(line(t, dir, p, "Sig"), "fixture-1", "other-1", 1))
+		}, "other-1", "nix.trusted-public-keys"},
+		{"no metadata", func(t *testing.T, dir string, p nix.StorePath) { remove(t, dir, p.Hash+".narinfo") }, "is not in file://", "nix copy --to"},
+		{"no archive", func(t *testing.T, dir string, p nix.StorePath) { remove(t, dir, line(t, dir, p, "URL")) }, "is not in the cache", ""},
+		{"truncated", func(t *testing.T, dir string, p nix.StorePath) {
+			name := filepath.Join(dir, line(t, dir, p, "URL"))
+			write(t, name, readFile(t, name)[:40])
+		}, "zstd: unexpected EOF", ""},
+		{"another archive", func(t *testing.T, dir string, p nix.StorePath) {
+			change(t, dir, p, "URL", line(t, dir, part(t, "edge-cases"), "URL"), "FileHash", "", "FileSize", "")
+		}, "more bytes than NarSize says", ""},
+		{"a smaller archive", func(t *testing.T, dir string, p nix.StorePath) {
+			change(t, dir, p, "URL", line(t, dir, part(t, "firmware"), "URL"), "FileHash", "", "FileSize", "")
+		}, "NarSize says", ""},
+		{"a file behind", func(t *testing.T, dir string, p nix.StorePath) {
+			name := filepath.Join(dir, line(t, dir, p, "URL"))
+			write(t, name, readFile(t, name)+"more")
+		}, "", ""},
+		{"FileSize", func(t *testing.T, dir string, p nix.StorePath) {
+			change(t, dir, p, "FileSize", "10000", "FileHash", "")
+		}, "FileSize says 10000", ""},
+		{"FileHash", func(t *testing.T, dir string, p nix.StorePath) {
+			change(t, dir, p, "FileHash", "sha256:0d816jh92clb6qxml6q7qjn21yghrm2n5j4f72iiwpc6s37lig2z")
+		}, "FileHash says", ""},
+		{"compression", func(t *testing.T, dir string, p nix.StorePath) { change(t, dir, p, "Compression", "br") }, "compressed with br, expected", ""},
+		{"another compression", func(t *testing.T, dir string, p nix.StorePath) { change(t, dir, p, "Compression", "xz") }, "xz: ", ""},
+		{"no text", func(t *testing.T, dir string, p nix.StorePath) {
+			write(t, filepath.Join(dir, p.Hash+".narinfo"), "<html>")
+		}, ".narinfo", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir, p := copyCache(t, "zstd", nil), part(t, "system-path")
+			tt.do(t, dir, p)
+			store := t.TempDir()
+			o := options(t, dir)
+			o.Store = openStore(t, store)
+			_, err := Fetch(t.Context(), goldenRoot(t), o)
+			if fault.ClassOf(err) != fault.Input || !strings.HasPrefix(err.Error(), p.String()+": ") || !strings.Contains(err.Error(), tt.want) || !strings.Contains(fault.HintOf(err), tt.hint) {
+				t.Errorf("error %v (hint %q); want one of %s with %q (%q)", err, fault.HintOf(err), p, tt.want, tt.hint)
+			}
+			if left, _ := filepath.Glob(store + "/*.partial"); len(left) > 0 {
+				t.Errorf("left %q", left)
+			}
+			// What is wrong in one cache is right in another.
+			o.Caches = append(o.Caches, openCaches(t, copyCache(t, "xz", nil))...)
+			c, err := Fetch(t.Context(), goldenRoot(t), o)
+			if err != nil {
+				t.Fatalf("with a second cache: %v", err)
+			}
+			checkGolden(t, c)
+		})
+	}
+}
+
+func remove(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNeededBy: an object that is missing is named with the one that refers to it.
+func TestNeededBy(t *testing.T) {
+	dir, p := copyCache(t, "zstd", nil), part(t, "debian-userland")
+	remove(t, dir, p.Hash+".narinfo")
+	_, err := Fetch(t.Context(), goldenRoot(t), options(t, dir))
+	if err == nil || !strings.HasSuffix(err.Error(), "refers to it") || !strings.HasPrefix(err.Error(), p.String()) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestUnsigned: objects without signature are taken when that is asked for, of one
+// cache or of all.
+func TestUnsigned(t *testing.T) {
+	dir := copyCache(t, "zstd", nil)
+	change(t, dir, part(t, "system-path"), "Sig", "")
+	o := options(t, dir)
+	o.Unsigned = true
+	if _, err := Fetch(t.Context(), goldenRoot(t), o); err != nil {
+		t.Error(err)
+	}
+	o = options(t, "file://"+dir+"?trusted=1")
+	o.Keys = narinfo.Keys{}
+	if _, err := Fetch(t.Context(), goldenRoot(t), o); err != nil {
+		t.Error(err)
+	}
+	// What was taken from a trusted cache is not trusted when that is gone.
+	o.Caches = nil
+	if _, err := Fetch(t.Context(), goldenRoot(t), o); fault.ClassOf(err) != fault.Input || !strings.Contains(fault.HintOf(err), "--offline") {
+		t.Errorf("without the cache: %v", err)
+	}
+}
+
+// TestKeptDamaged: an archive that was kept and is damaged now is fetched again; where
+// that cannot be, it is an error.
+func TestKeptDamaged(t *testing.T) {
+	store, dir := t.TempDir(), copyCache(t, "zstd", nil)
+	o := options(t, dir)
+	o.Store = openStore(t, store)
+	if _, err := Fetch(t.Context(), goldenRoot(t), o); err != nil {
+		t.Fatal(err)
+	}
+	archives, _ := filepath.Glob(store + "/*.nar.zst")
+	for _, name := range archives {
+		data := []byte(readFile(t, name))
+		data[len(data)/3] ^= 1
+		write(t, name, string(data))
+	}
+	o.Store = openStore(t, store)
+	c, err := Fetch(t.Context(), goldenRoot(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkGolden(t, c)
+	for _, name := range archives {
+		write(t, name, readFile(t, name)[:20])
+	}
+	o.Store, o.Caches = openStore(t, store), nil
+	if _, err := Fetch(t.Context(), goldenRoot(t), o); fault.ClassOf(err) != fault.Input {
+		t.Errorf("without the cache: %v", err)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := fmt.Errorf("enough")
+	o := options(t, copyCache(t, "zstd", nil))
+	o.Progress = func(done, _ int64) {
+		if done > 0 {
+			cancel(cause)
+		}
+	}
+	if _, err := Fetch(ctx, goldenRoot(t), o); err != cause {
+		t.Errorf("error %v; want %v", err, cause)
+	}
+}

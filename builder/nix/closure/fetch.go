@@ -1,0 +1,308 @@
+package closure
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/nix/nar"
+	"github.com/6FaNcY9/mkimage/builder/nix/narinfo"
+	"github.com/6FaNcY9/mkimage/builder/unpack"
+)
+
+// fetch brings the archives of all objects into the store and lists them.
+func (f *fetcher) fetch(ctx context.Context, objects []*found) error {
+	for _, o := range objects {
+		f.total += o.info.NarSize
+	}
+	f.Progress(0, f.total)
+	// The largest first: at the end no worker is left with one that takes long.
+	order := slices.Clone(objects)
+	slices.SortStableFunc(order, func(a, b *found) int { return cmp.Compare(b.info.NarSize, a.info.NarSize) })
+	var next atomic.Int64
+	group, inner := errgroup.WithContext(ctx)
+	for range min(f.Workers, len(order)) {
+		group.Go(func() error {
+			for inner.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(order) {
+					return nil
+				}
+				if err := f.object(inner, order[i]); err != nil {
+					return about(order[i], err)
+				}
+			}
+			return context.Cause(inner)
+		})
+	}
+	err := group.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// about names the object in an error, unless it does so already.
+func about(o *found, err error) error {
+	if strings.HasPrefix(err.Error(), o.info.Path.String()) || fault.ClassOf(err) != fault.Input {
+		return err
+	}
+	return fault.New(fault.Input, fault.HintOf(err), "%s: %w", o.info.Path, err)
+}
+
+// object lists the archive of an object, from the store or from the first cache that
+// has it whole.
+func (f *fetcher) object(ctx context.Context, o *found) error {
+	if o.archive == nil {
+		var err error
+		if o.archive, err = f.Store.Get(o.info.NarHash); err != nil {
+			return err
+		}
+	}
+	if o.archive != nil {
+		err := f.takeStored(ctx, o)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		f.Log(fmt.Sprintf("%s: %v; fetching it again", o.info.Path, err))
+		if err := f.Store.Remove(o.info.NarHash); err != nil {
+			return err
+		}
+		o.archive = nil
+	}
+	return f.download(ctx, o)
+}
+
+// download takes an archive from the cache that the object was found in, or from one
+// behind it that has the same.
+func (f *fetcher) download(ctx context.Context, o *found) error {
+	if o.cache < 0 {
+		again, err := f.ask(ctx, o.info.Path, 0, o.info)
+		if err != nil {
+			return err
+		}
+		o.info, o.cache = again.info, again.cache
+	}
+	for {
+		err := f.unpack(ctx, o)
+		if err == nil || ctx.Err() != nil || fault.ClassOf(err) != fault.Input {
+			return err
+		}
+		other, otherErr := f.ask(ctx, o.info.Path, o.cache+1, o.info)
+		if otherErr != nil {
+			return err
+		}
+		f.Log(fmt.Sprintf("%v; taking it from %s", about(o, err), f.Caches[other.cache].URL))
+		o.info, o.cache = other.info, other.cache
+	}
+}
+
+// unpack takes an archive from a cache into the store. One that lies uncompressed
+// on this host stays where it is.
+func (f *fetcher) unpack(ctx context.Context, o *found) (err error) {
+	c := f.Caches[o.cache]
+	if name := c.File(o.info); name != "" && o.info.Compression == "none" {
+		if o.archive, err = f.Store.Plain(name); err != nil {
+			return fault.New(fault.Input, "", "%w", err)
+		}
+		if err = f.takeStored(ctx, o); err != nil {
+			err = fault.New(fault.Input, fault.HintOf(err), "%s: %w", name, err)
+		}
+		return err
+	}
+	format := unpack.ByName(o.info.Compression)
+	if o.info.Compression != "none" && (format == nil || !format.Supported()) {
+		return fault.New(fault.Input, "", "compressed with %s, expected xz, zstd, gzip, bzip2 or none", o.info.Compression)
+	}
+	packed, err := c.Archive(ctx, o.info)
+	if err != nil {
+		return err
+	}
+	defer packed.Close()
+	in := &checkedReader{r: packed, size: o.info.FileSize, sum: o.info.FileHash, hash: sha256.New()}
+	o.archive, err = f.Store.Put(o.info.NarHash, func(w io.Writer) error {
+		var r io.Reader = in
+		if format != nil {
+			d, err := format.Open(in)
+			if err != nil {
+				return err
+			}
+			defer d.Close()
+			r = d
+		}
+		return f.take(ctx, o, r, w, in.end)
+	})
+	if err != nil && ctx.Err() == nil {
+		err = fault.New(fault.Input, fault.HintOf(err), "%s: %w", c.URL+": "+o.info.URL, err)
+	}
+	return err
+}
+
+// checkedReader reads a file of a cache whose size and digest may be known.
+type checkedReader struct {
+	r    io.Reader
+	size int64              // 0: not known
+	sum  *[sha256.Size]byte // nil: not known
+	hash hash.Hash
+	n    int64
+}
+
+// Read implements io.Reader.
+func (c *checkedReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if c.sum != nil {
+		c.hash.Write(p[:n])
+	}
+	if c.n += int64(n); c.size > 0 && c.n > c.size {
+		return 0, fmt.Errorf("more than %d bytes, which FileSize says", c.size)
+	}
+	return n, err
+}
+
+// end checks what is left behind what was needed.
+func (c *checkedReader) end() error {
+	if _, err := io.Copy(io.Discard, c); err != nil {
+		return err
+	}
+	if c.size > 0 && c.n != c.size {
+		return fmt.Errorf("%d bytes, FileSize says %d", c.n, c.size)
+	}
+	if c.sum != nil && !bytes.Equal(c.hash.Sum(nil), c.sum[:]) {
+		return fmt.Errorf("SHA-256 %x, FileHash says %x", c.hash.Sum(nil), *c.sum)
+	}
+	return nil
+}
+
+// takeStored takes an archive that can be read where it is.
+func (f *fetcher) takeStored(ctx context.Context, o *found) error {
+	return f.take(ctx, o, io.NewSectionReader(o.archive, 0, o.archive.Size()), io.Discard, func() error { return nil })
+}
+
+// take reads an archive that is to be that of an object, copies it to w, and puts
+// what is in it into the tree. End is called when all that is well, and may find
+// more. After an error the tree has nothing of it.
+func (f *fetcher) take(ctx context.Context, o *found, r io.Reader, w io.Writer, end func() error) error {
+	digest, address := sha256.New(), newAddress(o.content)
+	v := &planter{fetcher: f, object: o, address: address}
+	in := &sizedReader{ctx: ctx, r: r, left: o.info.NarSize, progress: f.advance}
+	err := nar.Read(io.TeeReader(in, io.MultiWriter(digest, address.ofNAR(), w)), v)
+	switch {
+	case err != nil:
+	case in.left > 0:
+		err = fmt.Errorf("%d bytes, NarSize says %d", o.info.NarSize-in.left, o.info.NarSize)
+	case !bytes.Equal(digest.Sum(nil), o.info.NarHash[:]):
+		err = fmt.Errorf("SHA-256 %x, NarHash says %x", digest.Sum(nil), o.info.NarHash)
+	default:
+		if err = address.check(o.info); err == nil {
+			err = end()
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	v.uproot()
+	f.advance(in.left - o.info.NarSize)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, errInternal) {
+		return err
+	}
+	return fault.New(fault.Input, fault.HintOf(err), "archive: %w", err)
+}
+
+var errInternal = errors.New("tree")
+
+// advance counts bytes of archives.
+func (f *fetcher) advance(n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.done += n
+	f.Progress(f.done, f.total)
+}
+
+// sizedReader reads so many bytes at most.
+type sizedReader struct {
+	ctx      context.Context
+	r        io.Reader
+	left     int64
+	progress func(n int64)
+}
+
+// Read implements io.Reader.
+func (s *sizedReader) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := s.r.Read(p)
+	if int64(n) > s.left {
+		return 0, errors.New("more bytes than NarSize says")
+	}
+	s.left -= int64(n)
+	s.progress(int64(n))
+	return n, err
+}
+
+// address checks a content address.
+type address struct {
+	hash  hash.Hash // nil: nothing is to be checked
+	whole bool      // of the archive, not of the file in it
+	want  []byte
+	is    bool // a file was hashed
+}
+
+func newAddress(ca *narinfo.CA) *address {
+	if ca == nil {
+		return &address{}
+	}
+	whole, algorithm, digest := ca.Digest()
+	a := &address{whole: whole, want: digest}
+	if whole && algorithm == crypto.SHA256 {
+		a.hash = sha256.New()
+		return a
+	}
+	a.hash = algorithm.New()
+	return a
+}
+
+// ofNAR returns what the archive is written to.
+func (a *address) ofNAR() io.Writer {
+	if a.hash == nil || !a.whole {
+		return io.Discard
+	}
+	return a.hash
+}
+
+// file hashes the content of a file, where that is the object.
+func (a *address) file(f nar.File, content io.Reader) error {
+	if a.hash == nil || a.whole || f.Path != "" || f.Executable {
+		return nil
+	}
+	a.is = true
+	_, err := io.Copy(a.hash, content)
+	return err
+}
+
+func (a *address) check(info *narinfo.Info) error {
+	switch {
+	case a.hash == nil:
+		return nil
+	case !a.whole && !a.is:
+		return fmt.Errorf("its content address %s is that of a file, which it is not", info.CA)
+	case !bytes.Equal(a.hash.Sum(nil), a.want):
+		return fmt.Errorf("%x, its content address %s says %x", a.hash.Sum(nil), info.CA, a.want)
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package closure
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/nix/nar"
+)
+
+// What Nix makes of an object (libstore/posix-fs-canonicalise.cc): times of 1 s,
+// nothing is writable, all belongs to root.
+const (
+	storeTime    = 1
+	modeFile     = fstree.TypeRegular | 0o444
+	modeProgram  = fstree.TypeRegular | 0o555
+	modeDir      = fstree.TypeDir | 0o555
+	modeSymlink  = fstree.TypeSymlink | 0o777
+	modeStoreDir = fstree.TypeDir | 0o1775
+	buildersGID  = 30000 // nixbld of NixOS (misc/ids.nix), which its stage 2 gives the store to
+)
+
+// becomeStoreDir gives a directory the metadata of /nix/store.
+func becomeStoreDir(dir *fstree.Inode) {
+	dir.Mode, dir.GID, dir.Sec = modeStoreDir, buildersGID, storeTime
+}
+
+// planter puts what is in an archive into the tree. Archives are planted at the same
+// time, each below a name of its own.
+type planter struct {
+	*fetcher
+	object  *found
+	address *address
+
+	root *fstree.Entry
+	dirs []open
+}
+
+// open is a directory that entries may still come for.
+type open struct {
+	path  string
+	entry *fstree.Entry
+}
+
+// Directory implements nar.Visitor.
+func (p *planter) Directory(path string) error {
+	e, err := p.plant(path, &fstree.Inode{Mode: modeDir})
+	if err == nil {
+		p.dirs = append(p.dirs, open{path, e})
+	}
+	return err
+}
+
+// File implements nar.Visitor.
+func (p *planter) File(f nar.File, content io.Reader) error {
+	inode := &fstree.Inode{Mode: modeFile, Size: f.Size}
+	if f.Executable {
+		inode.Mode = modeProgram
+	}
+	if f.Size > 0 {
+		inode.Content = &stored{p.object, f.Offset}
+	}
+	if _, err := p.plant(f.Path, inode); err != nil {
+		return err
+	}
+	return p.address.file(f, content)
+}
+
+// Symlink implements nar.Visitor.
+func (p *planter) Symlink(path, target string) error {
+	_, err := p.plant(path, &fstree.Inode{Mode: modeSymlink, Link: target, Size: int64(len(target))})
+	return err
+}
+
+// plant adds an entry. The archive's own order says which directory is its.
+func (p *planter) plant(path string, inode *fstree.Inode) (*fstree.Entry, error) {
+	inode.Sec = storeTime
+	if path == "" {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		var err error
+		p.root, err = p.tree.Root().Add(p.object.info.Path.Base(), inode)
+		return p.root, wrap(err)
+	}
+	dir, name := "", path
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		dir, name = path[:i], path[i+1:]
+	}
+	for p.dirs[len(p.dirs)-1].path != dir {
+		p.dirs = p.dirs[:len(p.dirs)-1]
+	}
+	// Not a part of the path, which would be kept as long as the tree.
+	e, err := p.dirs[len(p.dirs)-1].entry.Add(strings.Clone(name), inode)
+	return e, wrap(err)
+}
+
+// wrap marks an error that no archive can cause.
+func wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errInternal, err)
+}
+
+// uproot takes away what was planted.
+func (p *planter) uproot() {
+	if p.root != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.tree.Root().Remove(p.root)
+	}
+}
+
+// stored is the content of a file at an offset of an object's archive.
+type stored struct {
+	object *found
+	offset int64
+}
+
+// Open implements fstree.Content.
+func (s *stored) Open(e *fstree.Entry) (fstree.File, error) {
+	return storedFile{io.NewSectionReader(s.object.archive, s.offset, e.Size)}, nil
+}
+
+// storedFile is an open file of an archive.
+type storedFile struct{ *io.SectionReader }
+
+// Segments implements fstree.File: archives have no holes.
+func (f storedFile) Segments() ([]fstree.Segment, error) {
+	return []fstree.Segment{{Offset: 0, Length: f.Size()}}, nil
+}
+
+// Close implements fstree.File.
+func (storedFile) Close() error { return nil }

@@ -1,0 +1,209 @@
+package closure
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/nix"
+	"github.com/6FaNcY9/mkimage/builder/nix/bincache"
+	"github.com/6FaNcY9/mkimage/builder/nix/narinfo"
+	"github.com/6FaNcY9/mkimage/builder/nix/narstore"
+)
+
+// asked is how many objects are asked for at a time. Each answer is small, and
+// takes a round trip.
+const asked = 16
+
+// found is an object of the closure.
+type found struct {
+	info    *narinfo.Info
+	cache   int               // that has it; -1: the archive is in the store
+	content *narinfo.CA       // must hold of the content; nil: nothing but the digest
+	archive *narstore.Archive // once it is there
+}
+
+// fetcher makes one closure.
+type fetcher struct {
+	Options
+	tree *fstree.Tree
+
+	mu    sync.Mutex // of tree and done
+	done  int64
+	total int64
+}
+
+func newFetcher(o Options) *fetcher {
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Progress == nil {
+		o.Progress = func(int64, int64) {}
+	}
+	if o.Log == nil {
+		o.Log = func(string) {}
+	}
+	f := &fetcher{Options: o, tree: fstree.New()}
+	becomeStoreDir(f.tree.Root().Inode)
+	return f
+}
+
+// resolve returns an object and all that it refers to, sorted by path.
+func (f *fetcher) resolve(ctx context.Context, root nix.StorePath) ([]*found, error) {
+	w := &walk{fetcher: f, known: map[nix.StorePath]bool{root: true}}
+	w.group, w.ctx = errgroup.WithContext(ctx)
+	w.slots = make(chan struct{}, asked)
+	w.visit(root, nix.StorePath{})
+	if err := w.group.Wait(); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, err
+	}
+	slices.SortFunc(w.found, func(a, b *found) int { return a.info.Path.Compare(b.info.Path) })
+	return w.found, nil
+}
+
+// walk follows references.
+type walk struct {
+	*fetcher
+	ctx   context.Context
+	group *errgroup.Group
+	slots chan struct{}
+
+	mu    sync.Mutex
+	known map[nix.StorePath]bool
+	found []*found
+}
+
+// visit asks for an object, and then for those that it refers to. By says which
+// object refers to it, for messages.
+func (w *walk) visit(p, by nix.StorePath) {
+	w.group.Go(func() error {
+		select {
+		case w.slots <- struct{}{}:
+		case <-w.ctx.Done():
+			return context.Cause(w.ctx)
+		}
+		o, err := w.find(w.ctx, p)
+		<-w.slots
+		if err != nil {
+			return neededBy(err, by)
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.found = append(w.found, o)
+		for _, r := range o.info.References {
+			if !w.known[r] {
+				w.known[r] = true
+				w.visit(r, p)
+			}
+		}
+		return nil
+	})
+}
+
+// neededBy says in an error which object refers to the one that it is about.
+func neededBy(err error, by nix.StorePath) error {
+	if by.IsZero() {
+		return err
+	}
+	return fault.New(fault.ClassOf(err), fault.HintOf(err), "%w; %s refers to it", err, by)
+}
+
+// find returns the first of what the store and the caches say about an object that
+// is to be trusted.
+func (f *fetcher) find(ctx context.Context, p nix.StorePath) (*found, error) {
+	if o := f.kept(p); o != nil {
+		return o, nil
+	}
+	return f.ask(ctx, p, 0, nil)
+}
+
+// ask asks the caches from one on. When like is not nil the archive must be the
+// same.
+func (f *fetcher) ask(ctx context.Context, p nix.StorePath, from int, like *narinfo.Info) (*found, error) {
+	var worst error
+	for i, c := range f.Caches[min(from, len(f.Caches)):] {
+		info, text, err := c.Info(ctx, p)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		var content *narinfo.CA
+		if err == nil {
+			content, err = f.trust(info, c.Trusted)
+		}
+		if err == nil && like != nil && (info.NarHash != like.NarHash || info.NarSize != like.NarSize || !slices.Equal(info.References, like.References)) {
+			err = fault.New(fault.Input, "", "%s: %s has another object of that name", p, c.URL)
+		}
+		if err == nil {
+			if err := f.Store.PutText(p.Hash, text); err != nil {
+				return nil, err
+			}
+			return &found{info: info, cache: from + i, content: content}, nil
+		}
+		// That a cache does not have it is said only when no other says more.
+		if worst == nil && !errors.Is(err, bincache.ErrAbsent) {
+			worst = err
+		}
+		if !errors.Is(err, bincache.ErrAbsent) && from+i+1 < len(f.Caches) {
+			f.Log(err.Error() + "; asking the next cache")
+		}
+	}
+	if worst != nil {
+		return nil, worst
+	}
+	hint := "name a cache that has it, or copy it there: nix copy --to CACHE " + p.String()
+	if len(f.Caches) == 0 {
+		hint = "build once without --offline"
+	}
+	return nil, fault.New(fault.Input, hint, "%s: is not in %s", p, names(f.Caches))
+}
+
+// kept returns an object of which both metadata and archive are in the store. What
+// is wrong with them is no error: the caches are asked.
+func (f *fetcher) kept(p nix.StorePath) *found {
+	text, err := f.Store.Text(p.Hash)
+	if err != nil || text == nil {
+		return nil
+	}
+	info, err := narinfo.Parse(p.Hash, text)
+	if err != nil || info.Path != p {
+		return nil
+	}
+	o := &found{info: info, cache: -1}
+	if o.content, err = f.trust(info, false); err != nil {
+		return nil
+	}
+	if o.archive, err = f.Store.Get(info.NarHash); err != nil || o.archive == nil || o.archive.Size() != info.NarSize {
+		return nil
+	}
+	return o
+}
+
+// trust decides whether what a cache says about an object is to be taken: by its
+// signature, or by its content address, which then must hold.
+func (f *fetcher) trust(info *narinfo.Info, trusted bool) (*narinfo.CA, error) {
+	content, notByContent := info.ContentAddressed()
+	if content != nil {
+		return content, nil
+	}
+	if trusted || f.Unsigned {
+		return nil, nil
+	}
+	if _, err := f.Keys.Verify(info); err != nil {
+		if notByContent != nil {
+			// Both were tried; the signature is what a user can mend.
+			f.Log(strings.TrimSpace(notByContent.Error()))
+		}
+		return nil, err
+	}
+	return nil, nil
+}
