@@ -27,6 +27,16 @@ var mayImport = map[string][]string{
 	"builder/ids":            {"builder/fault"},
 	"builder/fstree":         {"builder/fault", "builder/unpack"},
 	"builder/unpack":         {},
+	"builder/nix":            {"builder/fault"},
+	"builder/nix/nar":        {},
+	"builder/nix/narinfo":    {"builder/fault", "builder/nix"},
+	"builder/nix/narstore":   {"builder/fault"},
+	"builder/nix/storedb":    {"builder/fault", "builder/nix"},
+	"builder/nix/bincache":   {"builder/fault", "builder/nix", "builder/nix/narinfo", "builder/strict"},
+	"builder/nix/closure": {
+		"builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/nix", "builder/nix/nar", "builder/nix/narinfo", "builder/nix/narstore", "builder/nix/bincache", "builder/nix/storedb",
+	},
+	"builder/bootspec": {"builder/fault", "builder/nix", "builder/loader/bls"},
 	"builder/btrfs":          {"builder/fault", "builder/ids", "builder/fstree", "builder/unpack", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/btrfs/reader":   {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk"},
 	"builder/btrfs/identity": {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
@@ -107,6 +117,8 @@ var onlyIn = map[string]string{
 	"github.com/u-root/":        "initramfs/busybox",
 	"github.com/pelletier/":     "builder/strict",
 	"aead.dev/":                 "installer/signature",
+	"modernc.org/":              "builder/nix/storedb",
+	"github.com/nix-community/": "builder/nix",
 	"github.com/rogpeppe/":      "", // tests
 	"github.com/google/go-cmp/": "", // tests
 }

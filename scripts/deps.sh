@@ -75,9 +75,19 @@ add_backports() {
 	echo "deps: added $suite to the apt sources"
 }
 
+# install_bootctl takes bootctl out of its package: where there is an EFI system
+# partition, installing the package would make systemd-boot this machine's loader.
+install_bootctl() {
+	local dir
+	dir=$(mktemp -d)
+	(cd "$dir" && apt-get download -q systemd-boot && dpkg-deb -x systemd-boot_*.deb .)
+	install -D -m 0755 "$dir/usr/bin/bootctl" /usr/local/bin/bootctl
+	rm -r "$dir"
+}
+
 main() {
 	command -v dpkg-query >/dev/null || die "needs Debian; elsewhere install these programs by hand: btrfs-progs >= $btrfs_at_least ${packages[*]}"
-	if [ -z "$(missing)" ] && btrfs_is_new; then
+	if [ -z "$(missing)" ] && btrfs_is_new && command -v bootctl >/dev/null; then
 		echo "deps: all there"
 		return
 	fi
@@ -93,6 +103,7 @@ main() {
 	apt-get install -q -y --no-install-recommends "${from[@]}" "${backports[@]}"
 	mapfile -t new < <(missing)
 	[ ${#new[@]} = 0 ] || apt-get install -q -y --no-install-recommends "${new[@]}"
+	command -v bootctl >/dev/null || install_bootctl
 	btrfs_is_new || die "btrfs-progs is $(dpkg-query -W -f '${Version}' btrfs-progs), expected $btrfs_at_least or newer"
 }
 
