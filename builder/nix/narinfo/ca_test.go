@@ -134,6 +134,21 @@ func TestContentAddressedSelf(t *testing.T) {
 	if c, err := caInfo(t, selfBase, selfCA).ContentAddressed(); c != nil || err == nil || errors.Is(err, ErrSelfReference) {
 		t.Errorf("without the reference: %v, %v; want another path", c, err)
 	}
+	// Nix has no path for a text that refers to itself, whatever one may compute.
+	for _, kind := range []string{"text", "text:self"} {
+		text := caInfo(t, selfBase, "text:sha256:"+helloBase32)
+		digest, err := parseDigest(helloBase32, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Path = makePath(kind, digest, text.Path.Name)
+		text.References = []nix.StorePath{text.Path}
+		c, err := text.ContentAddressed()
+		wantFault(t, err, fault.Input, "a text that refers to itself")
+		if c != nil || errors.Is(err, ErrSelfReference) {
+			t.Errorf("%s: %v, %v", kind, c, err)
+		}
+	}
 }
 
 func TestParseCARefuses(t *testing.T) {
