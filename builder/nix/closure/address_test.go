@@ -89,5 +89,5 @@ func fetchOne(t *testing.T, base, ca string, archive []byte) (*Closure, error) {
 	write(t, dir+"/nix-cache-info", "StoreDir: /nix/store\n")
 	write(t, dir+"/nar/x.nar", string(archive))
 	write(t, dir+"/"+p.Hash+".narinfo", fmt.Sprintf("StorePath: %s\nURL: nar/x.nar\nCompression: none\nNarHash: sha256:%x\nNarSize: %d\nReferences: \nCA: %s\n", p, sha256.Sum256(archive), len(archive), ca))
-	return Fetch(t.Context(), p, options(t, dir))
+	return Fetch(t.Context(), []nix.StorePath{p}, options(t, dir))
 }

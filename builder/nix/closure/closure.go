@@ -1,4 +1,4 @@
-// Package closure makes a tree of a store object and all that it refers to, directly
+// Package closure makes a tree of store objects and all that they refer to, directly
 // or not, out of binary caches.
 //
 // Of every object the metadata is fetched and trusted by its signature or its
@@ -42,28 +42,30 @@ type Options struct {
 	Log      func(text string) // notes, such as of a cache that failed; nil drops them
 }
 
-// Closure is a store object with all that it refers to.
+// Closure is some store objects with all that they refer to.
 type Closure struct {
-	Root    nix.StorePath
+	Roots   []nix.StorePath  // as they were asked for
 	Objects []storedb.Object // sorted by path
-	// Tree has the store directory as its root, with what each object is below its
-	// name, and the metadata that Nix gives it.
+	// Tree has nothing but the store directory, in its place, and in that each object
+	// with the metadata that Nix gives it. It is not frozen.
 	Tree *fstree.Tree
 }
 
-// Fetch returns the closure of an object. Its tree can be read as long as the store
+// Fetch returns the closure of some objects. Its tree can be read as long as the store
 // is open. Errors are of class fault.Input, and name the object.
-func Fetch(ctx context.Context, root nix.StorePath, o Options) (*Closure, error) {
-	f := newFetcher(o)
-	objects, err := f.resolve(ctx, root)
+func Fetch(ctx context.Context, roots []nix.StorePath, o Options) (*Closure, error) {
+	f, err := newFetcher(o)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := f.resolve(ctx, roots)
 	if err != nil {
 		return nil, err
 	}
 	if err := f.fetch(ctx, objects); err != nil {
 		return nil, err
 	}
-	c := &Closure{Root: root, Tree: f.tree}
-	c.Tree.Freeze()
+	c := &Closure{Roots: roots, Tree: f.tree}
 	for _, o := range objects {
 		c.Objects = append(c.Objects, object(o.info))
 	}
@@ -84,7 +86,9 @@ func object(i *narinfo.Info) storedb.Object {
 // references, and nothing of where they came from.
 func (c *Closure) Digest() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n", c.Root)
+	for _, r := range c.Roots {
+		fmt.Fprintln(h, r)
+	}
 	for _, o := range c.Objects {
 		fmt.Fprintf(h, "%s %x %d", o.Path, o.NarHash, o.NarSize)
 		for _, r := range o.References {

@@ -80,7 +80,7 @@ func TestErrors(t *testing.T) {
 			store := t.TempDir()
 			o := options(t, dir)
 			o.Store = openStore(t, store)
-			_, err := Fetch(t.Context(), goldenRoot(t), o)
+			_, err := Fetch(t.Context(), goldenRoots(t), o)
 			if fault.ClassOf(err) != fault.Input || !strings.HasPrefix(err.Error(), p.String()+": ") || !strings.Contains(err.Error(), tt.want) || !strings.Contains(fault.HintOf(err), tt.hint) {
 				t.Errorf("error %v (hint %q); want one of %s with %q (%q)", err, fault.HintOf(err), p, tt.want, tt.hint)
 			}
@@ -89,7 +89,7 @@ func TestErrors(t *testing.T) {
 			}
 			// What is wrong in one cache is right in another.
 			o.Caches = append(o.Caches, openCaches(t, copyCache(t, "xz", nil))...)
-			c, err := Fetch(t.Context(), goldenRoot(t), o)
+			c, err := Fetch(t.Context(), goldenRoots(t), o)
 			if err != nil {
 				t.Fatalf("with a second cache: %v", err)
 			}
@@ -109,7 +109,7 @@ func remove(t *testing.T, dir, name string) {
 func TestNeededBy(t *testing.T) {
 	dir, p := copyCache(t, "zstd", nil), part(t, "debian-userland")
 	remove(t, dir, p.Hash+".narinfo")
-	_, err := Fetch(t.Context(), goldenRoot(t), options(t, dir))
+	_, err := Fetch(t.Context(), goldenRoots(t), options(t, dir))
 	if err == nil || !strings.HasSuffix(err.Error(), "refers to it") || !strings.HasPrefix(err.Error(), p.String()) {
 		t.Errorf("error %v", err)
 	}
@@ -122,17 +122,17 @@ func TestUnsigned(t *testing.T) {
 	change(t, dir, part(t, "system-path"), "Sig", "")
 	o := options(t, dir)
 	o.Unsigned = true
-	if _, err := Fetch(t.Context(), goldenRoot(t), o); err != nil {
+	if _, err := Fetch(t.Context(), goldenRoots(t), o); err != nil {
 		t.Error(err)
 	}
 	o = options(t, "file://"+dir+"?trusted=1")
 	o.Keys = narinfo.Keys{}
-	if _, err := Fetch(t.Context(), goldenRoot(t), o); err != nil {
+	if _, err := Fetch(t.Context(), goldenRoots(t), o); err != nil {
 		t.Error(err)
 	}
 	// What was taken from a trusted cache is not trusted when that is gone.
 	o.Caches = nil
-	if _, err := Fetch(t.Context(), goldenRoot(t), o); fault.ClassOf(err) != fault.Input || !strings.Contains(fault.HintOf(err), "--offline") {
+	if _, err := Fetch(t.Context(), goldenRoots(t), o); fault.ClassOf(err) != fault.Input || !strings.Contains(fault.HintOf(err), "--offline") {
 		t.Errorf("without the cache: %v", err)
 	}
 }
@@ -143,7 +143,7 @@ func TestKeptDamaged(t *testing.T) {
 	store, dir := t.TempDir(), copyCache(t, "zstd", nil)
 	o := options(t, dir)
 	o.Store = openStore(t, store)
-	if _, err := Fetch(t.Context(), goldenRoot(t), o); err != nil {
+	if _, err := Fetch(t.Context(), goldenRoots(t), o); err != nil {
 		t.Fatal(err)
 	}
 	archives, _ := filepath.Glob(store + "/*.nar.zst")
@@ -153,7 +153,7 @@ func TestKeptDamaged(t *testing.T) {
 		write(t, name, string(data))
 	}
 	o.Store = openStore(t, store)
-	c, err := Fetch(t.Context(), goldenRoot(t), o)
+	c, err := Fetch(t.Context(), goldenRoots(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestKeptDamaged(t *testing.T) {
 		write(t, name, readFile(t, name)[:20])
 	}
 	o.Store, o.Caches = openStore(t, store), nil
-	if _, err := Fetch(t.Context(), goldenRoot(t), o); fault.ClassOf(err) != fault.Input {
+	if _, err := Fetch(t.Context(), goldenRoots(t), o); fault.ClassOf(err) != fault.Input {
 		t.Errorf("without the cache: %v", err)
 	}
 }
@@ -176,7 +176,7 @@ func TestCancelled(t *testing.T) {
 			cancel(cause)
 		}
 	}
-	if _, err := Fetch(ctx, goldenRoot(t), o); err != cause {
+	if _, err := Fetch(ctx, goldenRoots(t), o); err != cause {
 		t.Errorf("error %v; want %v", err, cause)
 	}
 }

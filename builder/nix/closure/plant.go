@@ -21,11 +21,6 @@ const (
 	buildersGID  = 30000 // nixbld of NixOS (misc/ids.nix), which its stage 2 gives the store to
 )
 
-// becomeStoreDir gives a directory the metadata of /nix/store.
-func becomeStoreDir(dir *fstree.Inode) {
-	dir.Mode, dir.GID, dir.Sec = modeStoreDir, buildersGID, storeTime
-}
-
 // planter puts what is in an archive into the tree. Archives are planted at the same
 // time, each below a name of its own.
 type planter struct {
@@ -80,7 +75,7 @@ func (p *planter) plant(path string, inode *fstree.Inode) (*fstree.Entry, error)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		var err error
-		p.root, err = p.tree.Root().Add(p.object.info.Path.Base(), inode)
+		p.root, err = p.store.Add(p.object.info.Path.Base(), inode)
 		return p.root, wrap(err)
 	}
 	dir, name := "", path
@@ -108,7 +103,7 @@ func (p *planter) uproot() {
 	if p.root != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.tree.Root().Remove(p.root)
+		p.store.Remove(p.root)
 	}
 }
 

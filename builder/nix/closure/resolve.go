@@ -33,14 +33,15 @@ type found struct {
 // fetcher makes one closure.
 type fetcher struct {
 	Options
-	tree *fstree.Tree
+	tree  *fstree.Tree
+	store *fstree.Entry // the store directory
 
-	mu    sync.Mutex // of tree and done
+	mu    sync.Mutex // of store and done
 	done  int64
 	total int64
 }
 
-func newFetcher(o Options) *fetcher {
+func newFetcher(o Options) (*fetcher, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -51,16 +52,22 @@ func newFetcher(o Options) *fetcher {
 		o.Log = func(string) {}
 	}
 	f := &fetcher{Options: o, tree: fstree.New()}
-	becomeStoreDir(f.tree.Root().Inode)
-	return f
+	var err error
+	if f.store, err = f.tree.MkdirAll(nix.StoreDir, nil); err != nil {
+		return nil, err
+	}
+	f.store.Mode, f.store.GID, f.store.Sec = modeStoreDir, buildersGID, storeTime
+	return f, nil
 }
 
-// resolve returns an object and all that it refers to, sorted by path.
-func (f *fetcher) resolve(ctx context.Context, root nix.StorePath) ([]*found, error) {
-	w := &walk{fetcher: f, known: map[nix.StorePath]bool{root: true}}
+// resolve returns some objects and all that they refer to, sorted by path.
+func (f *fetcher) resolve(ctx context.Context, roots []nix.StorePath) ([]*found, error) {
+	w := &walk{fetcher: f, known: map[nix.StorePath]bool{}}
 	w.group, w.ctx = errgroup.WithContext(ctx)
 	w.slots = make(chan struct{}, asked)
-	w.visit(root, nix.StorePath{})
+	w.mu.Lock()
+	w.visitAll(roots, nix.StorePath{})
+	w.mu.Unlock()
 	if err := w.group.Wait(); err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -100,14 +107,19 @@ func (w *walk) visit(p, by nix.StorePath) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.found = append(w.found, o)
-		for _, r := range o.info.References {
-			if !w.known[r] {
-				w.known[r] = true
-				w.visit(r, p)
-			}
-		}
+		w.visitAll(o.info.References, p)
 		return nil
 	})
+}
+
+// visitAll visits those that were not visited yet. The caller has the lock.
+func (w *walk) visitAll(paths []nix.StorePath, by nix.StorePath) {
+	for _, p := range paths {
+		if !w.known[p] {
+			w.known[p] = true
+			w.visit(p, by)
+		}
+	}
 }
 
 // neededBy says in an error which object refers to the one that it is about.
