@@ -87,27 +87,14 @@ func (x *index) content(file string) ([]byte, error) {
 // readEntry returns the content of a regular file of at most limit bytes. No
 // entry at all is an error.
 func readEntry(e *fstree.Entry, limit int64) ([]byte, error) {
-	switch {
-	case e == nil:
+	if e == nil {
 		return nil, input("", "does not exist")
-	case !e.IsRegular():
-		return nil, input("", "is a %s, expected a regular file", e.TypeName())
-	case e.Size > limit:
-		return nil, input("", "%d bytes, expected at most %d", e.Size, limit)
 	}
-	data := make([]byte, e.Size)
-	if e.Content == nil || len(data) == 0 {
-		return data, nil
-	}
-	f, err := e.Content.Open(e)
+	data, err := e.Read(limit)
 	if err != nil {
-		return nil, err
+		return nil, input("", "%w", err)
 	}
-	_, err = io.ReadFull(io.NewSectionReader(f, 0, e.Size), data)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return data, err
+	return data, nil
 }
 
 // decompress undoes a compression by the suffix of the file that has it; any

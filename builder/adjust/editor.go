@@ -2,7 +2,6 @@ package adjust
 
 import (
 	"fmt"
-	"io"
 	"path"
 	"strings"
 
@@ -50,22 +49,11 @@ func (e *editor) read(p string) (string, bool, error) {
 	if entry == nil || !entry.IsRegular() {
 		return "", false, nil
 	}
-	if entry.Size > maxText {
-		return "", false, fmt.Errorf("%s: %d bytes, expected at most %d", p, entry.Size, maxText)
-	}
-	data := make([]byte, entry.Size)
-	if entry.Content == nil {
-		return string(data), true, nil
-	}
-	f, err := entry.Content.Open(entry)
+	data, err := entry.Read(maxText)
 	if err != nil {
-		return "", false, err
-	}
-	if _, err = io.ReadFull(io.NewSectionReader(f, 0, entry.Size), data); err != nil {
-		f.Close()
 		return "", false, fmt.Errorf("%s: %w", p, err)
 	}
-	return string(data), true, f.Close()
+	return string(data), true, nil
 }
 
 // inode makes an inode with the plan's epoch, owned by root.

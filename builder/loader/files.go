@@ -2,9 +2,7 @@ package loader
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -53,22 +51,12 @@ func (b *builder) osRelease() ([]byte, error) {
 
 // read returns the content of a file of the source. Errors call it name: where
 // it was is forgotten when the source's tree has let go of it.
-func read(name string, e *fstree.Entry) (data []byte, err error) {
-	switch {
-	case e == nil || !e.IsRegular():
+func read(name string, e *fstree.Entry) ([]byte, error) {
+	if e == nil {
 		return nil, fault.New(fault.Input, "", "%s: expected a regular file", name)
-	case e.Size > maxFile:
-		return nil, fault.New(fault.Input, "", "%s: %d bytes, expected at most %d", name, e.Size, int64(maxFile))
-	case e.Content == nil:
-		return make([]byte, e.Size), nil
 	}
-	f, err := e.Content.Open(e)
+	data, err := e.Read(maxFile)
 	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	data = make([]byte, e.Size)
-	if _, err := io.ReadFull(io.NewSectionReader(f, 0, e.Size), data); err != nil {
 		return nil, fault.New(fault.Input, "", "%s: %w", name, err)
 	}
 	return data, nil

@@ -268,13 +268,10 @@ func newAddress(ca *narinfo.CA) *address {
 		return &address{}
 	}
 	whole, algorithm, digest := ca.Digest()
-	a := &address{whole: whole, want: digest}
 	if whole && algorithm == crypto.SHA256 {
-		a.hash = sha256.New()
-		return a
+		return &address{} // it is NarHash, see narinfo.Info.ContentAddressed
 	}
-	a.hash = algorithm.New()
-	return a
+	return &address{hash: algorithm.New(), whole: whole, want: digest}
 }
 
 // ofNAR returns what the archive is written to.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -201,21 +200,24 @@ func (f *fetcher) kept(p nix.StorePath) *found {
 }
 
 // trust decides whether what a cache says about an object is to be taken: by its
-// signature, or by its content address, which then must hold.
+// signature, or by its content address, which then must hold. One that is not
+// proven is forgotten: no signature covers it.
 func (f *fetcher) trust(info *narinfo.Info, trusted bool) (*narinfo.CA, error) {
 	content, notByContent := info.ContentAddressed()
 	if content != nil {
 		return content, nil
 	}
-	if trusted || f.Unsigned {
-		return nil, nil
-	}
-	if _, err := f.Keys.Verify(info); err != nil {
-		if notByContent != nil {
-			// Both were tried; the signature is what a user can mend.
-			f.Log(strings.TrimSpace(notByContent.Error()))
+	if !trusted && !f.Unsigned {
+		if _, err := f.Keys.Verify(info); err != nil {
+			if notByContent != nil {
+				// Both were tried; the signature is what a user can mend.
+				f.Log(notByContent.Error())
+			}
+			return nil, err
 		}
-		return nil, err
+	}
+	if !errors.Is(notByContent, narinfo.ErrSelfReference) {
+		info.CA = ""
 	}
 	return nil, nil
 }

@@ -169,7 +169,7 @@ func TestParseLimits(t *testing.T) {
 
 func TestURL(t *testing.T) {
 	for _, text := range []string{
-		"x.nar", "nar/x.nar.xz", "a/b/c/d", "...", "a/..b", "nar/a:b", "nar/%41+%3f.nar", "nar/~x,y;z=@!$&'()*", "nar/%ff", "..%20",
+		"x.nar", "nar/x.nar.xz", "a/b/c/d", "...", "a/..b", "nar/a:b", "nar/%41+%3f.nar", "nar/~x,y;z=@!$&'()*", "nar/%ff", "..%20", "nar/x?a=b", "nar/x.nar?hash=0d816jh9/../x",
 	} {
 		if i := mustParse(t, strings.Replace(minimal, "nar/x.nar", text, 1)); i.URL != text {
 			t.Errorf("URL %q; want %q", i.URL, text)
@@ -178,7 +178,7 @@ func TestURL(t *testing.T) {
 	for _, text := range []string{
 		"", "/", "/nar/x", "//host/x", "http://host/x", "https:x", "file:///etc/passwd", "c:x", ":x", "nar/", "nar//x", "nar/./x", "./x", ".", "..", "../x", "nar/..", "nar/../x", "nar/../../x",
 		"nar/%2e%2e/x", "nar/%2E%2e/x", "nar/.%2e/x", "%2e%2e", "%2e", "nar/%2e/x", "nar%2fx", "nar/..%2f..%2fx", "nar%2Fx", "nar/%5cx", "nar/%252e%252e/x", "nar/%00", "nar/%0a", "nar/%7f", "nar/%1b",
-		"nar/%", "nar/%2", "nar/%zz", "nar/x?", "nar/x?a=b", "?a", "nar/x#a", "#a", `nar\x`, `..\x`, "nar/a b", " nar/x", "nar/x ", "nar/\tx", "nar/\x7fx", "nar/\x1bx", "nar/\u00e9", "nar/\xff",
+		"nar/%", "nar/%2", "nar/%zz", "nar/x?", "?a", "nar/x?a?b", "nar/x?a b", "nar/..?a", "../x?a", "nar/%2e%2e?a", "/x?a", "nar/x#a", "#a", `nar\x`, `..\x`, "nar/a b", " nar/x", "nar/x ", "nar/\tx", "nar/\x7fx", "nar/\x1bx", "nar/\u00e9", "nar/\xff",
 	} {
 		_, err := Parse("test.narinfo", []byte(strings.Replace(minimal, "nar/x.nar", text, 1)))
 		wantFault(t, err, fault.Input, "line 2: URL: ")

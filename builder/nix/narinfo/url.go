@@ -9,14 +9,19 @@ import (
 // checkURL refuses a URL that leaves its cache, or that means another file to a
 // server, to a file system and to us. Nix takes any, even one of another host.
 // Percent escapes stay as they are, but what they stand for is bound by the same
-// rules.
+// rules. A query may follow the path: harmonia has one, a cache that serves a store
+// as it is.
 func checkURL(text string) error {
 	for i := range len(text) {
-		if c := text[i]; c <= ' ' || c > '~' || strings.IndexByte(`\?#`, c) >= 0 {
-			return fmt.Errorf("%.300q: byte %#02x, expected a path of printable ASCII without space, backslash, query and fragment", text, c)
+		if c := text[i]; c <= ' ' || c > '~' || strings.IndexByte(`\#`, c) >= 0 {
+			return fmt.Errorf("%.300q: byte %#02x, expected a path of printable ASCII without space, backslash and fragment", text, c)
 		}
 	}
-	elements := strings.Split(text, "/")
+	path, query, asks := strings.Cut(text, "?")
+	if asks && (query == "" || strings.Contains(query, "?")) {
+		return fmt.Errorf("%.300q: query %q, expected something without a question mark", text, query)
+	}
+	elements := strings.Split(path, "/")
 	if strings.Contains(elements[0], ":") {
 		return fmt.Errorf("%.300q: has a scheme, expected a path in the cache", text)
 	}
