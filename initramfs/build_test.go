@@ -281,7 +281,7 @@ func TestBuildRefused(t *testing.T) {
 			data := zst(t, moduleELF("license=GPL"))
 			p.Root.Lookup("usr/lib/modules/6.1-test/kernel/fs/btrfs/btrfs.ko.zst").Inode.Content = fstree.Bytes(data)
 			p.Root.Lookup("usr/lib/modules/6.1-test/kernel/fs/btrfs/btrfs.ko.zst").Inode.Size = int64(len(data) - 5)
-		}, "initramfs: usr/lib/modules/6.1-test/kernel/fs/btrfs/btrfs.ko.zst: zst: unexpected EOF", fault.Input, ""},
+		}, "initramfs: usr/lib/modules/6.1-test/kernel/fs/btrfs/btrfs.ko.zst: zstd: unexpected EOF", fault.Input, ""},
 		{"module listed, not there", func(p *Params) {
 			dir := p.Root.Lookup("usr/lib/modules/6.1-test/kernel/crypto")
 			dir.Remove(dir.Child("xor.ko"))
