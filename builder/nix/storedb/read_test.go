@@ -3,6 +3,7 @@ package storedb
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -118,6 +119,31 @@ func TestReadDamaged(t *testing.T) {
 				t.Errorf("Read = %d objects, %v; want class input, %q and %s", len(got), err, tt.want, name)
 			}
 		})
+	}
+}
+
+// TestReadCircle has a tree of pages whose last branch is its first one again:
+// the rows of that come twice. With more of such branches they would have no end.
+func TestReadCircle(t *testing.T) {
+	for table, want := range map[string]string{"ValidPaths": "this id is there twice", "Refs": "follows row"} {
+		name := written(t, many(300, 12))
+		at := 4096 * (one[int](t, name, "select rootpage from sqlite_master where name = '"+table+"'") - 1)
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := data[at : at+4096]
+		if page[0] != 5 {
+			t.Fatalf("root page of %s: type %d; want 5, the inner page of a table", table, page[0])
+		}
+		first := page[binary.BigEndian.Uint16(page[12:]):] // the cell of the first branch
+		copy(page[8:12], first[:4])                        // the last branch
+		if err := os.WriteFile(name, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(t.Context(), name); fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want class input and %q", table, err, want)
+		}
 	}
 }
 
@@ -237,7 +263,7 @@ func TestClosureDamaged(t *testing.T) {
 		{"update ValidPaths set hash = 'x'" + where(1), objects[1].Path.String() + ": hash"},
 		{"pragma foreign_keys = off; delete from ValidPaths" + where(1), "Refs row ("},
 		{"pragma foreign_keys = off; update Refs set reference = 'x'", "Refs row "},
-		{"create table r as select * from Refs; insert into r select * from r; drop table Refs; alter table r rename to Refs", "twice, expected once"},
+		{"create table r as select * from Refs; insert into r select * from r; drop table Refs; alter table r rename to Refs", "refers to row "},
 	} {
 		name := written(t, objects)
 		open(t, name, "pragma legacy_alter_table = on; "+tt.sql)

@@ -30,15 +30,19 @@ func register(first, n int) string {
 	return "begin;" + b.String() + "commit"
 }
 
-// folder describes all files of a database's folder: none may come, go or
-// change while it is read.
+// folder describes a database's folder and all files in it: none may come, go or
+// change while it is read, not even for a moment.
 func folder(t *testing.T, name string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{}
+	dir, err := os.Stat(filepath.Dir(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{".": dir.ModTime().String()}
 	for _, e := range entries {
 		info, err := e.Info()
 		if err != nil {

@@ -107,6 +107,10 @@ func TestWriteHeader(t *testing.T) {
 	if size := binary.BigEndian.Uint16(data[16:]); size != 4096 || len(data)%4096 != 0 {
 		t.Errorf("page size %d, file of %d bytes; want pages of 4096", size, len(data))
 	}
+	// Not 2, WAL mode: such a file cannot be read from a folder that is read-only.
+	if data[18] != 1 || data[19] != 1 {
+		t.Errorf("file format versions %d and %d; want 1", data[18], data[19])
+	}
 	var version []int
 	for _, text := range strings.Split(one[string](t, name, "select sqlite_version()"), ".") {
 		n := 0
@@ -244,6 +248,13 @@ func TestWriteNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	alone(t, odd, filepath.Base(odd))
+	plainly := inStore(t)
+	if err := os.Rename(odd, plainly); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Read(t.Context(), plainly); err != nil || len(got) != 3 {
+		t.Errorf("written to %q: %d objects, %v; want 3", odd, len(got), err)
+	}
 }
 
 // limited is a context that ends when it was asked n times.
