@@ -15,6 +15,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
@@ -28,7 +29,7 @@ var diskModules = []string{
 // reference returns the tree of the reference userland and its kernel.
 func reference(t testing.TB) (tree *fstree.Tree, root, kernel string) {
 	t.Helper()
-	root = imgtest.Reference(t).Dir
+	root = userland.Reference(t).Dir
 	tree, err := fstree.ScanDir(t.Context(), root, fstree.DirOptions{})
 	if err != nil {
 		t.Fatal(err)

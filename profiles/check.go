@@ -22,7 +22,7 @@ var (
 	// Promises are the checks that a booted image can be put to.
 	Promises = []string{"boot", "mounts", "running", "hostname", "cmdline", "machine-id", "esp", "empty-mountpoints", "factory", "rescue"}
 	// Schemes are the kinds of source, which end with a colon.
-	Schemes = []string{"debian", "tar", "dir"}
+	Schemes = []string{"debian", "tar", "dir", "cache"}
 )
 
 // maxTimeout is the longest that a menu waits, in seconds: a machine that
@@ -47,6 +47,14 @@ var (
 	language   = regexp.MustCompile(`^(C|POSIX|C\.UTF-8|C\.utf8|[a-z]{2,3}(_[A-Z]{2})?(\.UTF-8)?(@[a-z]{1,16})?)$`)
 )
 
+// The forms of what says where store objects come from. What is behind them is for
+// package source to find.
+var (
+	cacheSource  = regexp.MustCompile(`^[^#]+#/nix/store/[0-9a-z]{32}-[^/#]+$`)
+	substituter  = regexp.MustCompile(`^(file|https?)://[!-~]+$`)
+	nixPublicKey = regexp.MustCompile(`^[^: ]+:[A-Za-z0-9+/]+=*$`)
+)
+
 // maxUnit is the length of a unit's name in bytes, with its suffix.
 const maxUnit = 255
 
@@ -61,6 +69,7 @@ func check(p *Profile, f *strict.Findings) {
 	}
 	checkIdentity(p, f)
 	checkSource(p, f)
+	checkNix(p, f)
 	checkKernel(p, f)
 	checkBoot(p, f)
 	checkLocale(p, f)
@@ -119,14 +128,21 @@ func checkSource(p *Profile, f *strict.Findings) {
 	scheme, rest, ok := strings.Cut(p.Source, ":")
 	switch {
 	case !ok || !slices.Contains(Schemes, scheme):
-		f.Add("source", "expected debian:SUITE, tar:FILE or dir:PATH, found %q%s", p.Source, strict.DidYouMean(scheme, Schemes))
+		f.Add("source", "expected debian:SUITE, tar:FILE, dir:PATH or cache:URL#STOREPATH, found %q%s", p.Source, strict.DidYouMean(scheme, Schemes))
 	case scheme == "debian" && !suite.MatchString(rest):
 		f.Add("source", "expected a suite of Debian, such as debian:trixie, found %q", p.Source)
 	case rest == "":
 		f.Add("source", "expected a path after %s:", scheme)
+	case scheme == "cache" && !cacheSource.MatchString(rest):
+		f.Add("source", "expected cache:URL#/nix/store/HASH-NAME, found %q", p.Source)
 	case scheme == "debian":
 		checkForms("packages", p.Packages, debPackage, "the name of a Debian package", f)
 	}
+}
+
+func checkNix(p *Profile, f *strict.Findings) {
+	checkForms("nix.substituters", p.Nix.Substituters, substituter, "file://FOLDER, http://… or https://…", f)
+	checkForms("nix.trusted-public-keys", p.Nix.TrustedPublicKeys, nixPublicKey, "NAME:BASE64", f)
 }
 
 // decided are the kernel parameters that follow from the layout.

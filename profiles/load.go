@@ -27,6 +27,9 @@ func Load(dirs ...string) *Set {
 		} else {
 			p.Kind, p.Installer = "", Installer{} // whichever way nothing was said
 		}
+		if len(p.Nix.Substituters)+len(p.Nix.TrustedPublicKeys) == 0 {
+			p.Nix = Nix{}
+		}
 		anchor(p, origins)
 	}, dirs...)
 }
@@ -34,7 +37,7 @@ func Load(dirs ...string) *Set {
 // anchor makes the host's paths in a profile independent of which file said
 // them.
 func anchor(p *Profile, origins strict.Origins) {
-	if scheme, file, ok := strings.Cut(p.Source, ":"); ok && scheme != "debian" && file != "-" {
+	if scheme, file, ok := strings.Cut(p.Source, ":"); ok && scheme != "debian" && file != "-" && !strings.Contains(file, "://") {
 		p.Source = scheme + ":" + beside(origins["source"], file)
 	}
 	for i := range p.Users {

@@ -16,8 +16,9 @@ type Profile struct {
 	Installer   Installer `toml:"installer" json:"installer,omitzero"`
 	Hostname    string    `toml:"hostname" json:"hostname"` // a DNS label
 	Roles       []string  `toml:"roles" json:"roles"`       // of "desktop", "laptop", "server"
-	Source      string    `toml:"source" json:"source"`     // "debian:SUITE", "tar:FILE" or "dir:PATH"
-	Layout      string    `toml:"layout" json:"layout"`     // name of a layout
+	Source      string    `toml:"source" json:"source"`     // "debian:SUITE", "tar:FILE", "dir:PATH" or "cache:URL#STOREPATH"
+	Nix         Nix       `toml:"nix" json:"nix,omitzero"`
+	Layout      string    `toml:"layout" json:"layout"` // name of a layout
 	Kernel      Kernel    `toml:"kernel" json:"kernel"`
 	Initramfs   Initramfs `toml:"initramfs" json:"initramfs"`
 	Boot        Boot      `toml:"boot" json:"boot"`
@@ -38,6 +39,13 @@ type Profile struct {
 // IsInstaller reports whether the profile is one of a medium that installs
 // another.
 func (p *Profile) IsInstaller() bool { return p.Kind == KindInstaller }
+
+// Nix says where store objects come from, in the words of nix.conf and with their
+// meaning. Nothing that is built depends on it.
+type Nix struct {
+	Substituters      []string `toml:"substituters" json:"substituters,omitempty"`               // URLs of binary caches, besides the one that the source names
+	TrustedPublicKeys []string `toml:"trusted-public-keys" json:"trusted_public_keys,omitempty"` // NAME:BASE64; none means that of cache.nixos.org
+}
 
 // Kernel is what the kernel is started with.
 type Kernel struct {

@@ -145,7 +145,7 @@ func TestCheck(t *testing.T) {
 		{"role", "roles = ['sever']", `roles[1]: expected one of desktop, laptop, server, found "sever"; did you mean server?`},
 		{"layout", "layout = '../x'", `layout: expected the name of a layout, found "../x"`},
 		{"built-in layout", "layout = 'builtin:btrfs-server'", ""},
-		{"source", "source = 'debain:trixie'", `source: expected debian:SUITE, tar:FILE or dir:PATH, found "debain:trixie"; did you mean debian?`},
+		{"source", "source = 'debain:trixie'", `source: expected debian:SUITE, tar:FILE, dir:PATH or cache:URL#STOREPATH, found "debain:trixie"; did you mean debian?`},
 		{"source without a kind", "source = 'rootfs.tar'", "source: expected debian:SUITE"},
 		{"source without a suite", "source = 'debian:'", `source: expected a suite of Debian, such as debian:trixie, found "debian:"`},
 		{"source without a path", "source = 'tar:'", "source: expected a path after tar:"},

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 )
 
 // bootCase is an image that is built and booted as users do it: by the mkimage
@@ -82,7 +83,7 @@ func TestBoot(t *testing.T) {
 // buildImage builds the image of a case from the reference userland.
 func buildImage(t testing.TB, c bootCase) string {
 	t.Helper()
-	return buildFrom(t, "tar:"+imgtest.Reference(t).Tar, c)
+	return buildFrom(t, "tar:"+userland.Reference(t).Tar, c)
 }
 
 func buildFrom(t testing.TB, source string, c bootCase) string {

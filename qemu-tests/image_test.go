@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 )
 
 // The throw-away image that tests the harness itself: systemd-boot, Debian's
@@ -36,7 +37,7 @@ const systemdBoot = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi"
 func throwAway(t *testing.T, dir string) string {
 	t.Helper()
 	imgtest.Need(t, "mformat", "mmd", "mcopy", "sgdisk")
-	reference := imgtest.Reference(t)
+	reference := userland.Reference(t)
 	root := filepath.Join(dir, "root.btrfs")
 	command(t, builtMkimage(t), "mkfs", "--quiet", "--from", "tar:"+reference.Tar, "--compress=zstd:1", "--label", throwAwayLabel, "--size=4GiB", "-o", root)
 

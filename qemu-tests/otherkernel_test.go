@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 )
 
 // otherKernelPackage pulls in the kernel of the host's own release, which is
@@ -41,7 +42,7 @@ func twoKernels(t *testing.T) (both, old string) {
 	t.Helper()
 	dir := t.TempDir()
 	both, old = filepath.Join(dir, "both"), filepath.Join(dir, "old")
-	reference := imgtest.Reference(t).Dir
+	reference := userland.Reference(t).Dir
 	deb := downloadKernel(t, dir)
 	for _, root := range []string{both, old} {
 		command(t, "cp", "-al", reference, root)

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 )
 
 // repositoryOptions say what a repository has. The zero value is the good one.
@@ -110,7 +111,7 @@ func newRepository(t testing.TB, dir string, o repositoryOptions) {
 
 // resticOfDebian is the program of the reference userland, which backs up there.
 func resticOfDebian(t testing.TB) string {
-	return filepath.Join(imgtest.Reference(t).Dir, "usr/bin/restic")
+	return filepath.Join(userland.Reference(t).Dir, "usr/bin/restic")
 }
 
 // command returns restic with a folder mounted at /home, in a mount namespace of

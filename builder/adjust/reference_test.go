@@ -13,6 +13,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 	"github.com/6FaNcY9/mkimage/builder/strict"
 	"github.com/6FaNcY9/mkimage/layouts"
 	"github.com/6FaNcY9/mkimage/profiles"
@@ -32,7 +33,7 @@ func scan(t *testing.T, dir string) *fstree.Tree {
 func unitRoot(t *testing.T) string {
 	t.Helper()
 	imgtest.Need(t, "systemctl", "cp")
-	from, to := imgtest.Reference(t).Dir, t.TempDir()
+	from, to := userland.Reference(t).Dir, t.TempDir()
 	for _, dir := range []string{"etc/systemd", "usr/lib/systemd/system"} {
 		parent := filepath.Join(to, filepath.Dir(dir))
 		if err := os.MkdirAll(parent, 0o755); err != nil {
@@ -145,7 +146,7 @@ func merged(links []string) []string {
 // TestReference applies every built-in profile for Debian to the reference, with
 // the packages that it lacks left out of the wishes.
 func TestReference(t *testing.T) {
-	u := imgtest.Reference(t)
+	u := userland.Reference(t)
 	profile, _, err := profiles.Load().Resolve("bandit-minimal", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -126,7 +126,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"init has a space", with("init", quote(topA+"/a b")), `element "a b", expected ASCII without spaces`},
 		{"init has a quote", with("init", `"`+topA+`/a\"b"`), `element "a\"b", expected ASCII without spaces`},
 		{"init has a NUL", with("init", `"`+topA+`/a\u0000"`), `element "a\x00", expected ASCII`},
-		{"toplevel is a file", with("toplevel", quote(topA+"/x")), v1 + `toplevel: store path "` + hashA + `-nixos-system-a-25.11/x"`},
+		{"toplevel is a file", with("toplevel", quote(topA+"/x")), v1 + `toplevel: store path "/nix/store/` + hashA + `-nixos-system-a-25.11/x"`},
 		{"secrets are a list", with("initrdSecrets", "[]"), v1 + "initrdSecrets: found an array, expected a string"},
 
 		{"the loader's is a string", doc(nil, `"org.nixos.systemd-boot": "x"`), "boot.json: org.nixos.systemd-boot: found a string, expected an object"},

@@ -7,11 +7,12 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 )
 
 // BenchmarkWrite writes the reference userland from its directory.
 func BenchmarkWrite(b *testing.B) {
-	dir := imgtest.Reference(b).Dir
+	dir := userland.Reference(b).Dir
 	for _, level := range []int{0, 1, 3} {
 		b.Run(fmt.Sprintf("zstd %d", level), func(b *testing.B) {
 			benchmarkWrite(b, Params{Compression: Compression{level}}, func() *fstree.Tree {

@@ -13,6 +13,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 )
 
 // TestEveryCase writes a tree with everything that a root file system may hold
@@ -175,7 +176,7 @@ func TestLiveInIt(t *testing.T) {
 // userland, read from the directory.
 func TestReferenceTree(t *testing.T) {
 	imgtest.NeedRoot(t)
-	tree, err := fstree.ScanDir(t.Context(), imgtest.Reference(t).Dir, fstree.DirOptions{})
+	tree, err := fstree.ScanDir(t.Context(), userland.Reference(t).Dir, fstree.DirOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

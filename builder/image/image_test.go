@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/source"
 	"github.com/6FaNcY9/mkimage/layouts"
@@ -43,7 +44,7 @@ func planOf(t testing.TB, profile, layout string) *plan.Plan {
 // writeReference makes an image of the reference userland.
 func writeReference(t testing.TB, p *plan.Plan, workers int) (string, *Result) {
 	t.Helper()
-	u := imgtest.Reference(t)
+	u := userland.Reference(t)
 	src, err := source.Open(t.Context(), source.Spec{Kind: source.Tar, Value: u.Tar}, source.Options{CacheDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

@@ -36,17 +36,20 @@ func ParseStorePath(text string) (StorePath, error) {
 	if !ok {
 		return StorePath{}, fault.New(fault.Input, "", "store path %.300q: expected %s/HASH-NAME", text, StoreDir)
 	}
-	return ParseBase(base)
+	return parse(base, text)
 }
 
 // ParseBase reads HASH-NAME. Errors are of class fault.Input.
-func ParseBase(text string) (StorePath, error) {
-	if !storepath.PathRe.MatchString(StoreDir + "/" + text) {
-		return StorePath{}, fault.New(fault.Input, "", "store path %.300q: expected 32 letters and digits of base 32, a dash, and a name of letters, digits and + - . _ ? =", text)
+func ParseBase(text string) (StorePath, error) { return parse(text, text) }
+
+// parse reads HASH-NAME; errors show what was given.
+func parse(base, given string) (StorePath, error) {
+	if !storepath.PathRe.MatchString(StoreDir + "/" + base) {
+		return StorePath{}, fault.New(fault.Input, "", "store path %.300q: expected 32 letters and digits of base 32, a dash, and a name of letters, digits and + - . _ ? =", given)
 	}
-	p := StorePath{text[:hashLength], text[hashLength+1:]}
+	p := StorePath{base[:hashLength], base[hashLength+1:]}
 	if len(p.Name) > maxName {
-		return StorePath{}, fault.New(fault.Input, "", "store path %.300q: name of %d bytes, expected at most %d", text, len(p.Name), maxName)
+		return StorePath{}, fault.New(fault.Input, "", "store path %.300q: name of %d bytes, expected at most %d", given, len(p.Name), maxName)
 	}
 	return p, nil
 }

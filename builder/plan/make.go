@@ -85,12 +85,17 @@ func (p *Plan) sameName(other *Plan) bool {
 }
 
 // withoutFolders leaves of the host's paths in a profile their last elements:
-// where the files of a build lie is for who opens them, and an image does not
-// depend on it.
+// where the files of a build lie, or which cache has them, is for who opens them, and
+// an image does not depend on it.
 func withoutFolders(p profiles.Profile) profiles.Profile {
-	if kind, name, ok := strings.Cut(p.Source, ":"); ok && (kind == "tar" || kind == "dir") {
+	switch kind, name, _ := strings.Cut(p.Source, ":"); kind {
+	case "tar", "dir":
 		p.Source = kind + ":" + path.Base(name)
+	case "cache": // the same system out of any cache gives the same image
+		_, name, _ = strings.Cut(name, "#")
+		p.Source = "nix:" + name
 	}
+	p.Nix = profiles.Nix{}
 	p.Users = slices.Clone(p.Users)
 	for i := range p.Users {
 		if u := &p.Users[i]; u.PasswordFile != "" {

@@ -6,6 +6,8 @@
 //	debian:SUITE  installed by mmdebstrap from a Debian archive, kept in a cache
 //	tar:FILE      an archive of a root file system
 //	dir:PATH      a directory that holds one
+//	cache:URL#STOREPATH
+//	              a NixOS system, by its toplevel, out of binary caches
 //
 // Two builds of a Debian source from equal packages give equal bytes, whoever
 // builds where and when: the archive that mmdebstrap writes is rewritten on its

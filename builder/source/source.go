@@ -16,14 +16,15 @@ import (
 // Options says how a source is opened. Packages, Locales, Arch, Lock and Epoch
 // decide what a Debian source becomes; the others change no byte of it.
 type Options struct {
-	// CacheDir is where archives of Debian sources are kept and compressed ones
-	// unpacked; it is made when it is missing. It may be empty for others.
+	// CacheDir is where archives of Debian sources and of store objects are kept and
+	// compressed ones unpacked; it is made when it is missing. It may be empty for
+	// others.
 	CacheDir string
 
 	Packages []string  // of a Debian source, besides the essential ones
 	Locales  []string  // of a Debian source, such as "en_US.UTF-8"; C.UTF-8 always is there
 	Arch     string    // of a Debian source, in Debian's words; "" is "amd64"
-	Epoch    time.Time // later times of a Debian source become this one; it should not lie in the future
+	Epoch    time.Time // later times of a Debian source become this one, and what is made of a cache has it; it should not lie in the future
 	Lock     *Lock     // when not nil, a Debian source must be of exactly these packages
 
 	Mirrors Mirrors // where they are empty, the host's own or else the public ones are taken
@@ -32,6 +33,8 @@ type Options struct {
 	// Owner, when not nil, owns all that is in a directory or an archive,
 	// whatever is said there.
 	Owner *fstree.Owner
+
+	Nix NixOptions // of a cache
 
 	Log      io.Writer        // messages of what is installed, and notes; nil drops them
 	Progress builder.Progress // nil shows nothing
@@ -71,6 +74,8 @@ func Open(ctx context.Context, spec Spec, o Options) (*Source, error) {
 	switch spec.Kind {
 	case Tar:
 		err = s.openTar(ctx, spec.Value, o)
+	case Cache:
+		return s, s.openCache(ctx, o)
 	case Dir:
 		s.Tree, err = fstree.ScanDir(ctx, spec.Value, fstree.DirOptions{Owner: o.Owner})
 		s.digest = func(ctx context.Context) (string, error) { return treeDigest(ctx, s.Tree) }
@@ -109,8 +114,8 @@ func (s *Source) openTar(ctx context.Context, path string, o Options) error {
 func (s *Source) Close() error { return s.close() }
 
 // Digest identifies what the source holds: "sha256:HEX" of an archive as it lies
-// on the disk, and "tree-sha256:HEX" of a directory, and of an archive that came
-// through a pipe. The latter covers what is in a tree: names, types, modes,
+// on the disk, "closure-sha256:HEX" of store objects (see closure.Closure.Digest), and
+// "tree-sha256:HEX" of a directory, and of an archive that came through a pipe. The latter covers what is in a tree: names, types, modes,
 // owners, times, targets, devices, extended attributes, hard links and contents.
 // It reads everything, except for a Debian source, whose digest is known.
 func (s *Source) Digest(ctx context.Context) (string, error) { return s.digest(ctx) }

@@ -1,10 +1,12 @@
 package source
 
 import (
+	"path/filepath"
 	"regexp"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/nix"
 	"github.com/6FaNcY9/mkimage/builder/strict"
 )
 
@@ -16,14 +18,15 @@ const (
 	Debian Kind = "debian"
 	Tar    Kind = "tar"
 	Dir    Kind = "dir"
+	Cache  Kind = "cache" // of Nix
 )
 
-const specHint = "name the source as debian:SUITE, tar:FILE or dir:PATH"
+const specHint = "name the source as debian:SUITE, tar:FILE, dir:PATH or cache:URL#/nix/store/HASH-NAME"
 
 // Spec names a source.
 type Spec struct {
 	Kind  Kind
-	Value string // the suite, or the path as it was written
+	Value string // the suite, or the path as it was written; of a cache URL#STOREPATH
 }
 
 // String returns the text that Parse reads.
@@ -48,12 +51,36 @@ func Parse(text string) (Spec, error) {
 	switch s.Kind {
 	case Tar, Dir:
 		return s, nil
+	case Cache:
+		if _, _, err := s.cache(); err != nil {
+			return Spec{}, err
+		}
+		return s, nil
 	case Debian:
 		if !validSuite.MatchString(value) {
 			return Spec{}, fault.New(fault.Config, "name a release such as debian:trixie", "source %q: suite %q: expected 2 to 32 small letters", text, value)
 		}
 		return s, nil
 	}
-	kinds := []string{string(Debian), string(Tar), string(Dir)}
+	kinds := []string{string(Debian), string(Tar), string(Dir), string(Cache)}
 	return Spec{}, fault.New(fault.Config, specHint, "source %q: unknown kind %q%s", text, kind, strict.DidYouMean(kind, kinds))
+}
+
+// cache returns the URL of the cache that the source names, and the object in it.
+func (s Spec) cache() (url string, root nix.StorePath, err error) {
+	const hint = "name it as cache:URL#/nix/store/HASH-NAME, with the toplevel of a system: nix path-info .#nixosConfigurations.HOST.config.system.build.toplevel"
+	url, object, ok := strings.Cut(s.Value, "#")
+	if !ok || url == "" {
+		return "", root, fault.New(fault.Config, hint, "source %q: names no store path behind a #", s)
+	}
+	if root, err = nix.ParseStorePath(object); err != nil {
+		return "", root, fault.New(fault.Config, hint, "source %q: %w", s, err)
+	}
+	if !strings.Contains(url, "://") {
+		if url, err = filepath.Abs(url); err != nil {
+			return "", root, err
+		}
+		url = "file://" + url
+	}
+	return url, root, nil
 }

@@ -6,6 +6,8 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
+const system = "/nix/store/8imkijbx8qjiyl5bask7p14jr2idq8nr-nixos-system-fixture-26.05.20260601.0000000"
+
 func TestParse(t *testing.T) {
 	tests := []struct {
 		name, in string
@@ -15,6 +17,11 @@ func TestParse(t *testing.T) {
 		{"debian", "debian:trixie", Spec{Debian, "trixie"}, ""},
 		{"archive", "tar:/srv/a b:c.tar.zst", Spec{Tar, "/srv/a b:c.tar.zst"}, ""},
 		{"directory", "dir:.", Spec{Dir, "."}, ""},
+		{"cache", "cache:https://host/a?priority=3#" + system, Spec{Cache, "https://host/a?priority=3#" + system}, ""},
+		{"cache in a folder", "cache:result#" + system, Spec{Cache, "result#" + system}, ""},
+		{"cache of nothing", "cache:https://host", Spec{}, `source "cache:https://host": names no store path behind a #`},
+		{"no cache", "cache:#" + system, Spec{}, `source "cache:#` + system + `": names no store path behind a #`},
+		{"no store path", "cache:https://host#/nix/store/x", Spec{}, `source "cache:https://host#/nix/store/x": store path "/nix/store/x": expected 32 letters and digits of base 32, a dash, and a name of letters, digits and + - . _ ? =`},
 		{"empty", "", Spec{}, "source: is missing"},
 		{"no kind", "trixie", Spec{}, `source "trixie": names no kind`},
 		{"no value", "debian:", Spec{}, `source "debian:": names nothing after the colon`},

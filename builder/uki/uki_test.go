@@ -15,6 +15,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 	"github.com/6FaNcY9/mkimage/builder/uki"
 	"github.com/6FaNcY9/mkimage/builder/uki/reader"
 )
@@ -205,7 +206,7 @@ func TestBuildSystemd(t *testing.T) {
 		kept string
 	}{
 		{"252", func(t *testing.T) string { imgtest.Need(t, hostStub); return hostStub }, "systemd,1,The systemd Developers,systemd,252"},
-		{"257", func(t *testing.T) string { return filepath.Join(imgtest.Reference(t).Dir, hostStub) }, "systemd-stub,1,The systemd Developers,systemd,257"},
+		{"257", func(t *testing.T) string { return filepath.Join(userland.Reference(t).Dir, hostStub) }, "systemd-stub,1,The systemd Developers,systemd,257"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			imgtest.Need(t, "objdump")

@@ -212,17 +212,17 @@ func verifyBuilt(ctx context.Context, clock *stopwatch, raw *os.File, result *im
 // checkNotSource refuses an output that is the source, or lies in it.
 func checkNotSource(from, output string) error {
 	spec, err := source.Parse(from)
-	if err != nil || spec.Kind == source.Debian {
+	if err != nil || spec.Kind != source.Tar && spec.Kind != source.Dir {
 		return err
 	}
 	return fromFlag{scheme: string(spec.Kind), path: spec.Value}.checkNot(output)
 }
 
-// imageMode is the mode of an image: of packages nothing is secret but the
-// passwords, of any other source nobody knows.
+// imageMode is the mode of an image: of packages, and of a store that everybody may
+// read, nothing is secret but the passwords; of any other source nobody knows.
 func imageMode(from string, passwords map[string]string) fs.FileMode {
 	spec, err := source.Parse(from)
-	if err == nil && spec.Kind == source.Debian && len(passwords) == 0 {
+	if err == nil && (spec.Kind == source.Debian || spec.Kind == source.Cache) && len(passwords) == 0 {
 		return modePlain
 	}
 	return modeSecret

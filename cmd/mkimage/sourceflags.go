@@ -23,6 +23,9 @@ import (
 type sourceFlags struct {
 	cacheDir, mirror, owner, lock string
 	locked, refresh               bool
+
+	netrc, narCache   string
+	offline, unsigned bool
 }
 
 func (f *sourceFlags) define(cmd *cobra.Command) {
@@ -32,11 +35,18 @@ func (f *sourceFlags) define(cmd *cobra.Command) {
 	flags.BoolVar(&f.locked, "locked", false, "build only from the packages that the lock file names")
 	flags.BoolVar(&f.refresh, "refresh", false, "ask the archive for new packages although the cache has a root file system")
 	flags.StringVar(&f.mirror, "mirror", "", "`URL` of the Debian archive; default: that of this host's apt, else deb.debian.org")
+	flags.BoolVar(&f.offline, "offline", false, "ask no cache by network for a cache: source: take what was fetched before")
+	flags.StringVar(&f.netrc, "netrc", "", "`file` with names and passwords for binary caches")
+	flags.StringVar(&f.narCache, "nar-cache", defaultNARCache, "`bytes` of store objects that are kept for the next build of a cache: source")
+	flags.BoolVar(&f.unsigned, "no-check-sigs", false, "take store objects of a cache: source whose signature is missing or by a key that is not trusted")
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "`directory` of downloads and unpacked sources; default: mkimage in the user's cache directory")
 	if err := cmd.MarkFlagDirname("cache-dir"); err != nil {
 		panic("mkimage: " + err.Error())
 	}
 }
+
+// defaultNARCache holds the objects of a desktop system, packed.
+const defaultNARCache = "8GiB"
 
 // lockSuffix is what the name of a lock file ends in.
 const lockSuffix = ".lock.json"
@@ -70,6 +80,9 @@ func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress
 	if o.Owner, err = parseOwner(f.owner); err != nil {
 		return nil, err
 	}
+	if o.Nix, err = f.nixOptions(p); err != nil {
+		return nil, err
+	}
 	if o.CacheDir, err = f.cache(); err != nil {
 		return nil, err
 	}
@@ -82,22 +95,33 @@ func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress
 	return source.Open(ctx, spec, o)
 }
 
+// nixOptions say where the store objects of a cache come from.
+func (f *sourceFlags) nixOptions(p *profiles.Profile) (source.NixOptions, error) {
+	o := source.NixOptions{
+		Substituters: p.Nix.Substituters, Keys: p.Nix.TrustedPublicKeys, Netrc: f.netrc, Offline: f.offline, Unsigned: f.unsigned,
+	}
+	var err error
+	if f.narCache != "0" {
+		o.CacheSize, err = parseSize(f.narCache)
+	}
+	return o, err
+}
+
 // checkKind refuses flags that mean nothing for a kind of source: whoever gives
 // them expects something of them.
 func (f *sourceFlags) checkKind(spec source.Spec) error {
-	debian := spec.Kind == source.Debian
+	const debian, files, cache = "debian:SUITE", "dir:PATH or tar:FILE", "cache:URL#STOREPATH"
+	of := map[source.Kind]string{source.Debian: debian, source.Dir: files, source.Tar: files, source.Cache: cache}[spec.Kind]
 	for _, flag := range []struct {
-		name     string
-		given    bool
-		ofDebian bool
+		name  string
+		given bool
+		of    string
 	}{
-		{"--locked", f.locked, true}, {"--refresh", f.refresh, true}, {"--mirror", f.mirror != "", true}, {"--owner", f.owner != "", false},
+		{"--locked", f.locked, debian}, {"--refresh", f.refresh, debian}, {"--mirror", f.mirror != "", debian}, {"--owner", f.owner != "", files},
+		{"--offline", f.offline, cache}, {"--netrc", f.netrc != "", cache}, {"--no-check-sigs", f.unsigned, cache},
 	} {
-		switch {
-		case flag.given && flag.ofDebian && !debian:
-			return fault.New(fault.Usage, "", "%s: is for a source debian:SUITE, not for %s", flag.name, spec)
-		case flag.given && !flag.ofDebian && debian:
-			return fault.New(fault.Usage, "", "%s: is for a source dir:PATH or tar:FILE, not for %s", flag.name, spec)
+		if flag.given && flag.of != of {
+			return fault.New(fault.Usage, "", "%s: is for a source %s, not for %s", flag.name, flag.of, spec)
 		}
 	}
 	return nil

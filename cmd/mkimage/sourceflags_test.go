@@ -8,6 +8,8 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/source"
 )
 
+const aCache = "cache:file:///cache#/nix/store/8imkijbx8qjiyl5bask7p14jr2idq8nr-nixos-system-fox"
+
 func TestSourceFlagsOfKind(t *testing.T) {
 	tests := []struct {
 		source string
@@ -22,6 +24,12 @@ func TestSourceFlagsOfKind(t *testing.T) {
 		{"dir:root", sourceFlags{locked: true}, "--locked"},
 		{"dir:root", sourceFlags{refresh: true}, "--refresh"},
 		{"dir:root", sourceFlags{mirror: "http://m"}, "--mirror"},
+		{aCache, sourceFlags{offline: true, netrc: "n", unsigned: true, cacheDir: "c"}, ""},
+		{aCache, sourceFlags{owner: "0:0"}, "--owner"},
+		{aCache, sourceFlags{locked: true}, "--locked"},
+		{"dir:root", sourceFlags{offline: true}, "--offline"},
+		{"tar:root.tar", sourceFlags{netrc: "n"}, "--netrc"},
+		{"debian:trixie", sourceFlags{unsigned: true}, "--no-check-sigs"},
 	}
 	for _, tt := range tests {
 		spec, err := source.Parse(tt.source)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 )
 
 // BenchmarkUpdate writes an image to a loop device in turn with dd, in full, and
@@ -46,7 +47,7 @@ func newUpdateBench(b *testing.B) *updateBench {
 	imgtest.Need(b, "losetup", "dd", "cp")
 	u := &updateBench{b: b, dir: b.TempDir()}
 	mkimage := program(b, u.dir)
-	reference := imgtest.Reference(b).Dir
+	reference := userland.Reference(b).Dir
 	upgraded := filepath.Join(filepath.Dir(reference), "upgraded", filepath.Base(reference)) // a source goes by its last name
 	if err := os.Mkdir(filepath.Dir(upgraded), 0o755); err != nil {
 		b.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/btrfs"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 	"github.com/6FaNcY9/mkimage/initramfs"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/initramfs/embedded"
@@ -54,7 +55,7 @@ func TestMain(m *testing.M) {
 func getLab(t *testing.T) *lab {
 	t.Helper()
 	imgtest.Need(t, qemutests.Binary, "sgdisk", "go")
-	reference := imgtest.Reference(t)
+	reference := userland.Reference(t)
 	theLab.Do(func() { theLab.lab = makeLab(t, reference) })
 	if theLab.lab == nil {
 		t.Fatal("the lab could not be built, see the first test")
@@ -62,7 +63,7 @@ func getLab(t *testing.T) *lab {
 	return theLab.lab
 }
 
-func makeLab(t *testing.T, reference imgtest.Userland) *lab {
+func makeLab(t *testing.T, reference userland.Userland) *lab {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mkimage-boot")
 	if err != nil {

@@ -11,7 +11,6 @@
 package closure
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -113,5 +112,5 @@ func names(caches []*bincache.Cache) string {
 	for _, c := range caches {
 		all = append(all, c.URL)
 	}
-	return cmp.Or(strings.Join(all, ", "), "no cache")
+	return strings.Join(all, ", ")
 }

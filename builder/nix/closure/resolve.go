@@ -171,11 +171,10 @@ func (f *fetcher) ask(ctx context.Context, p nix.StorePath, from int, like *nari
 	if worst != nil {
 		return nil, worst
 	}
-	hint := "name a cache that has it, or copy it there: nix copy --to CACHE " + p.String()
 	if len(f.Caches) == 0 {
-		hint = "build once without --offline"
+		return nil, fault.New(fault.Input, "build once without --offline", "%s: was not fetched before, and there is no cache to ask", p)
 	}
-	return nil, fault.New(fault.Input, hint, "%s: is not in %s", p, names(f.Caches))
+	return nil, fault.New(fault.Input, "name a cache that has it, or copy it there: nix copy --to CACHE "+p.String(), "%s: is not in %s", p, names(f.Caches))
 }
 
 // kept returns an object of which both metadata and archive are in the store. What

@@ -57,7 +57,7 @@ func TestReadDamaged(t *testing.T) {
 	text := strings.Repeat
 	drvRow := fmt.Sprint(1 + slices.IndexFunc(byPath(few()), func(o Object) bool { return o.Outputs != nil }))
 	tests := []struct{ name, sql, want string }{ // want: in the error; empty: none
-		{"path", "update ValidPaths set path = '/nix/store/x' where id = 2", "ValidPaths row 2: store path \"x\""},
+		{"path", "update ValidPaths set path = '/nix/store/x' where id = 2", "ValidPaths row 2: store path \"/nix/store/x\""},
 		{"path a number", "update ValidPaths set path = x'00' where id = 2", "ValidPaths row 2: path of 1 bytes without type"},
 		{"id 0", "pragma foreign_keys = off; update ValidPaths set id = 0 where id = 2", "id 0: expected a number from 1"},
 		{"id -1", "pragma foreign_keys = off; update ValidPaths set id = -1 where id = 2", "id -1: expected a number from 1"},

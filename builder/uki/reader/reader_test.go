@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/imgtest/smalldisk"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 	"github.com/6FaNcY9/mkimage/builder/uki/reader"
 )
 
@@ -18,7 +18,7 @@ const bootDir = "/usr/lib/systemd/boot/efi"
 
 // TestForeign reads programs that others made.
 func TestForeign(t *testing.T) {
-	root := imgtest.Reference(t).Dir
+	root := userland.Reference(t).Dir
 	kernels, err := filepath.Glob(filepath.Join(root, "boot/vmlinuz-*"))
 	if err != nil || len(kernels) != 1 {
 		t.Fatalf("kernels %q, %v; want one", kernels, err)

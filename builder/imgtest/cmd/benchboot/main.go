@@ -28,7 +28,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 )
 
 func main() {
@@ -59,7 +59,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 type bench struct {
 	rounds   int
 	profile  string
-	userland imgtest.Userland
+	userland userland.Userland
 	scratch  string // a folder, with the programs in it
 	image    string // the last that was built
 	log      io.Writer
@@ -95,7 +95,7 @@ func measure(ctx context.Context, rounds int, profile string, out, log io.Writer
 
 // prepare makes the reference userland, the folder and the programs.
 func (b *bench) prepare(ctx context.Context) (err error) {
-	if b.userland, err = imgtest.BuildReference(ctx, b.log); err != nil {
+	if b.userland, err = userland.Build(ctx, b.log); err != nil {
 		return err
 	}
 	if b.scratch, err = b.userland.Scratch(); err != nil {

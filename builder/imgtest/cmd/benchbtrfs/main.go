@@ -21,7 +21,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 )
 
 func main() {
@@ -35,7 +35,7 @@ type bench struct {
 	dir      string // scratch
 	mkimage  string
 	counts   []int // files of the synthetic archives
-	userland imgtest.Userland
+	userland userland.Userland
 	log      io.Writer
 }
 
@@ -85,7 +85,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 // measureAll prints every part that was asked for and reports whether all
 // targets were met.
 func (b *bench) measureAll(ctx context.Context, out io.Writer) (met bool, err error) {
-	if b.userland, err = imgtest.BuildReference(ctx, b.log); err != nil {
+	if b.userland, err = userland.Build(ctx, b.log); err != nil {
 		return false, err
 	}
 	made, err := b.prepare(ctx)

@@ -20,7 +20,7 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 	"github.com/6FaNcY9/mkimage/profiles"
 )
 
@@ -71,15 +71,15 @@ func withContenders(ctx context.Context, profile string, log io.Writer, do func(
 	if err != nil {
 		return err
 	}
-	userland, err := imgtest.BuildReference(ctx, log)
+	tree, err := userland.Build(ctx, log)
 	if err != nil {
 		return err
 	}
-	scratch, err := userland.Scratch()
+	scratch, err := tree.Scratch()
 	if err != nil {
 		return err
 	}
-	s, err := openSystem(userland.Dir, scratch)
+	s, err := openSystem(tree.Dir, scratch)
 	defer func() {
 		// What is still mounted there, /dev too, would be removed with it.
 		cerr := s.close()
@@ -91,7 +91,7 @@ func withContenders(ctx context.Context, profile string, log io.Writer, do func(
 	if err != nil {
 		return err
 	}
-	contenders, err := s.contenders(userland.Dir, scratch, profile, p.Initramfs.Modules)
+	contenders, err := s.contenders(tree.Dir, scratch, profile, p.Initramfs.Modules)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 )
 
 func main() {
@@ -19,7 +19,7 @@ func main() {
 func run(stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	u, err := imgtest.BuildReference(ctx, stderr)
+	u, err := userland.Build(ctx, stderr)
 	if err != nil {
 		fmt.Fprintf(stderr, "reference: error: %v\n", err)
 		return 1

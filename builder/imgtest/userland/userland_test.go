@@ -1,10 +1,12 @@
-package imgtest
+package userland
 
 import (
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
 
 func TestSplit(t *testing.T) {
@@ -44,7 +46,7 @@ func TestProjectRoot(t *testing.T) {
 
 // TestReferenceIsThere looks at the userland, which is made if need be.
 func TestReferenceIsThere(t *testing.T) {
-	NeedRoot(t)
+	imgtest.NeedRoot(t)
 	u := Reference(t)
 	for _, p := range []string{u.Dir + "/usr/lib/systemd/systemd", u.Split + "/@/usr/lib/systemd/systemd", u.Split + "/@var/lib/dpkg/status", u.Split + "/@home", u.Split + "/@nix", u.Tar} {
 		if _, err := os.Stat(p); err != nil {

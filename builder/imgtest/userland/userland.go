@@ -1,4 +1,6 @@
-package imgtest
+// Package userland makes the reference userland: what tests and benchmarks take for
+// "a real root file system".
+package userland
 
 import (
 	"context"
@@ -16,11 +18,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/source"
 )
 
-// Userland is the reference userland in its two forms: what tests and
-// benchmarks take for "a real root file system".
+// Userland is the reference userland in its two forms.
 type Userland struct {
 	Dir string // unpacked, with the final owners and modes
 	Tar string // the same as a pax archive
@@ -42,7 +44,7 @@ var referencePackages = []string{
 	"iputils-ping", "vim-tiny", "python3-minimal", "libgl1-mesa-dri",
 }
 
-// referenceVersion changes when BuildReference makes something else of the
+// referenceVersion changes when Build makes something else of the
 // same packages.
 const referenceVersion = "4"
 
@@ -50,20 +52,20 @@ const referenceVersion = "4"
 // project's cache yet. It needs root, and a network for the first build.
 func Reference(t testing.TB) Userland {
 	t.Helper()
-	NeedRoot(t)
-	Need(t, "mmdebstrap", "apt-get", "tar")
-	u, err := BuildReference(t.Context(), io.Discard)
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, "mmdebstrap", "apt-get", "tar")
+	u, err := Build(t.Context(), io.Discard)
 	if err != nil {
 		t.Fatalf("reference userland: %v", err)
 	}
 	return u
 }
 
-// BuildReference returns the reference userland from .cache/reference of the
+// Build returns the reference userland from .cache/reference of the
 // project that the working directory is in, and builds it there first when it
 // is missing. Two processes that want it build it once. The build's messages
 // go to log.
-func BuildReference(ctx context.Context, log io.Writer) (Userland, error) {
+func Build(ctx context.Context, log io.Writer) (Userland, error) {
 	root, err := projectRoot()
 	if err != nil {
 		return Userland{}, err
@@ -82,7 +84,7 @@ func BuildReference(ctx context.Context, log io.Writer) (Userland, error) {
 	}
 	dir := filepath.Join(cache, referenceKey())
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		if err := buildReference(ctx, dir, log); err != nil {
+		if err := build(ctx, dir, log); err != nil {
 			return Userland{}, err
 		}
 	} else if err != nil {
@@ -123,7 +125,7 @@ func projectRoot() (string, error) {
 	}
 }
 
-func buildReference(ctx context.Context, dir string, log io.Writer) error {
+func build(ctx context.Context, dir string, log io.Writer) error {
 	mirror := source.HostMirrors(ctx).Main
 	tmp := dir + ".partial"
 	if err := os.RemoveAll(tmp); err != nil {

@@ -1,0 +1,123 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder"
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/nix"
+	"github.com/6FaNcY9/mkimage/builder/nix/bincache"
+	"github.com/6FaNcY9/mkimage/builder/nix/closure"
+	"github.com/6FaNcY9/mkimage/builder/nix/narinfo"
+	"github.com/6FaNcY9/mkimage/builder/nix/narstore"
+	"github.com/6FaNcY9/mkimage/builder/nix/storedb"
+	"github.com/6FaNcY9/mkimage/builder/nixos"
+)
+
+// NixOptions says where store objects come from. No byte of a tree depends on it.
+type NixOptions struct {
+	Substituters []string // URLs of binary caches besides the one that a source names
+	// Keys are the public keys whose signatures are trusted, as trusted-public-keys
+	// of nix.conf has them; none means DefaultKey.
+	Keys      []string
+	Netrc     string // file with names and passwords for caches; "" for none
+	Offline   bool   // ask no cache by network: take what was kept
+	Unsigned  bool   // take objects whose signature is missing or not trusted
+	CacheSize int64  // bytes of archives that are kept; 0 keeps none
+}
+
+// DefaultKey is the key of NixOS's own cache, which Nix trusts unless it is told
+// otherwise.
+const DefaultKey = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="
+
+// openCache makes the root file system of a NixOS system of the closure of its
+// toplevel.
+func (s *Source) openCache(ctx context.Context, o Options) error {
+	if o.CacheDir == "" {
+		return fault.New(fault.Config, "", "source %s: needs a cache directory", s.Spec)
+	}
+	keys, err := narinfo.ParseKeys(cmp.Or(strings.Join(o.Nix.Keys, " "), DefaultKey))
+	if err != nil {
+		return err
+	}
+	url, root, err := s.Spec.cache()
+	if err != nil {
+		return err
+	}
+	caches, err := openCaches(ctx, append([]string{url}, o.Nix.Substituters...), o)
+	if err != nil {
+		return err
+	}
+	store, err := narstore.Open(filepath.Join(o.CacheDir, "nar"))
+	if err != nil {
+		return err
+	}
+	s.close = func() error { return errors.Join(store.Trim(o.Nix.CacheSize), store.Close()) }
+	c, err := closure.Fetch(ctx, []nix.StorePath{root}, closure.Options{
+		Caches: caches, Store: store, Keys: keys, Unsigned: o.Nix.Unsigned,
+		Progress: func(done, total int64) { o.Progress.Report(builder.StageFetch, done, total) },
+		Log:      func(text string) { fmt.Fprintln(o.Log, "source: "+text) },
+	})
+	if err == nil {
+		err = s.install(ctx, c, o)
+	}
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
+}
+
+// install makes a system of a closure.
+func (s *Source) install(ctx context.Context, c *closure.Closure, o Options) error {
+	database, err := makeDatabase(ctx, o.CacheDir, c.Objects)
+	if err != nil {
+		return err
+	}
+	if err := nixos.Install(c.Tree, nixos.System{Toplevels: c.Roots, Database: database, Epoch: o.Epoch}); err != nil {
+		return err
+	}
+	s.Tree = c.Tree
+	s.digest = func(context.Context) (string, error) { return c.Digest(), nil }
+	return nil
+}
+
+// openCaches opens caches, those that want to be asked first in front. Without
+// network those by HTTP are left out.
+func openCaches(ctx context.Context, urls []string, o Options) ([]*bincache.Cache, error) {
+	var caches []*bincache.Cache
+	for _, url := range urls {
+		if o.Nix.Offline && !strings.HasPrefix(url, "file:") {
+			continue
+		}
+		c, err := bincache.Open(ctx, url, bincache.Options{
+			Netrc: o.Nix.Netrc, Retry: func(err error) { fmt.Fprintf(o.Log, "source: %v; trying again\n", err) },
+		})
+		if err != nil {
+			return nil, err
+		}
+		caches = append(caches, c)
+	}
+	slices.SortStableFunc(caches, func(a, b *bincache.Cache) int { return cmp.Compare(a.Priority, b.Priority) })
+	return caches, nil
+}
+
+// makeDatabase returns the database of a store that has some objects.
+func makeDatabase(ctx context.Context, dir string, objects []storedb.Object) ([]byte, error) {
+	work, err := os.MkdirTemp(dir, "mkimage-*.partial")
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Join(work, "db.sqlite")
+	if err = storedb.Write(ctx, name, objects); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(work))
+	}
+	data, err := os.ReadFile(name)
+	return data, errors.Join(err, os.RemoveAll(work))
+}
