@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,7 +37,9 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SOURCE_DATE_EPOCH", "")
-			return nil
+			golden, err := filepath.Abs("../../builder/nix/testdata/golden")
+			env.Setenv("GOLDEN", golden) // a binary cache, and what Nix says of it
+			return err
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
