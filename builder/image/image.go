@@ -142,7 +142,7 @@ func (b *build) makeInitramfs(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("initramfs of kernel %s: %w", k.Version, err)
 		}
-		b.boot = append(b.boot, loader.Kernel{Version: k.Version, Image: k.Image, Initramfs: archive.Data})
+		b.boot = append(b.boot, loader.Kernel{Version: k.Version, Image: k.Image, Initramfs: archive.Data, Words: k.Words})
 		b.result.Kernels = append(b.result.Kernels, Kernel{Version: k.Version, Size: k.Image.Size, Archive: archive})
 	}
 	return nil
@@ -178,7 +178,7 @@ func (b *build) digests() ([]manifest.Kernel, error) {
 		if err != nil {
 			return nil, fmt.Errorf("kernel %s: %w", k.Version, err)
 		}
-		list = append(list, manifest.Kernel{Version: k.Version, Linux: linux, Initramfs: sha256.Sum256(k.Initramfs)})
+		list = append(list, manifest.Kernel{Version: k.Version, Linux: linux, Initramfs: sha256.Sum256(k.Initramfs), Words: k.Words})
 	}
 	return list, nil
 }

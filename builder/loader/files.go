@@ -19,7 +19,7 @@ const maxFile = 512 << 20
 // efiProgram returns a program of systemd from the source: the signed one
 // where there is one, since that starts with and without Secure Boot.
 func (b *builder) efiProgram(name string) ([]byte, error) {
-	for _, path := range []string{bootDir + name + ".signed", bootDir + name} {
+	for _, path := range []string{bootDir + name + ".signed", bootDir + name, systemDir + bootDirNixOS + name} {
 		e, err := b.source.Follow(path)
 		if err != nil {
 			return nil, fault.New(fault.Input, "", "boot loader: %w", err)
@@ -41,7 +41,7 @@ func (b *builder) efiProgram(name string) ([]byte, error) {
 
 // osRelease returns the os-release(5) of the source.
 func (b *builder) osRelease() ([]byte, error) {
-	for _, path := range []string{"etc/os-release", "usr/lib/os-release"} {
+	for _, path := range []string{"etc/os-release", "usr/lib/os-release", systemDir + "etc/os-release"} {
 		if e, err := b.source.Follow(path); err == nil && e != nil && e.IsRegular() {
 			return read(path, e)
 		}

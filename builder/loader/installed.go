@@ -63,7 +63,7 @@ func (b *builder) installedKernel(m *manifest.Manifest, k manifest.Kernel, file 
 	if err != nil {
 		return kernelFiles{}, err
 	}
-	return b.putKernel(k.Version, linux, initramfs)
+	return b.putKernel(k.Version, linux, initramfs, k.Words)
 }
 
 // dirOnMedium returns the directory of a kernel, with a slash at its end. It is

@@ -43,6 +43,7 @@ type Kernel struct {
 	Version   string        // as "uname -r" prints it
 	Image     *fstree.Entry // a regular file of the source
 	Initramfs []byte        // with the microcode in front, where there is one
+	Words     []string      // of the command line, behind those of the plan: what this system needs
 }
 
 // Tree returns the content of the ESP for a plan: source is the system that is

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -15,6 +16,12 @@ import (
 
 // bootDir is where systemd's package has its EFI programs.
 const bootDir = "usr/lib/systemd/boot/efi/"
+
+// Where NixOS has them, in its current system.
+const (
+	systemDir    = "nix/var/nix/profiles/system/"
+	bootDirNixOS = "systemd/lib/systemd/boot/efi/"
+)
 
 // packageHint says what the source lacks.
 const packageHint = `add "systemd-boot-efi" (its name in Debian) to packages in the profile, or install it in the source`
@@ -74,7 +81,10 @@ func (b *builder) menu(kernels []kernelFiles) error {
 }
 
 // kernelFiles are where a kernel and its initramfs are, with a leading slash.
-type kernelFiles struct{ version, linux, initrd string }
+type kernelFiles struct {
+	version, linux, initrd string
+	words                  []string // of the command line
+}
 
 // The names of the files of a kernel in its directory.
 const (
@@ -88,11 +98,11 @@ func (b *builder) kernel(k Kernel) (kernelFiles, error) {
 	if err != nil {
 		return kernelFiles{}, err
 	}
-	return b.putKernel(k.Version, linux, k.Initramfs)
+	return b.putKernel(k.Version, linux, k.Initramfs, k.Words)
 }
 
 // putKernel puts a kernel and its initramfs into a directory of their own.
-func (b *builder) putKernel(version string, linux, initramfs []byte) (kernelFiles, error) {
+func (b *builder) putKernel(version string, linux, initramfs []byte, words []string) (kernelFiles, error) {
 	if !validVersion(version) {
 		return kernelFiles{}, fault.New(fault.Input, "", "kernel version %q: expected letters, digits, dots and any of + - _", version)
 	}
@@ -100,7 +110,7 @@ func (b *builder) putKernel(version string, linux, initramfs []byte) (kernelFile
 		return kernelFiles{}, fault.New(fault.Input, "use a kernel with CONFIG_EFI_STUB", "kernel %s: %w", version, err)
 	}
 	dir := kernelDir(version) + contentName(linux, initramfs)
-	files := kernelFiles{version, "/" + dir + "/" + linuxName, "/" + dir + "/" + initramfsName}
+	files := kernelFiles{version, "/" + dir + "/" + linuxName, "/" + dir + "/" + initramfsName, words}
 	if err := b.put(dir+"/"+linuxName, linux); err != nil {
 		return files, err
 	}
@@ -128,7 +138,7 @@ func (b *builder) entry(id string, e plan.Entry, files kernelFiles) error {
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: %w", err)
 	}
-	options, err := cmdline(e.Cmdline)
+	options, err := cmdline(e.Cmdline, files.words)
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: entry %s: %w", id, err)
 	}
@@ -162,9 +172,10 @@ func (b *builder) conf() error {
 	return b.put(bls.TypeFile, []byte(bls.TypeText))
 }
 
-// cmdline joins the parameters of a kernel command line. A space within one
-// must be in double quotes, as the kernel reads it.
-func cmdline(words []string) (string, error) {
+// cmdline joins the parameters of a kernel command line, those of the plan and those
+// of a system. A space within one must be in double quotes, as the kernel reads it.
+func cmdline(planned, own []string) (string, error) {
+	words := slices.Concat(planned, own)
 	for _, w := range words {
 		quoted := false
 		for _, r := range w {
@@ -179,7 +190,11 @@ func cmdline(words []string) (string, error) {
 			return "", fmt.Errorf("kernel parameter %q: expected something, with each double quote closed", w)
 		}
 	}
-	return strings.Join(words, " "), nil
+	text := strings.Join(words, " ")
+	if len(own) > 0 && len(text) > plan.MaxCmdline { // that of a plan alone is checked there
+		return "", fmt.Errorf("kernel command line of %d bytes, expected at most %d", len(text), plan.MaxCmdline)
+	}
+	return text, nil
 }
 
 // validVersion reports whether a kernel's version can stand in a file name.

@@ -23,7 +23,7 @@ func (b *builder) uki(k Kernel) error {
 		return err
 	}
 	entry := b.plan.Entries[0]
-	options, err := cmdline(entry.Cmdline)
+	options, err := cmdline(entry.Cmdline, k.Words)
 	if err != nil {
 		return fault.New(fault.Config, "", "entry %s: %w", entry.ID, err)
 	}

@@ -63,6 +63,9 @@ type Kernel struct {
 	Version   string `json:"version"`
 	Linux     SHA256 `json:"linux"`
 	Initramfs SHA256 `json:"initramfs"`
+	// Words of the command line that the system itself needs, behind those of the
+	// plan's entries.
+	Words []string `json:"words,omitempty"`
 }
 
 // Image is the image as a whole.

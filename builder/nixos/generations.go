@@ -196,7 +196,10 @@ func kernelRelease(t *fstree.Tree, top string) (string, error) {
 	for _, c := range dir.Children() {
 		names = append(names, c.Name)
 	}
-	if len(names) != 1 {
+	if len(names) == 0 {
+		return "", nil
+	}
+	if len(names) > 1 {
 		return "", fault.New(fault.Input, "", "%s/kernel-modules: has modules of %d kernels (%s), expected one", top, len(names), strings.Join(names, ", "))
 	}
 	return names[0], nil

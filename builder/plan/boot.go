@@ -17,11 +17,11 @@ const (
 // loaderUKI is the boot loader that is none: a unified kernel image.
 const loaderUKI = "uki"
 
-// maxCmdline is the number of bytes of a kernel command line on x86 without the
+// MaxCmdline is the number of bytes of a kernel command line on x86 without the
 // NUL: COMMAND_LINE_SIZE of arch/x86/include/asm/setup.h is 2048, and the
 // kernel cuts the rest off without a word. Of that systemd-boot takes some for
 // an initrd= with the path of the initramfs, which it puts in front.
-const maxCmdline = 2047 - initrdWord
+const MaxCmdline = 2047 - initrdWord
 
 // initrdWord is more than `initrd=\mkimage\VERSION-DIGEST\initramfs ` takes:
 // 7 + 9 + 64 for a kernel's version (the limit of uname) + 13 + 11.
@@ -67,7 +67,7 @@ func (p *Plan) HasMenu() bool { return p.Profile.Boot.Loader != loaderUKI }
 
 // checkCmdlines refuses command lines that the kernel would cut off.
 func checkCmdlines(p *Plan) error {
-	most := maxCmdline
+	most := MaxCmdline
 	if p.Medium != nil {
 		most -= installerWord
 	}

@@ -237,7 +237,7 @@ func TestCmdlineLength(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spare := maxCmdline - len(strings.Join(p.Entries[1].Cmdline, " "))
+	spare := MaxCmdline - len(strings.Join(p.Entries[1].Cmdline, " "))
 	for _, test := range []struct {
 		more int
 		ok   bool

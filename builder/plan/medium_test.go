@@ -226,7 +226,7 @@ func TestMediumCmdline(t *testing.T) {
 			t.Fatal(err)
 		}
 		used := len(strings.Join(made.Entries[1].Cmdline, " "))
-		p.Kernel.Parameters = []string{strings.Repeat("x", maxCmdline-installerWord-used-1+n)}
+		p.Kernel.Parameters = []string{strings.Repeat("x", MaxCmdline-installerWord-used-1+n)}
 		if _, err := MakeMedium(i, m, p, l, Options{}); (err == nil) != ok {
 			t.Errorf("%d bytes beside the limit: %v; want ok = %v", n, err, ok)
 		}
