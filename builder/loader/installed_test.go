@@ -38,7 +38,7 @@ func mediumTree(t *testing.T) (*fstree.Tree, *manifest.Manifest) {
 	}
 	for _, k := range list {
 		m.Inputs.Kernels = append(m.Inputs.Kernels, manifest.Kernel{
-			Version: k.Version, Linux: sha256.Sum256(content(t, k.Image)), Initramfs: sha256.Sum256(k.Initramfs),
+			Version: k.Version, Linux: sha256.Sum256(content(t, k.Image)), Initramfs: sha256.Sum256(k.Initramfs), Words: k.Words,
 		})
 	}
 	return tree, m

@@ -67,7 +67,7 @@ func testPlan(kind string) *plan.Plan {
 
 func kernels(source *fstree.Tree) []loader.Kernel {
 	return []loader.Kernel{
-		{Version: "6.12.2+deb13-amd64", Image: source.Lookup("boot/vmlinuz-new"), Initramfs: []byte("initramfs of the new one")},
+		{Version: "6.12.2+deb13-amd64", Image: source.Lookup("boot/vmlinuz-new"), Initramfs: []byte("initramfs of the new one"), Words: []string{"init=/system/init", "its=own"}},
 		{Version: "6.12.1+deb13-amd64", Image: source.Lookup("boot/vmlinuz-old"), Initramfs: []byte("initramfs of the old one")},
 	}
 }
@@ -229,7 +229,7 @@ func TestTreeUKI(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		".cmdline": `root=PARTUUID=00 rootfstype=btrfs rw dyndbg="file a +p"`, ".uname": "6.12.2+deb13-amd64",
+		".cmdline": `root=PARTUUID=00 rootfstype=btrfs rw dyndbg="file a +p" init=/system/init its=own`, ".uname": "6.12.2+deb13-amd64",
 		".osrel": "ID=bandit\n", ".initrd": "initramfs of the new one",
 	} {
 		if got, err := p.Text(name); err != nil || got != want {
@@ -320,5 +320,21 @@ func TestFiles(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("Files: %v\n%s", err, diff)
+	}
+}
+
+// TestCmdlineLimit: the words of a system must fit behind those of the plan.
+func TestCmdlineLimit(t *testing.T) {
+	source := sourceTree(t, sourceFiles())
+	p := testPlan(loader.SystemdBoot)
+	p.Entries = p.Entries[:1]
+	spare := plan.MaxCmdline - len(strings.Join(p.Entries[0].Cmdline, " ")) - 1
+	for n, ok := range map[int]bool{spare - 1: true, spare: true, spare + 1: false} {
+		k := kernels(source)[:1]
+		k[0].Words = []string{strings.Repeat("x", n)}
+		_, err := loader.Tree(p, source, k)
+		if (err == nil) != ok || !ok && !strings.Contains(err.Error(), fmt.Sprintf("expected at most %d", plan.MaxCmdline)) {
+			t.Errorf("a word of %d bytes: %v", n, err)
+		}
 	}
 }
