@@ -90,7 +90,7 @@ func Open(ctx context.Context, at string, o Options) (*Cache, error) {
 		}
 		return nil, err
 	}
-	info, err := narinfo.ParseCacheInfo(c.name(infoName), text)
+	info, err := narinfo.ParseCacheInfo(c.Name(infoName), text)
 	if err != nil {
 		return nil, err
 	}
@@ -142,8 +142,8 @@ func filesOf(u *url.URL, o Options) (files, error) {
 	return nil, fault.New(fault.Config, hintURL, "cache %q: scheme %q: expected file, http or https", u, u.Scheme)
 }
 
-// name names a file of the cache in messages.
-func (c *Cache) name(file string) string {
+// Name names a file of the cache in messages.
+func (c *Cache) Name(file string) string {
 	base, _, _ := strings.Cut(c.URL, "?")
 	return strings.TrimSuffix(base, "/") + "/" + file
 }
@@ -156,12 +156,12 @@ func (c *Cache) Info(ctx context.Context, p nix.StorePath) (*narinfo.Info, []byt
 	if err != nil {
 		return nil, nil, about(p, err)
 	}
-	info, err := narinfo.Parse(c.name(file), text)
+	info, err := narinfo.Parse(c.Name(file), text)
 	if err != nil {
 		return nil, nil, about(p, err)
 	}
 	if info.Path != p {
-		return nil, nil, fault.New(fault.Input, "", "%s: %s is about %s", p, c.name(file), info.Path)
+		return nil, nil, fault.New(fault.Input, "", "%s: %s is about %s", p, c.Name(file), info.Path)
 	}
 	return info, text, nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/nix/nar"
 	"github.com/6FaNcY9/mkimage/builder/nix/narinfo"
+	"github.com/6FaNcY9/mkimage/builder/nix/narstore"
 	"github.com/6FaNcY9/mkimage/builder/unpack"
 )
 
@@ -62,6 +63,17 @@ func about(o *found, err error) error {
 	return fault.New(fault.Input, fault.HintOf(err), "%s: %w", o.info.Path, err)
 }
 
+// of says that an error is of what a cache has, unless it is of this host.
+func of(place string, err error) error {
+	switch {
+	case errors.Is(err, narstore.ErrFolder):
+		return fault.New(fault.Internal, "make room, or name another with --cache-dir", "%w", err)
+	case errors.Is(err, errInternal):
+		return err
+	}
+	return fault.New(fault.Input, fault.HintOf(err), "%s: %w", place, err)
+}
+
 // object lists the archive of an object, from the store or from the first cache that
 // has it whole.
 func (f *fetcher) object(ctx context.Context, o *found) error {
@@ -89,23 +101,26 @@ func (f *fetcher) object(ctx context.Context, o *found) error {
 // behind it that has the same.
 func (f *fetcher) download(ctx context.Context, o *found) error {
 	if o.cache < 0 {
-		again, err := f.ask(ctx, o.info.Path, 0, o.info)
+		again, err := f.ask(ctx, o.info.Path, 0, o)
 		if err != nil {
 			return err
 		}
-		o.info, o.cache = again.info, again.cache
+		o.info, o.cache, o.content = again.info, again.cache, again.content
 	}
 	for {
 		err := f.unpack(ctx, o)
 		if err == nil || ctx.Err() != nil || fault.ClassOf(err) != fault.Input {
 			return err
 		}
-		other, otherErr := f.ask(ctx, o.info.Path, o.cache+1, o.info)
-		if otherErr != nil {
+		other, otherErr := f.ask(ctx, o.info.Path, o.cache+1, o)
+		switch {
+		case otherErr != nil && o.cache+1 < len(f.Caches):
+			return fault.New(fault.Input, fault.HintOf(err), "%w; and of the other caches: %w", err, otherErr)
+		case otherErr != nil:
 			return err
 		}
 		f.Log(fmt.Sprintf("%v; taking it from %s", about(o, err), f.Caches[other.cache].URL))
-		o.info, o.cache = other.info, other.cache
+		o.info, o.cache, o.content = other.info, other.cache, other.content
 	}
 }
 
@@ -117,8 +132,8 @@ func (f *fetcher) unpack(ctx context.Context, o *found) (err error) {
 		if o.archive, err = f.Store.Plain(name); err != nil {
 			return fault.New(fault.Input, "", "%w", err)
 		}
-		if err = f.takeStored(ctx, o); err != nil {
-			err = fault.New(fault.Input, fault.HintOf(err), "%s: %w", name, err)
+		if err = f.takeStored(ctx, o); err != nil && ctx.Err() == nil {
+			err = of(name, err)
 		}
 		return err
 	}
@@ -131,7 +146,7 @@ func (f *fetcher) unpack(ctx context.Context, o *found) (err error) {
 		return err
 	}
 	defer packed.Close()
-	in := &checkedReader{r: packed, size: o.info.FileSize, sum: o.info.FileHash, hash: sha256.New()}
+	in := &checkedReader{r: packed, size: o.info.FileSize, most: mostPacked(o.info), sum: o.info.FileHash, hash: sha256.New()}
 	o.archive, err = f.Store.Put(o.info.NarHash, func(w io.Writer) error {
 		var r io.Reader = in
 		if format != nil {
@@ -144,16 +159,26 @@ func (f *fetcher) unpack(ctx context.Context, o *found) (err error) {
 		}
 		return f.take(ctx, o, r, w, in.end)
 	})
-	if err != nil && ctx.Err() == nil {
-		err = fault.New(fault.Input, fault.HintOf(err), "%s: %w", c.URL+": "+o.info.URL, err)
+	if err == nil {
+		o.archive.Seal(o.sums)
+		return nil
 	}
-	return err
+	f.uproot(o) // should keeping it have failed
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return of(c.Name(o.info.URL), err)
 }
+
+// mostPacked is the most bytes that an archive has when it is compressed: formats
+// lengthen what they cannot compress by less than a hundredth.
+func mostPacked(info *narinfo.Info) int64 { return info.NarSize + info.NarSize/16 + 1<<20 }
 
 // checkedReader reads a file of a cache whose size and digest may be known.
 type checkedReader struct {
 	r    io.Reader
 	size int64              // 0: not known
+	most int64              // bytes; said by nobody, see mostPacked
 	sum  *[sha256.Size]byte // nil: not known
 	hash hash.Hash
 	n    int64
@@ -165,8 +190,11 @@ func (c *checkedReader) Read(p []byte) (int, error) {
 	if c.sum != nil {
 		c.hash.Write(p[:n])
 	}
-	if c.n += int64(n); c.size > 0 && c.n > c.size {
+	switch c.n += int64(n); {
+	case c.size > 0 && c.n > c.size:
 		return 0, fmt.Errorf("more than %d bytes, which FileSize says", c.size)
+	case c.n > c.most:
+		return 0, fmt.Errorf("more than %d bytes, which is too much for its NarSize", c.most)
 	}
 	return n, err
 }
@@ -187,7 +215,11 @@ func (c *checkedReader) end() error {
 
 // takeStored takes an archive that can be read where it is.
 func (f *fetcher) takeStored(ctx context.Context, o *found) error {
-	return f.take(ctx, o, io.NewSectionReader(o.archive, 0, o.archive.Size()), io.Discard, func() error { return nil })
+	err := f.take(ctx, o, io.NewSectionReader(o.archive, 0, o.archive.Size()), io.Discard, func() error { return nil })
+	if err == nil {
+		o.archive.Seal(o.sums)
+	}
+	return err
 }
 
 // take reads an archive that is to be that of an object, copies it to w, and puts
@@ -195,9 +227,10 @@ func (f *fetcher) takeStored(ctx context.Context, o *found) error {
 // more. After an error the tree has nothing of it.
 func (f *fetcher) take(ctx context.Context, o *found, r io.Reader, w io.Writer, end func() error) error {
 	digest, address := sha256.New(), newAddress(o.content)
+	o.sums = narstore.NewSums()
 	v := &planter{fetcher: f, object: o, address: address}
 	in := &sizedReader{ctx: ctx, r: r, left: o.info.NarSize, progress: f.advance}
-	err := nar.Read(io.TeeReader(in, io.MultiWriter(digest, address.ofNAR(), w)), v)
+	err := nar.Read(io.TeeReader(in, io.MultiWriter(digest, o.sums, address.ofNAR(), w)), v)
 	switch {
 	case err != nil:
 	case in.left > 0:
@@ -212,15 +245,12 @@ func (f *fetcher) take(ctx context.Context, o *found, r io.Reader, w io.Writer, 
 	if err == nil {
 		return nil
 	}
-	v.uproot()
+	f.uproot(o)
 	f.advance(in.left - o.info.NarSize)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if errors.Is(err, errInternal) {
-		return err
-	}
-	return fault.New(fault.Input, fault.HintOf(err), "archive: %w", err)
+	return err
 }
 
 var errInternal = errors.New("tree")
@@ -260,7 +290,6 @@ type address struct {
 	hash  hash.Hash // nil: nothing is to be checked
 	whole bool      // of the archive, not of the file in it
 	want  []byte
-	is    bool // a file was hashed
 }
 
 func newAddress(ca *narinfo.CA) *address {
@@ -282,22 +311,29 @@ func (a *address) ofNAR() io.Writer {
 	return a.hash
 }
 
+// ofFile reports whether the address is that of the content of a file.
+func (a *address) ofFile() bool { return a.hash != nil && !a.whole }
+
 // file hashes the content of a file, where that is the object.
 func (a *address) file(f nar.File, content io.Reader) error {
-	if a.hash == nil || a.whole || f.Path != "" || f.Executable {
+	if !a.ofFile() {
 		return nil
 	}
-	a.is = true
+	if f.Executable {
+		return errNoFile
+	}
 	_, err := io.Copy(a.hash, content)
 	return err
 }
+
+// errNoFile is the error of an object that has the address of a file. Its size says
+// nothing, as nothing but the content is proven, so that it is not read further.
+var errNoFile = errors.New("its content address is that of a file that is not executable, which it is not")
 
 func (a *address) check(info *narinfo.Info) error {
 	switch {
 	case a.hash == nil:
 		return nil
-	case !a.whole && !a.is:
-		return fmt.Errorf("its content address %s is that of a file, which it is not", info.CA)
 	case !bytes.Equal(a.hash.Sum(nil), a.want):
 		return fmt.Errorf("%x, its content address %s says %x", a.hash.Sum(nil), info.CA, a.want)
 	}

@@ -28,7 +28,6 @@ type planter struct {
 	object  *found
 	address *address
 
-	root *fstree.Entry
 	dirs []open
 }
 
@@ -40,6 +39,9 @@ type open struct {
 
 // Directory implements nar.Visitor.
 func (p *planter) Directory(path string) error {
+	if p.address.ofFile() {
+		return errNoFile
+	}
 	e, err := p.plant(path, &fstree.Inode{Mode: modeDir})
 	if err == nil {
 		p.dirs = append(p.dirs, open{path, e})
@@ -64,6 +66,9 @@ func (p *planter) File(f nar.File, content io.Reader) error {
 
 // Symlink implements nar.Visitor.
 func (p *planter) Symlink(path, target string) error {
+	if p.address.ofFile() {
+		return errNoFile
+	}
 	_, err := p.plant(path, &fstree.Inode{Mode: modeSymlink, Link: target, Size: int64(len(target))})
 	return err
 }
@@ -74,9 +79,8 @@ func (p *planter) plant(path string, inode *fstree.Inode) (*fstree.Entry, error)
 	if path == "" {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		var err error
-		p.root, err = p.store.Add(p.object.info.Path.Base(), inode)
-		return p.root, wrap(err)
+		e, err := p.store.Add(p.object.info.Path.Base(), inode)
+		return e, wrap(err)
 	}
 	dir, name := "", path
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
@@ -98,12 +102,12 @@ func wrap(err error) error {
 	return fmt.Errorf("%w: %w", errInternal, err)
 }
 
-// uproot takes away what was planted.
-func (p *planter) uproot() {
-	if p.root != nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.store.Remove(p.root)
+// uproot takes away what was planted of an object, if anything was.
+func (f *fetcher) uproot(o *found) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if root := f.store.Child(o.info.Path.Base()); root != nil {
+		f.store.Remove(root)
 	}
 }
 

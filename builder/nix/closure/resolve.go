@@ -27,6 +27,7 @@ type found struct {
 	cache   int               // that has it; -1: the archive is in the store
 	content *narinfo.CA       // must hold of the content; nil: nothing but the digest
 	archive *narstore.Archive // once it is there
+	sums    *narstore.Sums    // of the archive that was read last
 }
 
 // fetcher makes one closure.
@@ -138,9 +139,8 @@ func (f *fetcher) find(ctx context.Context, p nix.StorePath) (*found, error) {
 	return f.ask(ctx, p, 0, nil)
 }
 
-// ask asks the caches from one on. When like is not nil the archive must be the
-// same.
-func (f *fetcher) ask(ctx context.Context, p nix.StorePath, from int, like *narinfo.Info) (*found, error) {
+// ask asks the caches from one on. When like is not nil the object must be the same.
+func (f *fetcher) ask(ctx context.Context, p nix.StorePath, from int, like *found) (*found, error) {
 	var worst error
 	for i, c := range f.Caches[min(from, len(f.Caches)):] {
 		info, text, err := c.Info(ctx, p)
@@ -151,7 +151,7 @@ func (f *fetcher) ask(ctx context.Context, p nix.StorePath, from int, like *nari
 		if err == nil {
 			content, err = f.trust(info, c.Trusted)
 		}
-		if err == nil && like != nil && (info.NarHash != like.NarHash || info.NarSize != like.NarSize || !slices.Equal(info.References, like.References)) {
+		if err == nil && like != nil && !like.same(info) {
 			err = fault.New(fault.Input, "", "%s: %s has another object of that name", p, c.URL)
 		}
 		if err == nil {
@@ -175,6 +175,12 @@ func (f *fetcher) ask(ctx context.Context, p nix.StorePath, from int, like *nari
 		return nil, fault.New(fault.Input, "build once without --offline", "%s: was not fetched before, and there is no cache to ask", p)
 	}
 	return nil, fault.New(fault.Input, "name a cache that has it, or copy it there: nix copy --to CACHE "+p.String(), "%s: is not in %s", p, names(f.Caches))
+}
+
+// same reports whether another cache has the same object. Of one whose path proves its
+// content the archive is proven when it is read.
+func (o *found) same(other *narinfo.Info) bool {
+	return (o.content != nil || o.info.NarHash == other.NarHash && o.info.NarSize == other.NarSize) && slices.Equal(o.info.References, other.References)
 }
 
 // kept returns an object of which both metadata and archive are in the store. What

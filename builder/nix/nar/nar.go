@@ -31,13 +31,12 @@ const (
 	node       = "node"
 )
 
-// Limits of what is read. Linux has the same for names and targets
-// (linux/limits.h); a path has at most 4096 bytes there, so that no tree that was
-// ever on a disk is as deep.
+// Limits of what is read. Linux has the same (linux/limits.h), but for the path, which
+// there begins at the root.
 const (
 	maxName   = 255  // bytes
 	maxTarget = 4095 // bytes of a symlink
-	maxDepth  = 2048 // directories in each other
+	maxPath   = 4095 // bytes
 	maxWord   = 32   // bytes of a word of the format
 	maxSize   = 1<<62 - 1
 )

@@ -68,10 +68,16 @@ func dir(entries ...any) []any {
 
 func link(to string) []any { return []any{"(", "type", "symlink", "target", to, ")"} }
 
-func nested(depth int) []any {
+// nested returns directories whose innermost has a path of so many bytes.
+func nested(bytes int) []any {
 	node := dir()
-	for range depth - 1 {
-		node = dir("d", node)
+	for bytes > 1 {
+		n := min(100, bytes)
+		if rest := bytes - n; rest == 1 {
+			n-- // a slash needs a name in front
+		}
+		node = dir(strings.Repeat("n", n), node)
+		bytes -= n + 1
 	}
 	return node
 }
@@ -121,10 +127,11 @@ func again(t *testing.T, in []byte) {
 }
 
 func TestReadDepth(t *testing.T) {
-	for depth, ok := range map[int]bool{maxDepth - 1: true, maxDepth: true, maxDepth + 1: false} {
-		err := Read(bytes.NewReader(archive(nested(depth)...)), &listing{})
-		if (err == nil) != ok {
-			t.Errorf("%d directories in each other: %.200v", depth, err)
+	for length, ok := range map[int]bool{maxPath - 1: true, maxPath: true, maxPath + 1: false} {
+		var l listing
+		err := Read(bytes.NewReader(archive(nested(length)...)), &l)
+		if (err == nil) != ok || ok && len(l.lines[len(l.lines)-1]) != len(`dir ""`)+length {
+			t.Errorf("a path of %d bytes: %.200v", length, err)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func Read(r io.Reader, v Visitor) error {
 		return nil
 	case errors.As(err, &own):
 		return own.error
-	case errors.Is(err, io.EOF):
+	case err == io.EOF: // not one that another reader has in an error of its own
 		err = io.ErrUnexpectedEOF
 	}
 	return fmt.Errorf("NAR: byte %d: %w", d.at, err)
@@ -45,7 +45,7 @@ func (d *decoder) archive() error {
 	if err := d.want(magic); err != nil {
 		return err
 	}
-	if err := d.node("", 0); err != nil {
+	if err := d.node(""); err != nil {
 		return err
 	}
 	switch _, err := d.r.ReadByte(); {
@@ -58,7 +58,7 @@ func (d *decoder) archive() error {
 }
 
 // node reads a file, a symlink or a directory with all that is in it.
-func (d *decoder) node(path string, depth int) error {
+func (d *decoder) node(path string) error {
 	if err := d.want(open, typeWord); err != nil {
 		return err
 	}
@@ -72,9 +72,9 @@ func (d *decoder) node(path string, depth int) error {
 	case symlink:
 		err = d.symlink(path)
 	case directory:
-		return d.directory(path, depth)
+		return d.directory(path)
 	default:
-		return fmt.Errorf("%q: type %q, expected %s, %s or %s", path, kind, regular, symlink, directory)
+		return fmt.Errorf("%.300q: type %q, expected %s, %s or %s", path, kind, regular, symlink, directory)
 	}
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func (d *decoder) file(path string) error {
 		}
 	}
 	if string(word) != contents {
-		return fmt.Errorf("%q: %q, expected %q", path, word, contents)
+		return fmt.Errorf("%.300q: %q, expected %q", path, word, contents)
 	}
 	if f.Size, err = d.length(maxSize); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (d *decoder) symlink(path string) error {
 	}
 	to := string(text)
 	if to == "" || strings.IndexByte(to, 0) >= 0 {
-		return fmt.Errorf("%q: %q is no target of a symlink", path, to)
+		return fmt.Errorf("%.300q: %q is no target of a symlink", path, to)
 	}
 	if err := d.visit.Symlink(path, to); err != nil {
 		return visitorError{err}
@@ -146,10 +146,7 @@ func (d *decoder) symlink(path string) error {
 	return nil
 }
 
-func (d *decoder) directory(path string, depth int) error {
-	if depth == maxDepth {
-		return fmt.Errorf("%.300q: more than %d directories in each other", path, maxDepth)
-	}
+func (d *decoder) directory(path string) error {
 	if err := d.visit.Directory(path); err != nil {
 		return visitorError{err}
 	}
@@ -164,13 +161,16 @@ func (d *decoder) directory(path string, depth int) error {
 		case string(word) == end:
 			return nil
 		case string(word) != entry:
-			return fmt.Errorf("%q: %q, expected an entry or the end of the directory", path, word)
+			return fmt.Errorf("%.300q: %.32q, expected an entry or the end of the directory", path, word)
 		}
 		name, err := d.entry(path, before)
 		if err != nil {
 			return err
 		}
-		if err := d.node(prefix+name, depth+1); err != nil {
+		if len(prefix)+len(name) > maxPath {
+			return fmt.Errorf("%.300q: path of %d bytes, expected at most %d", prefix, len(prefix)+len(name), maxPath)
+		}
+		if err := d.node(prefix + name); err != nil {
 			return err
 		}
 		if err := d.want(end); err != nil {
@@ -192,9 +192,9 @@ func (d *decoder) entry(dir, before string) (string, error) {
 	name := string(text)
 	switch {
 	case name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00"):
-		return "", fmt.Errorf("%q: %q is no name", dir, name)
+		return "", fmt.Errorf("%.300q: %q is no name", dir, name)
 	case name <= before: // which at first is empty, as no name is
-		return "", fmt.Errorf("%q: %q comes after %q", dir, name, before)
+		return "", fmt.Errorf("%.300q: %q comes after %q", dir, name, before)
 	}
 	return name, d.want(node)
 }
@@ -207,7 +207,7 @@ func (d *decoder) want(words ...string) error {
 			return err
 		}
 		if string(got) != w {
-			return fmt.Errorf("%q, expected %q", got, w)
+			return fmt.Errorf("%.300q, expected %q", got, w)
 		}
 	}
 	return nil

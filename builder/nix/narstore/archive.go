@@ -24,14 +24,7 @@ type Archive struct {
 	name  string // of the file
 	plain bool   // the file is the archive itself
 	size  int64  // bytes of the archive
-	id    fileID // of the file when it was opened first
-}
-
-// fileID tells whether a file is still what it was.
-type fileID struct {
-	dev, ino uint64
-	size     int64
-	mtime    unix.Timespec
+	sums  []Hash // of its frames; nil: not sealed
 }
 
 // file is an open archive.
@@ -39,7 +32,6 @@ type file struct {
 	*os.File
 	frames *seekable.Reader // nil of a plain one
 	size   int64            // of the content
-	id     fileID
 }
 
 func (f *file) close() {
@@ -49,7 +41,15 @@ func (f *file) close() {
 	_ = f.File.Close()
 }
 
-// frameKey names an unpacked frame.
+// content reads the archive as it is unpacked.
+func (f *file) content() io.ReaderAt {
+	if f.frames != nil {
+		return f.frames
+	}
+	return f.File
+}
+
+// frameKey names a part of an archive: a frame, or as much of a plain one.
 type frameKey struct {
 	archive *Archive
 	index   int64
@@ -61,7 +61,7 @@ func (s *Store) archive(name string, plain bool) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.size, a.id = f.size, f.id
+	a.size = f.size
 	f.close()
 	return a, nil
 }
@@ -72,8 +72,13 @@ func (a *Archive) Size() int64 { return a.size }
 // Name returns the name of the file that it is in.
 func (a *Archive) Name() string { return a.name }
 
+// Seal makes every later read give what was read before, of which sums are the
+// digests, or an error: others may write to the folder.
+func (a *Archive) Seal(sums *Sums) { a.sums = sums.all() }
+
 func (a *Archive) open() (*file, error) {
-	f, err := os.Open(a.name)
+	// Not waiting for who would write to a pipe.
+	f, err := os.OpenFile(a.name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -86,45 +91,31 @@ func (a *Archive) open() (*file, error) {
 }
 
 func (a *Archive) measure(f *file) error {
-	var stat unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &stat); err != nil {
+	info, err := f.Stat()
+	switch {
+	case err != nil:
 		return err
-	}
-	if stat.Mode&unix.S_IFMT != unix.S_IFREG {
+	case !info.Mode().IsRegular():
 		return errors.New("is no regular file")
-	}
-	f.size = stat.Size
-	// A change of the times is no change: see Get.
-	f.id = fileID{dev: uint64(stat.Dev), ino: stat.Ino, size: stat.Size}
-	if a.plain {
-		f.id.mtime = stat.Mtim
+	case a.plain:
+		f.size = info.Size()
 		return nil
 	}
 	frames, err := seekable.NewReader(f.File, a.store.decoder, seekable.WithReaderFrameCache(framecache.NewFIFO(framecache.Limits{})))
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	f.frames = frames
 	table, err := frames.SeekTable()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	f.size = int64(table.Size())
 	return nil
 }
 
-// take returns the open file, which the caller gives back.
-func (a *Archive) take() (*pooled[*Archive, *file], error) {
-	f, err := a.store.files.take(a, a.open)
-	if err != nil {
-		return nil, fault.New(fault.Input, "", "%w", err)
-	}
-	if f.value.id != a.id {
-		a.store.files.put(f)
-		return nil, fault.New(fault.Input, "build again when nothing writes it", "%s: has changed while it was read", a.name)
-	}
-	return f, nil
-}
+// errDamaged is in the chain of the error of a file that is no archive.
+var errDamaged = errors.New("is damaged")
 
 // ReadAt implements io.ReaderAt. Errors are of class fault.Input.
 func (a *Archive) ReadAt(p []byte, off int64) (int, error) {
@@ -135,13 +126,10 @@ func (a *Archive) ReadAt(p []byte, off int64) (int, error) {
 	if left := max(0, a.size-off); int64(len(p)) > left {
 		p, end = p[:left], io.EOF
 	}
-	if a.plain {
-		return a.readPlain(p, off, end)
-	}
 	n := 0
 	for n < len(p) {
 		at := off + int64(n)
-		frame, err := a.store.frames.take(frameKey{a, at / frameSize}, func() ([]byte, error) { return a.unpack(at / frameSize) })
+		frame, err := a.store.frames.take(frameKey{a, at / frameSize}, func() ([]byte, error) { return a.frame(at / frameSize) })
 		if err != nil {
 			return n, err
 		}
@@ -151,30 +139,20 @@ func (a *Archive) ReadAt(p []byte, off int64) (int, error) {
 	return n, end
 }
 
-func (a *Archive) readPlain(p []byte, off int64, end error) (int, error) {
-	f, err := a.take()
+// frame returns the content of a frame.
+func (a *Archive) frame(index int64) ([]byte, error) {
+	f, err := a.store.files.take(a, a.open)
 	if err != nil {
-		return 0, err
-	}
-	defer a.store.files.put(f)
-	n, err := f.value.ReadAt(p, off)
-	if n < len(p) {
-		return n, fault.New(fault.Input, "", "%s: byte %d: %w", a.name, off+int64(n), err)
-	}
-	return n, end
-}
-
-// unpack returns the content of a frame.
-func (a *Archive) unpack(index int64) ([]byte, error) {
-	f, err := a.take()
-	if err != nil {
-		return nil, err
+		return nil, fault.New(fault.Input, "", "%w", err)
 	}
 	defer a.store.files.put(f)
 	at := index * frameSize
 	out := make([]byte, min(frameSize, a.size-at))
-	if n, err := f.value.frames.ReadAt(out, at); n < len(out) {
-		return nil, fault.New(fault.Input, "remove it, and build again", "%s: byte %d: %w", a.name, at+int64(n), err)
+	if n, err := f.value.content().ReadAt(out, at); n < len(out) {
+		return nil, fault.New(fault.Input, "build again, when nothing writes it", "%s: byte %d: %w", a.name, at+int64(n), err)
+	}
+	if a.sums != nil && sumOf(out) != a.sums[index] {
+		return nil, fault.New(fault.Input, "build again, when nothing writes it", "%s: bytes %d to %d: have changed since they were checked", a.name, at, at+int64(len(out)))
 	}
 	return out, nil
 }

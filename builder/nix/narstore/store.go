@@ -8,8 +8,9 @@
 // influence on what is built of them.
 //
 // What it does not do: it does not know what is in an archive, and does not check
-// that the content has the digest; who fills the store and who reads an archive
-// does, for a folder can be changed by others.
+// that the content has the digest. Who fills the store and who reads an archive does,
+// for a folder can be changed by others, and seals it, so that it stays what was
+// checked.
 package narstore
 
 import (
@@ -117,8 +118,10 @@ func (s *Store) Get(h Hash) (*Archive, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	case err != nil:
+	case errors.Is(err, errDamaged):
 		return nil, s.Remove(h)
+	case err != nil:
+		return nil, err
 	}
 	touch(a.name)
 	return a, nil
@@ -132,22 +135,58 @@ func (s *Store) Remove(h Hash) error {
 	return nil
 }
 
+// ErrFolder is in the chain of errors that the folder is to blame for, not what was to
+// be kept in it.
+var ErrFolder = errors.New("cache directory")
+
+func folderError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrFolder, err)
+}
+
 // Put keeps what fill writes, which must be the archive with the digest. When fill
-// returns an error nothing is kept.
+// returns an error nothing is kept. One that is there already, for others fill the
+// store at the same time, stays.
 func (s *Store) Put(h Hash, fill func(w io.Writer) error) (*Archive, error) {
 	name := s.path(h)
 	f, err := os.CreateTemp(s.dir, filepath.Base(name)+".*"+partial)
 	if err != nil {
-		return nil, err
+		return nil, folderError(err)
 	}
-	err = pack(f, s.encoder, fill)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
+	err = pack(folderWriter{f}, s.encoder, fill)
+	if err = errors.Join(err, folderError(f.Close())); err == nil {
+		err = folderError(renameNew(f.Name(), name))
 	}
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(f.Name()))
 	}
-	return s.archive(name, false)
+	a, err := s.archive(name, false)
+	return a, folderError(err)
+}
+
+// folderWriter says of errors that they are of the folder.
+type folderWriter struct{ io.Writer }
+
+func (w folderWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	return n, folderError(err)
+}
+
+// renameNew renames a file, or removes it where the new name is taken. Where the file
+// system cannot do that at once it takes the place of the other.
+func renameNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	switch {
+	case errors.Is(err, unix.EEXIST):
+		return os.Remove(from)
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
+		return os.Rename(from, to)
+	case err != nil:
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
 }
 
 // Plain returns an archive that lies uncompressed in a file of the host.
@@ -197,7 +236,7 @@ func (s *Store) trim(most int64) error {
 		if total <= most {
 			break
 		}
-		if err := os.Remove(filepath.Join(s.dir, f.Name())); err != nil {
+		if err := os.Remove(filepath.Join(s.dir, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		total -= f.Size()

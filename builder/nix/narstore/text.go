@@ -23,14 +23,14 @@ func (s *Store) textPath(key string) string { return filepath.Join(s.dir, key+te
 func (s *Store) PutText(key string, text []byte) error {
 	f, err := os.CreateTemp(s.dir, key+".*"+partial)
 	if err != nil {
-		return err
+		return folderError(err)
 	}
 	_, err = f.Write(text)
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), s.textPath(key))
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return folderError(errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }
