@@ -11,7 +11,6 @@ require (
 	github.com/diskfs/go-diskfs v1.9.4
 	github.com/getsops/sops/v3 v3.13.3
 	github.com/google/go-cmp v0.7.0
-	github.com/jdx/go-netrc v1.0.0
 	github.com/klauspost/compress v1.20.4
 	github.com/nix-community/go-nix v0.0.0-20250101154619-4bdde671e0a1
 	github.com/pelletier/go-toml/v2 v2.4.3

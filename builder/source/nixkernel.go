@@ -16,6 +16,9 @@ func nixosKernels(t *fstree.Tree) ([]Kernel, error) {
 	}
 	g := generations[0]
 	spec := g.Spec
+	if err := spec.CheckSystem("x86_64-linux"); err != nil {
+		return nil, fault.New(fault.Input, fault.HintOf(err), "source: %w", err)
+	}
 	image, err := t.Follow(spec.Kernel.String())
 	if err != nil {
 		return nil, fault.New(fault.Input, "", "source: %w", err)

@@ -75,7 +75,10 @@ func Open(ctx context.Context, spec Spec, o Options) (*Source, error) {
 	case Tar:
 		err = s.openTar(ctx, spec.Value, o)
 	case Cache:
-		return s, s.openCache(ctx, o)
+		if err := s.openCache(ctx, o); err != nil {
+			return nil, err
+		}
+		return s, nil
 	case Dir:
 		s.Tree, err = fstree.ScanDir(ctx, spec.Value, fstree.DirOptions{Owner: o.Owner})
 		s.digest = func(ctx context.Context) (string, error) { return treeDigest(ctx, s.Tree) }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -67,20 +68,18 @@ func Parse(text string) (Spec, error) {
 }
 
 // cache returns the URL of the cache that the source names, and the object in it.
-func (s Spec) cache() (url string, root nix.StorePath, err error) {
+func (s Spec) cache() (address string, root nix.StorePath, err error) {
 	const hint = "name it as cache:URL#/nix/store/HASH-NAME, with the toplevel of a system: nix path-info .#nixosConfigurations.HOST.config.system.build.toplevel"
-	url, object, ok := strings.Cut(s.Value, "#")
-	if !ok || url == "" {
+	address, object, ok := strings.Cut(s.Value, "#")
+	if !ok || address == "" {
 		return "", root, fault.New(fault.Config, hint, "source %q: names no store path behind a #", s)
 	}
 	if root, err = nix.ParseStorePath(object); err != nil {
 		return "", root, fault.New(fault.Config, hint, "source %q: %w", s, err)
 	}
-	if !strings.Contains(url, "://") {
-		if url, err = filepath.Abs(url); err != nil {
-			return "", root, err
-		}
-		url = "file://" + url
+	if !strings.Contains(address, "://") {
+		dir, err := filepath.Abs(address)
+		return (&url.URL{Scheme: "file", Path: dir}).String(), root, err
 	}
-	return url, root, nil
+	return address, root, nil
 }

@@ -218,11 +218,11 @@ func checkNotSource(from, output string) error {
 	return fromFlag{scheme: string(spec.Kind), path: spec.Value}.checkNot(output)
 }
 
-// imageMode is the mode of an image: of packages, and of a store that everybody may
-// read, nothing is secret but the passwords; of any other source nobody knows.
+// imageMode is the mode of an image: of packages nothing is secret but the
+// passwords, of any other source nobody knows.
 func imageMode(from string, passwords map[string]string) fs.FileMode {
 	spec, err := source.Parse(from)
-	if err == nil && (spec.Kind == source.Debian || spec.Kind == source.Cache) && len(passwords) == 0 {
+	if err == nil && spec.Kind == source.Debian && len(passwords) == 0 {
 		return modePlain
 	}
 	return modeSecret

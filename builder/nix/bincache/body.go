@@ -21,8 +21,8 @@ type body struct {
 	tag  string    // what the server calls the content; "" where it does not
 	from *response // nil when it broke off
 
-	brokeAt int64 // bytes that were read when it broke off last
-	breaks  int   // at that byte
+	brokeAt int64 // bytes that were read when breaks was 0
+	breaks  int   // since then
 }
 
 // Read implements io.Reader. A file shorter than it should be has broken off.
@@ -38,8 +38,8 @@ func (b *body) Read(p []byte) (int, error) {
 		switch {
 		case err == nil:
 			return n, nil
-		case err == io.EOF && b.at >= b.size:
-			return n, io.EOF
+		case err == io.EOF && b.at >= b.size, b.size > 0 && b.at >= b.size:
+			return n, io.EOF // what else goes wrong does not matter any more
 		case b.ctx.Err() != nil:
 			return n, context.Cause(b.ctx)
 		case err == io.EOF:
@@ -88,13 +88,15 @@ func (b *body) place(r *response) error {
 	return nil
 }
 
+// enough is how many bytes make up for a connection that broke.
+const enough = 1 << 20
+
 // broke counts an end that came too early: there is another attempt as long as
-// something came since the last one, and a few more after that.
+// enough came since the last one, and a few more after that.
 func (b *body) broke(err error) error {
-	if b.at > b.brokeAt {
-		b.breaks = 0
+	if b.at >= b.brokeAt+enough {
+		b.breaks, b.brokeAt = 0, b.at
 	}
-	b.brokeAt = b.at
 	b.breaks++
 	if b.breaks >= b.attempts {
 		return b.gaveUp(err, b.breaks)

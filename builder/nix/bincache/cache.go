@@ -69,17 +69,20 @@ var parameters = []string{"priority", "trusted", "want-mass-query", "compression
 // all else of class fault.Input.
 func Open(ctx context.Context, at string, o Options) (*Cache, error) {
 	u, err := url.Parse(at)
-	if err != nil {
-		return nil, fault.New(fault.Config, hintURL, "cache %q: %w", at, err)
+	var bad *url.Error
+	switch {
+	case errors.As(err, &bad): // whose text has the URL, and so perhaps a password
+		return nil, fault.New(fault.Config, hintURL, "cache: is no URL: %w", bad.Err)
+	case err != nil:
+		return nil, fault.New(fault.Config, hintURL, "cache: is no URL")
+	case u.Fragment != "" || u.User != nil:
+		return nil, fault.New(fault.Config, hintURL, "cache %q: has a fragment or a password, expected none; passwords go into a netrc file", u.Redacted())
 	}
 	c := &Cache{URL: at, Priority: -1}
 	if err := c.parameters(u.Query()); err != nil {
 		return nil, err
 	}
-	if u.Fragment != "" || u.User != nil {
-		return nil, fault.New(fault.Config, hintURL, "cache %q: has a fragment or a password, expected none; passwords go into a netrc file", u.Redacted())
-	}
-	u.RawQuery = ""
+	u.RawQuery, u.ForceQuery = "", false
 	if c.files, err = filesOf(u, o); err != nil {
 		return nil, err
 	}

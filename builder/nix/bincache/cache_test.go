@@ -132,6 +132,8 @@ func TestOpenErrors(t *testing.T) {
 		{"http:///x", fault.Config, "names no host"},
 		{"https://me:secret@host", fault.Config, "me:xxxxx@host"},
 		{"https://host#x", fault.Config, "fragment"},
+		{"https://me:secret@host?prority=1", fault.Config, "me:xxxxx@host"},
+		{"https://me:secret@host:port", fault.Config, "is no URL: invalid port"},
 		{"http://host\x7f", fault.Config, "invalid control character"},
 		{"file://" + empty + "?prority=1", fault.Config, `unknown parameter "prority"; did you mean priority?`},
 		{"file://" + empty + "?priority=-1", fault.Config, `priority "-1"`},

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
@@ -17,12 +19,16 @@ type folder string
 func (f folder) path(name string) string { return filepath.Join(string(f), filepath.FromSlash(name)) }
 
 func (f folder) open(_ context.Context, name string, _ int64) (io.ReadCloser, error) {
-	file, err := os.Open(f.path(name))
+	file, err := os.OpenFile(f.path(name), os.O_RDONLY|unix.O_NONBLOCK, 0) // not waiting for who would write to a pipe
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fault.New(fault.Input, "", "%s: %w", f.path(name), ErrAbsent)
 	case err != nil:
 		return nil, fault.New(fault.Input, "", "%w", err)
+	}
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		file.Close()
+		return nil, fault.New(fault.Input, "", "%s: is no regular file", f.path(name))
 	}
 	return file, nil
 }

@@ -10,12 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/jdx/go-netrc"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
@@ -30,7 +27,7 @@ const (
 type server struct {
 	base           *url.URL // its path ends in a slash
 	client         *http.Client
-	login, pass    string // "" for none
+	login          credentials // zero for none
 	attempts       int
 	pause, stalled time.Duration
 	retry          func(error)
@@ -49,7 +46,12 @@ func newServer(u *url.URL, o Options) (*server, error) {
 	if s.retry == nil {
 		s.retry = func(error) {}
 	}
-	return s, s.readNetrc(o.Netrc)
+	if o.Netrc == "" {
+		return s, nil
+	}
+	var err error
+	s.login, err = readNetrc(o.Netrc, u.Hostname())
+	return s, err
 }
 
 var errRedirected = errors.New("is redirected")
@@ -61,29 +63,6 @@ func safeRedirect(req *http.Request, via []*http.Request) error {
 	}
 	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
 		return fmt.Errorf("%w to %s, which is not encrypted", errRedirected, req.URL.Redacted())
-	}
-	return nil
-}
-
-// readNetrc takes the name and the password of the server from a netrc file.
-func (s *server) readNetrc(name string) error {
-	if name == "" {
-		return nil
-	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return fault.New(fault.Config, "", "netrc: %w", err)
-	}
-	file, err := netrc.ParseString(string(text))
-	if err != nil {
-		return fault.New(fault.Config, "", "%s: is no netrc file: %w", name, err)
-	}
-	machine := file.Machine(s.base.Hostname())
-	if machine == nil {
-		machine = file.Machine("default")
-	}
-	if machine != nil {
-		s.login, s.pass = machine.Get("login"), machine.Get("password")
 	}
 	return nil
 }
@@ -184,8 +163,8 @@ func (s *server) request(ctx context.Context, name string, from int64, tag strin
 		cancel(nil)
 		return nil, fault.New(fault.Input, "", "%s: %w", name, err)
 	}
-	if s.login != "" || s.pass != "" {
-		req.SetBasicAuth(s.login, s.pass)
+	if s.login != (credentials{}) {
+		req.SetBasicAuth(s.login.login, s.login.password)
 	}
 	if from > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
@@ -279,7 +258,7 @@ func (r *response) check(from int64) error {
 		return fault.New(fault.Input, "put its name and password into a netrc file", "%s: %s: %w", r.name, r.Status, ErrAbsent)
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
 		seconds, _ := strconv.Atoi(r.Header.Get("Retry-After")) // or a date, which is not followed
-		return pausing{err, time.Duration(max(0, min(seconds, 3600))) * time.Second}
+		return pausing{err, time.Duration(max(0, min(seconds, 60))) * time.Second}
 	case code == http.StatusRequestTimeout, code == http.StatusRequestedRangeNotSatisfiable, code >= 500 && code != http.StatusNotImplemented:
 		return passing{err}
 	}

@@ -6,8 +6,9 @@
 // listed. Archives stay in a folder of the host (package narstore), from which the
 // content of the tree is read.
 //
-// The tree depends on the objects alone, not on the caches that had them, nor on
-// what came first.
+// The tree depends on the objects alone, not on the caches that had them. Where two
+// caches have different objects of one name, as of two builds, the first that is asked
+// decides.
 package closure
 
 import (
@@ -17,6 +18,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/nix-community/go-nix/pkg/narinfo/signature"
 
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/nix"
@@ -66,23 +69,28 @@ func Fetch(ctx context.Context, roots []nix.StorePath, o Options) (*Closure, err
 	}
 	c := &Closure{Roots: roots, Tree: f.tree}
 	for _, o := range objects {
-		c.Objects = append(c.Objects, object(o.info))
+		c.Objects = append(c.Objects, f.record(o.info))
 	}
 	return c, nil
 }
 
-// object is what a database keeps of what a cache says.
-func object(i *narinfo.Info) storedb.Object {
-	o := storedb.Object{Path: i.Path, NarHash: i.NarHash, NarSize: i.NarSize, References: i.References, Deriver: i.Deriver, CA: i.CA}
+// record is what a database keeps of what a cache says: what is proven. Who made an
+// object, its deriver, is not, and caches differ in it.
+func (f *fetcher) record(i *narinfo.Info) storedb.Object {
+	o := storedb.Object{Path: i.Path, NarHash: i.NarHash, NarSize: i.NarSize, References: i.References, CA: i.CA}
 	for _, s := range i.Sigs {
-		o.Sigs = append(o.Sigs, s.String())
+		one := *i
+		one.Sigs = []signature.Signature{s}
+		if _, err := f.Keys.Verify(&one); err == nil {
+			o.Sigs = append(o.Sigs, s.String())
+		}
 	}
 	slices.Sort(o.Sigs)
 	return o
 }
 
-// Digest identifies the closure: the names of its objects, their content and
-// references, and nothing of where they came from.
+// Digest identifies the closure: all that a database keeps of its objects, and so
+// their content, and nothing of where they came from.
 func (c *Closure) Digest() string {
 	h := sha256.New()
 	for _, r := range c.Roots {
@@ -93,7 +101,7 @@ func (c *Closure) Digest() string {
 		for _, r := range o.References {
 			fmt.Fprintf(h, " %s", r)
 		}
-		fmt.Fprintln(h)
+		fmt.Fprintf(h, " %q %q\n", o.CA, o.Sigs)
 	}
 	return "closure-sha256:" + hex.EncodeToString(h.Sum(nil))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -133,7 +134,12 @@ func neededBy(err error, by nix.StorePath) error {
 // find returns the first of what the store and the caches say about an object that
 // is to be trusted.
 func (f *fetcher) find(ctx context.Context, p nix.StorePath) (*found, error) {
-	if o := f.kept(p); o != nil {
+	if strings.HasSuffix(p.Name, ".drv") {
+		return nil, fault.New(fault.Input, "set system.includeBuildDependencies = false, and take derivations out of system.extraDependencies",
+			"%s: is a derivation, which is not supported in the closure of a system", p)
+	}
+	// What is not signed may have changed since it was kept.
+	if o := f.kept(p); o != nil && (!f.Unsigned || len(f.Caches) == 0) {
 		return o, nil
 	}
 	return f.ask(ctx, p, 0, nil)
