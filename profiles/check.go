@@ -142,7 +142,11 @@ func checkSource(p *Profile, f *strict.Findings) {
 
 func checkNix(p *Profile, f *strict.Findings) {
 	checkForms("nix.substituters", p.Nix.Substituters, substituter, "file://FOLDER, http://… or https://…", f)
-	checkForms("nix.trusted-public-keys", p.Nix.TrustedPublicKeys, nixPublicKey, "NAME:BASE64", f)
+	for i, key := range p.Nix.TrustedPublicKeys {
+		if !nixPublicKey.MatchString(key) { // which is not shown: it may be a secret one
+			f.Add(strict.Index("nix.trusted-public-keys", i), "expected NAME:BASE64, found %d bytes that are not", len(key))
+		}
+	}
 }
 
 // decided are the kernel parameters that follow from the layout.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -31,6 +32,9 @@ type NixOptions struct {
 	Offline   bool   // ask no cache by network: take what was kept
 	Unsigned  bool   // take objects whose signature is missing or not trusted
 	CacheSize int64  // bytes of archives that are kept; 0 keeps none
+	// Note, when set, is told of what went wrong and did not end the run, such as of a
+	// cache that did not answer. Calls are made one after the other.
+	Note func(text string)
 }
 
 // DefaultKey is the key of NixOS's own cache, which Nix trusts unless it is told
@@ -51,7 +55,8 @@ func (s *Source) openCache(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	caches, err := openCaches(ctx, append([]string{url}, o.Nix.Substituters...), o)
+	note := notes(o.Nix.Note)
+	caches, err := openCaches(ctx, append([]string{url}, o.Nix.Substituters...), o, note)
 	if err != nil {
 		return err
 	}
@@ -59,11 +64,16 @@ func (s *Source) openCache(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.close = func() error { return errors.Join(store.Trim(o.Nix.CacheSize), store.Close()) }
+	s.close = func() error {
+		if err := store.Trim(o.Nix.CacheSize); err != nil {
+			note(fmt.Sprintf("cache directory: %v", err)) // the next build tries again
+		}
+		return store.Close()
+	}
 	c, err := closure.Fetch(ctx, []nix.StorePath{root}, closure.Options{
 		Caches: caches, Store: store, Keys: keys, Unsigned: o.Nix.Unsigned,
 		Progress: func(done, total int64) { o.Progress.Report(builder.StageFetch, done, total) },
-		Log:      func(text string) { fmt.Fprintln(o.Log, "source: "+text) },
+		Log:      note,
 	})
 	if err == nil {
 		err = s.install(ctx, c, o)
@@ -72,6 +82,18 @@ func (s *Source) openCache(ctx context.Context, o Options) error {
 		return errors.Join(err, s.Close())
 	}
 	return nil
+}
+
+// notes serialises calls of a function that may be nil.
+func notes(note func(string)) func(string) {
+	var mu sync.Mutex
+	return func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if note != nil {
+			note("source: " + text)
+		}
+	}
 }
 
 // install makes a system of a closure.
@@ -89,17 +111,22 @@ func (s *Source) install(ctx context.Context, c *closure.Closure, o Options) err
 }
 
 // openCaches opens caches, those that want to be asked first in front. Without
-// network those by HTTP are left out.
-func openCaches(ctx context.Context, urls []string, o Options) ([]*bincache.Cache, error) {
+// network those by HTTP are left out. The first must be there; of the others one that
+// is not is passed over, as Nix does.
+func openCaches(ctx context.Context, urls []string, o Options, note func(string)) ([]*bincache.Cache, error) {
 	var caches []*bincache.Cache
-	for _, url := range urls {
+	for i, url := range urls {
 		if o.Nix.Offline && !strings.HasPrefix(url, "file:") {
 			continue
 		}
 		c, err := bincache.Open(ctx, url, bincache.Options{
-			Netrc: o.Nix.Netrc, Retry: func(err error) { fmt.Fprintf(o.Log, "source: %v; trying again\n", err) },
+			Netrc: o.Nix.Netrc, Retry: func(err error) { note(fmt.Sprintf("%v; trying again", err)) },
 		})
-		if err != nil {
+		switch {
+		case err != nil && i > 0 && fault.ClassOf(err) == fault.Input && ctx.Err() == nil:
+			note(fmt.Sprintf("%v; going on without this cache", err))
+			continue
+		case err != nil:
 			return nil, err
 		}
 		caches = append(caches, c)

@@ -86,6 +86,14 @@ func TestOpenCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("substituter", empty, other)
+	var told []string
+	gone := cacheOptions(t)
+	gone.Nix.Substituters = []string{"file:///absent"}
+	gone.Nix.Note = func(text string) { told = append(told, text) }
+	check("substituter that is gone", golden+"/cache-zstd", gone)
+	if len(told) != 1 || !strings.Contains(told[0], "/absent") || !strings.HasSuffix(told[0], "going on without this cache") {
+		t.Errorf("told %q", told)
+	}
 }
 
 func abs(t *testing.T, name string) string {

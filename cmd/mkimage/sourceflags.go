@@ -83,6 +83,7 @@ func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress
 	if o.Nix, err = f.nixOptions(p); err != nil {
 		return nil, err
 	}
+	o.Nix.Note = func(text string) { u.warn("%s", text) }
 	if o.CacheDir, err = f.cache(); err != nil {
 		return nil, err
 	}

@@ -12,16 +12,17 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
-// Limits of what is asked at a time, and of waiting.
-const (
-	connections = 16 // of a server
-	maxPause    = time.Minute
-)
+// Connections is how many a server gets at a time.
+const Connections = 16
+
+// maxPause is the longest pause before another attempt.
+const maxPause = time.Minute
 
 // server is a cache by HTTP.
 type server struct {
@@ -31,13 +32,18 @@ type server struct {
 	attempts       int
 	pause, stalled time.Duration
 	retry          func(error)
+	failures       atomic.Int32 // requests in a row that were given up
 }
+
+// tooMany is how many requests are given up in a row until a server is not asked any
+// more.
+const tooMany = 3
 
 func newServer(u *url.URL, o Options) (*server, error) {
 	base := *u
 	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = connections, connections
+	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = Connections, Connections
 	transport.DisableCompression = true // what is asked for has a digest as it is
 	s := &server{
 		base: &base, client: &http.Client{Transport: transport, CheckRedirect: safeRedirect},
@@ -111,6 +117,9 @@ func (p pausing) Unwrap() error { return p.error }
 
 // again does something until it succeeds or fails for good.
 func (s *server) again(ctx context.Context, do func() error) error {
+	if n := s.failures.Load(); n >= tooMany {
+		return fault.New(fault.Input, "", "%s: is not asked any more, after %d requests that failed", s.base.Redacted(), n)
+	}
 	pause := s.pause
 	for attempt := 1; ; attempt++ {
 		err := do()
@@ -119,6 +128,7 @@ func (s *server) again(ctx context.Context, do func() error) error {
 		var pass passing
 		switch {
 		case err == nil:
+			s.failures.Store(0)
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -128,6 +138,7 @@ func (s *server) again(ctx context.Context, do func() error) error {
 			return err
 		}
 		if attempt >= s.attempts {
+			s.failures.Add(1)
 			return s.gaveUp(err, attempt)
 		}
 		s.retry(err)

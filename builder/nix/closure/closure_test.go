@@ -270,3 +270,48 @@ func checkGolden(t *testing.T, c *Closure) {
 		}
 	}
 }
+
+// TestEqualArchives: objects of different names and equal content are fetched at the same
+// time, into one archive.
+func TestEqualArchives(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(dir+"/nar", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir+"/nix-cache-info", "StoreDir: /nix/store\n")
+	archive := gzipped(t)(archiveOf(t, true, false, strings.Repeat("equal ", 200_000)))
+	var roots []nix.StorePath
+	plain := archiveOf(t, true, false, strings.Repeat("equal ", 200_000))
+	for i := range 12 {
+		p := nix.StorePath{Hash: strings.Repeat("0", 30) + fmt.Sprintf("%02d", i), Name: "equal"}
+		write(t, fmt.Sprintf("%s/nar/%d.gz", dir, i), string(archive))
+		write(t, dir+"/"+p.Hash+".narinfo", fmt.Sprintf("StorePath: %s\nURL: nar/%d.gz\nCompression: gzip\nNarHash: sha256:%x\nNarSize: %d\nReferences: \n", p, i, sha256.Sum256(plain), len(plain)))
+		roots = append(roots, p)
+	}
+	o := options(t, dir)
+	o.Unsigned, o.Workers = true, 8
+	c, err := Fetch(t.Context(), roots, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := listing(t, c.Tree)
+	if n := len(lines); n != 3+2*len(roots) {
+		t.Errorf("%d entries", n)
+	}
+}
+
+// TestTooMuch: what a cache sends behind an archive is bounded, whatever it says.
+func TestTooMuch(t *testing.T) {
+	plain := archiveOf(t, false, false, "x")
+	most := mostPacked(&narinfo.Info{NarSize: int64(len(plain))})
+	for n, ok := range map[int64]bool{most - 1: true, most: true, most + 1: false} {
+		c := &checkedReader{r: io.LimitReader(zeros{}, n), most: most}
+		if err := c.end(); (err == nil) != ok {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -18,9 +18,9 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/nix/narstore"
 )
 
-// asked is how many objects are asked for at a time. Each answer is small, and
-// takes a round trip.
-const asked = 16
+// asked is how many objects are asked for at a time: as many as package bincache makes
+// connections, so that none waits for one while its time runs.
+const asked = bincache.Connections
 
 // found is an object of the closure.
 type found struct {
@@ -46,6 +46,7 @@ func newFetcher(o Options) (*fetcher, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
+	o.Workers = min(o.Workers, asked)
 	if o.Progress == nil {
 		o.Progress = func(int64, int64) {}
 	}
@@ -180,7 +181,7 @@ func (f *fetcher) ask(ctx context.Context, p nix.StorePath, from int, like *foun
 	if len(f.Caches) == 0 {
 		return nil, fault.New(fault.Input, "build once without --offline", "%s: was not fetched before, and there is no cache to ask", p)
 	}
-	return nil, fault.New(fault.Input, "name a cache that has it, or copy it there: nix copy --to CACHE "+p.String(), "%s: is not in %s", p, names(f.Caches))
+	return nil, fault.New(fault.Input, "name a cache that has it, such as https://cache.nixos.org, in nix.substituters, or copy it there: nix copy --to CACHE "+p.String(), "%s: is not in %s", p, names(f.Caches))
 }
 
 // same reports whether another cache has the same object. Of one whose path proves its
