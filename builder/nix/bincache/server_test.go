@@ -121,6 +121,28 @@ func TestBreaksForGood(t *testing.T) {
 	}
 }
 
+// TestBreaksAtTheEnd: a connection that breaks behind the last byte has given all.
+func TestBreaksAtTheEnd(t *testing.T) {
+	var asked int
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, ".nar.zst") {
+			return false
+		}
+		asked++
+		data, err := os.ReadFile(golden + r.URL.Path)
+		if err != nil {
+			t.Error(err)
+		}
+		w.Write(data)
+		w.(http.Flusher).Flush() // in chunks, of which the last never comes
+		panic(http.ErrAbortHandler)
+	})
+	data, info, err := fetch(t.Context(), t, s.URL, quick())
+	if err != nil || sha256.Sum256(data) != *info.FileHash || asked != 1 {
+		t.Errorf("%d bytes, asked %d times: %v", len(data), asked, err)
+	}
+}
+
 // TestWrongRange: an answer that is about other bytes is an error.
 func TestWrongRange(t *testing.T) {
 	var asked int

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/nix"
 	"github.com/6FaNcY9/mkimage/builder/nix/narinfo"
@@ -178,5 +180,40 @@ func TestCancelled(t *testing.T) {
 	}
 	if _, err := Fetch(ctx, goldenRoots(t), o); err != cause {
 		t.Errorf("error %v; want %v", err, cause)
+	}
+}
+
+// TestProven: what nobody signed, or one who is not trusted, is not recorded: caches
+// that differ in it alone give the same closure.
+func TestProven(t *testing.T) {
+	dir, p := copyCache(t, "zstd", nil), part(t, "system-path")
+	want, err := Fetch(t.Context(), goldenRoots(t), options(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, p.Hash+".narinfo")
+	sig := line(t, dir, p, "Sig")
+	write(t, name, edit(readFile(t, name), "Deriver", "0rainh73cbz2y7il94i675aywqz7lh3s-other.drv")+
+		"Sig: "+strings.Replace(sig, "fixture-1", "other-1", 1)+"\nCA: fixed:r:sha256:11yvwhz7prai41mjgl8fs4ccflqk3m7274xc9ds6yn1hj0gy534w\n")
+	got, err := Fetch(t.Context(), goldenRoots(t), options(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.Objects, got.Objects); diff != "" || want.Digest() != got.Digest() {
+		t.Error(diff)
+	}
+	for _, o := range got.Objects {
+		if o.Path == p && (len(o.Sigs) != 1 || o.Sigs[0] != sig || o.CA != "" || !o.Deriver.IsZero()) {
+			t.Errorf("recorded %+v", o)
+		}
+	}
+}
+
+// TestDerivation: a derivation is refused before anything is fetched.
+func TestDerivation(t *testing.T) {
+	p := goldenRoots(t)[0]
+	p.Name += ".drv"
+	if _, err := Fetch(t.Context(), []nix.StorePath{p}, options(t)); fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), "is a derivation") {
+		t.Errorf("error %v", err)
 	}
 }
