@@ -313,6 +313,15 @@ func TestGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for range tooMany - 1 {
+		if _, _, err := c.Info(t.Context(), toplevel(t)); err == nil {
+			t.Error("no error")
+		}
+	}
+	if _, err := c.files.read(t.Context(), infoName, 1<<20); err != nil { // all is well again
+		t.Fatal(err)
+	}
+	asked.Store(0)
 	for n := range tooMany + 2 {
 		_, _, err := c.Info(t.Context(), toplevel(t))
 		if over := n >= tooMany; err == nil || strings.Contains(err.Error(), "is not asked any more") != over {

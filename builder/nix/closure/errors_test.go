@@ -1,6 +1,7 @@
 package closure
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -105,6 +106,55 @@ func remove(t *testing.T, dir, name string) {
 	if err := os.Remove(filepath.Join(dir, name)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestFlipped: an archive of the right size with another byte is refused, in whichever
+// way it comes, and another cache helps.
+func TestFlipped(t *testing.T) {
+	flip := func(nar []byte) []byte {
+		out := bytes.Clone(nar)
+		if i := bytes.LastIndex(out, []byte("stand-in")); i >= 0 {
+			out[i] ^= 1
+		}
+		return out
+	}
+	packed := gzipped(t)
+	for name, dir := range map[string]string{
+		"plain":  copyCache(t, "none", flip),
+		"packed": copyCache(t, "gzip", func(nar []byte) []byte { return packed(flip(nar)) }),
+	} {
+		o := options(t, dir)
+		_, err := Fetch(t.Context(), goldenRoots(t), o)
+		if fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), "NarHash says") || !strings.HasPrefix(err.Error(), nix.StoreDir) {
+			t.Errorf("%s: %v", name, err)
+		}
+		o.Caches = append(o.Caches, openCaches(t, copyCache(t, "xz", nil))...)
+		c, err := Fetch(t.Context(), goldenRoots(t), o)
+		if err != nil {
+			t.Errorf("%s, with a second cache: %v", name, err)
+			continue
+		}
+		checkGolden(t, c)
+	}
+}
+
+// TestKeptOfAnother: what was kept about another object is not taken for this one.
+func TestKeptOfAnother(t *testing.T) {
+	dir := copyCache(t, "zstd", nil)
+	o := options(t, dir)
+	if _, err := Fetch(t.Context(), goldenRoots(t), o); err != nil {
+		t.Fatal(err)
+	}
+	p := part(t, "system-path")
+	other := readFile(t, filepath.Join(dir, part(t, "firmware").Hash+".narinfo"))
+	if err := o.Store.PutText(p.Hash, []byte(other)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Fetch(t.Context(), goldenRoots(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkGolden(t, c)
 }
 
 // TestNeededBy: an object that is missing is named with the one that refers to it.
