@@ -3,6 +3,7 @@ package installer
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -38,8 +39,15 @@ func (m Marker) Encode() ([]byte, error) {
 	return append(text, '\n'), err
 }
 
+// ErrTorn is in the chain of the error of a marker that is none: the power failed
+// when it was written, which is the last thing that an installation does.
+var ErrTorn = errors.New("was not written to its end")
+
 // DecodeMarker reads the file. Errors are of class fault.Input.
 func DecodeMarker(text []byte) (*Marker, error) {
+	if !json.Valid(text) {
+		return nil, fault.New(fault.Input, "", "%s: %w", MarkerPath, ErrTorn)
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	m := &Marker{}

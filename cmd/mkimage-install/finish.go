@@ -112,7 +112,9 @@ func (h *here) again(ctx context.Context) error {
 	return h.ask(ctx, "this medium has installed that disk already")
 }
 
-// markerOf returns the marker on the ESP of a disk, nil where there is none.
+// markerOf returns the marker on the ESP of a disk, nil where there is none. One that
+// was not written to its end counts as none: that installation did not end either, and
+// is done again.
 func markerOf(path string) (*installer.Marker, *gpt.Table, error) {
 	disk, err := rawdisk.Open(path, os.O_RDONLY)
 	if err != nil {
@@ -136,6 +138,9 @@ func markerOf(path string) (*installer.Marker, *gpt.Table, error) {
 			return nil, nil, nil
 		}
 		marker, err := installer.DecodeMarker(text)
+		if errors.Is(err, installer.ErrTorn) {
+			return nil, nil, nil
+		}
 		if err != nil {
 			return nil, nil, fault.New(fault.Target, "install by hand: mkimage-install --help", "%s: %w", path, err)
 		}

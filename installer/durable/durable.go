@@ -3,7 +3,9 @@
 // is there after the next boot.
 //
 // It counts on no more than POSIX says: what was written is on the disk after
-// fsync of the file, and a name after fsync of its directory.
+// fsync of the file, and a name after fsync of its directory. On FAT a file that was
+// replaced may be empty for the moment between two calls, should the kernel write just
+// then on its own account: who reads files there must cope with an empty one.
 //
 // What it does not do: it keeps no two processes from writing the same file at
 // once, unless they lock its directory.
@@ -82,11 +84,7 @@ func Write(f FS, name string, data []byte, perm fs.FileMode) error {
 	if err := f.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	err := fill(f, temporary, data, perm)
-	if err == nil {
-		err = f.Rename(temporary, name)
-	}
-	if err != nil {
+	if err := replace(f, temporary, name, data, perm); err != nil {
 		if gone := f.Remove(temporary); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
 			err = errors.Join(err, gone)
 		}
@@ -100,14 +98,28 @@ func Temporary(name string) string {
 	return path.Join(path.Dir(name), "."+path.Base(name)+".new")
 }
 
-// fill makes a file and returns when it is on the disk. Its mode is the final
-// one only when its content is: until then only the owner reads it.
-func fill(f FS, name string, data []byte, perm fs.FileMode) (err error) {
-	file, err := f.Create(name, 0o600)
+// replace makes a file under a temporary name and gives it the other.
+func replace(f FS, temporary, name string, data []byte, perm fs.FileMode) (err error) {
+	file, err := f.Create(temporary, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := fill(file, data, perm); err != nil {
+		return err
+	}
+	if err := f.Rename(temporary, name); err != nil {
+		return err
+	}
+	// FAT has the size of a file beside its name, and Linux gives the new name the size 0
+	// until it writes the inode the next time (vfat_rename of fs/fat/namei_vfat.c). To sync
+	// the directory does not: the file would be there after a power cut, and empty.
+	return file.Sync()
+}
+
+// fill writes a file and returns when it is on the disk. Its mode is the final
+// one only when its content is: until then only the owner reads it.
+func fill(file File, data []byte, perm fs.FileMode) error {
 	if _, err := file.Write(data); err != nil {
 		return err
 	}

@@ -88,6 +88,32 @@ func TestWriteCut(t *testing.T) {
 	}
 }
 
+// TestWriteFAT: on FAT the file may be empty for a moment, but not once Write has
+// returned.
+func TestWriteFAT(t *testing.T) {
+	for at, start := range starts() {
+		t.Run(at, func(t *testing.T) {
+			start.FAT()
+			before, _ := start.Text(name)
+			empty := 0
+			states, err := cut.Run{
+				Start: start, Done: isDone,
+				Check: func(f *cut.FS) error {
+					if text, there := f.Text(name); there && text == "" {
+						empty++
+						return nil
+					}
+					return isOne(before, "new")(f)
+				},
+				Do: func(f *cut.FS) error { return durable.Write(f, name, []byte("new"), 0o644) },
+			}.Explore()
+			if err != nil || states < 20 || empty == 0 {
+				t.Errorf("%d states, expected at least 20; %d are empty, expected some: %v", states, empty, err)
+			}
+		})
+	}
+}
+
 func TestWriteFaults(t *testing.T) {
 	for at, start := range starts() {
 		t.Run(at, func(t *testing.T) {

@@ -111,7 +111,7 @@ func (f *FS) Rename(old, name string) error {
 	if path.Dir(old) != path.Dir(name) {
 		return fmt.Errorf("%s: renamed from %s, expected the same directory", name, old)
 	}
-	id, _, err := f.find(old)
+	id, n, err := f.find(old)
 	if err != nil {
 		return err
 	}
@@ -119,6 +119,7 @@ func (f *FS) Rename(old, name string) error {
 	if err != nil {
 		return err
 	}
+	n.unsized = f.fat && !n.dir
 	if there := dir.entries[base]; there != 0 && f.inodes[there].dir {
 		return fmt.Errorf("%s: a directory", name)
 	}

@@ -7,6 +7,7 @@
 //
 //   - Content that was written and not synced may be lost, zeros, or there in
 //     part. So may mode and owner.
+//   - On FAT, a file that was renamed and not synced may be empty.
 //   - A name that was made, renamed or removed in a directory that was not synced
 //     after it may have changed or not, each apart from the others. A rename
 //     within a directory is one change.
@@ -43,6 +44,7 @@ type inode struct {
 	metas   []meta // that may be on the disk; the first one was synced
 	synced  []byte // content at the last sync
 	dirty   bool   // data was written since
+	unsized bool   // on FAT: renamed since, so that the size may be lost
 	certain map[string]int
 	pending []change // since the last sync
 }
@@ -71,6 +73,7 @@ func (c change) apply(entries map[string]int) {
 type FS struct {
 	inodes map[int]*inode
 	locked map[string]bool
+	fat    bool // see FAT
 
 	called func(call) error // before each call; nil for nobody
 	done   func(call)       // after each call that has changed something
@@ -89,6 +92,10 @@ func New() *FS {
 	f.inodes[root] = newDir(meta{perm: 0o755})
 	return f
 }
+
+// FAT makes the file system one that has the size of a file beside its name: one that
+// is renamed is empty after a power cut, unless it was synced since.
+func (f *FS) FAT() { f.fat = true }
 
 func newDir(m meta) *inode {
 	return &inode{dir: true, meta: m, metas: []meta{m}, entries: map[string]int{}, certain: map[string]int{}}
@@ -137,7 +144,7 @@ func (f *FS) settle() {
 }
 
 func (n *inode) sync() {
-	n.metas, n.synced, n.dirty = []meta{n.meta}, n.data, false
+	n.metas, n.synced, n.dirty, n.unsized = []meta{n.meta}, n.data, false, false
 	n.certain, n.pending = maps.Clone(n.entries), nil
 }
 
@@ -193,7 +200,7 @@ func (f *FS) find(name string) (int, *inode, error) {
 
 // clone returns a file system that shares nothing that changes.
 func (f *FS) clone() *FS {
-	c := &FS{inodes: map[int]*inode{}, locked: map[string]bool{}}
+	c := &FS{inodes: map[int]*inode{}, locked: map[string]bool{}, fat: f.fat}
 	for id, n := range f.inodes {
 		d := *n
 		d.entries, d.certain = maps.Clone(n.entries), maps.Clone(n.certain)

@@ -83,6 +83,9 @@ func (n *inode) names() choice {
 // parts with zeros for the rest.
 func (n *inode) contents() choice {
 	list := [][]byte{n.synced}
+	if n.unsized {
+		list = append(list, nil)
+	}
 	if n.dirty {
 		size, half := len(n.data), len(n.data)/2
 		zeros := make([]byte, size)
