@@ -89,8 +89,7 @@ type replacement struct {
 	entries map[string][]byte // by file name
 	conf    []byte            // loader.conf
 	first   string            // file name of the new default entry
-	old     string            // of the old one
-	before  bls.Entry         // the old one's content
+	before  bls.Entry         // that booted the old system
 }
 
 // read takes the files out of the tree. Entries boot the new system, whose names
@@ -146,6 +145,19 @@ func content(e *fstree.Entry) ([]byte, error) {
 
 // findOld finds the entry that boots the system now.
 func (r *replacement) findOld() error {
+	err := r.readDefault()
+	if err == nil {
+		return nil
+	}
+	if kept, ok := r.keptBefore(); ok {
+		r.before = kept
+		return nil
+	}
+	return err
+}
+
+// readDefault reads the entry that the menu starts by itself.
+func (r *replacement) readDefault() error {
 	text, err := durable.Read(r.fs, confFile, maxEntry)
 	if err != nil {
 		return fault.New(fault.Target, "", "the target has no menu of systemd-boot: %w", err)
@@ -154,15 +166,40 @@ func (r *replacement) findOld() error {
 	if err != nil {
 		return fault.New(fault.Target, "", "target: %s: %w", confFile, err)
 	}
-	r.old = conf.Default
-	text, err = durable.Read(r.fs, path.Join(entriesDir, r.old), maxEntry)
-	if err == nil {
+	if text, err = durable.Read(r.fs, path.Join(entriesDir, conf.Default), maxEntry); err == nil {
 		r.before, err = bls.ParseEntry(text)
 	}
 	if err != nil {
-		return fault.New(fault.Target, "", "target: default entry %q: %w", r.old, err)
+		return fault.New(fault.Target, "", "target: default entry %q: %w", conf.Default, err)
 	}
 	return nil
+}
+
+// beforeTitle ends the title of an entry of a system before an installation.
+const beforeTitle = " (before the last installation)"
+
+// keptBefore returns what an installation that was cut short while it changed the
+// default had kept of the old system: on FAT that may have left the default empty.
+// Where there are several of the kind nobody knows which is the last.
+func (r *replacement) keptBefore() (kept bls.Entry, ok bool) {
+	names, err := r.fs.List(entriesDir)
+	if err != nil {
+		return kept, false
+	}
+	n := 0
+	for _, name := range names {
+		if !strings.HasPrefix(name, "mkimage-") || !strings.Contains(name, beforeMark) || !strings.HasSuffix(name, ".conf") {
+			continue
+		}
+		n++
+		text, err := durable.Read(r.fs, path.Join(entriesDir, name), maxEntry)
+		if err == nil {
+			kept, err = bls.ParseEntry(text)
+		}
+		ok = err == nil
+	}
+	kept.Title = strings.TrimSuffix(kept.Title, beforeTitle)
+	return kept, ok && n == 1
 }
 
 // writeFiles writes what the new entries need. Kernels are in folders named by
@@ -177,9 +214,12 @@ func (r *replacement) writeFiles() error {
 }
 
 // write writes a file unless it is as it should be. Who wrote it may have been
-// stopped before its name was on the disk.
+// stopped before its name, and what FAT has beside that, was on the disk.
 func (r *replacement) write(name string, data []byte) error {
 	if old, err := durable.Read(r.fs, name, int64(len(data))+1); err == nil && bytes.Equal(old, data) {
+		if err := durable.Sync(r.fs, name); err != nil {
+			return err
+		}
 		return durable.Sync(r.fs, path.Dir(name))
 	}
 	return durable.Write(r.fs, name, data, 0o644)
@@ -188,7 +228,7 @@ func (r *replacement) write(name string, data []byte) error {
 // writeBefore writes the entry of the old system. It is there before it is needed.
 func (r *replacement) writeBefore() error {
 	e := r.before
-	e.Title += " (before the last installation)"
+	e.Title += beforeTitle
 	e.SortKey = beforeSortKey
 	words := slices.DeleteFunc(strings.Fields(e.Options), func(w string) bool {
 		return strings.HasPrefix(w, beside.SwitchWord+"=") || strings.HasPrefix(w, beside.BackWord+"=")

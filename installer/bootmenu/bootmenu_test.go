@@ -131,6 +131,33 @@ func TestReplaceCut(t *testing.T) {
 	}
 }
 
+// TestReplaceFAT: on FAT a power cut may leave a file that was just replaced empty. The
+// change comes to its end all the same when it is made again.
+func TestReplaceFAT(t *testing.T) {
+	for _, profile := range []string{"fox", "hare"} {
+		t.Run(profile, func(t *testing.T) {
+			tree := treeOf(t, esp("6.12", profile))
+			start := diskOf(esp("6.1", "fox"))
+			start.FAT()
+			states, err := cut.Run{
+				Start: start,
+				Do:    func(f *cut.FS) error { return Replace(f, tree, "7f") },
+				Done: func(f *cut.FS) error {
+					standard, before, err := boots(f)
+					if err == nil && (standard != "root=PARTUUID=x rw mkimage.switch=7f" || before != "root=PARTUUID=x rw mkimage.back=7f") {
+						err = fmt.Errorf("boots %q, before %q", standard, before)
+					}
+					return err
+				},
+			}.Explore()
+			if err != nil {
+				t.Error(err)
+			}
+			t.Logf("%d states", states)
+		})
+	}
+}
+
 // TestReplaceTwice installs a third system: the first one and its kernel go.
 func TestReplaceTwice(t *testing.T) {
 	f := diskOf(esp("6.1", "fox"))
