@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/nixcache"
 )
 
 // TestMain lets the scripts run this test binary as mkimage.
@@ -39,6 +40,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("SOURCE_DATE_EPOCH", "")
 			golden, err := filepath.Abs("../../builder/nix/testdata/golden")
 			env.Setenv("GOLDEN", golden) // a binary cache, and what Nix says of it
+			env.Setenv("NIXKEY", nixcache.Key())
 			return err
 		},
 		Condition: func(cond string) (bool, error) {
@@ -55,6 +57,7 @@ func TestScript(t *testing.T) {
 			"flip":      cmdFlip,
 			"touch":     cmdTouch,
 			"system":    cmdSystem,
+			"nixcache":  cmdNixcache,
 			"disk":      cmdDisk,
 			"sops":      cmdSops,
 		},
@@ -180,4 +183,16 @@ func cmdSystem(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: system DIR")
 	}
 	ts.Check(imgtest.System(ts.MkAbs(args[0])))
+}
+
+// cmdNixcache makes a binary cache with a system in it, whose toplevel is in $SYSTEM:
+// nixcache DIR COMPRESSION LABEL
+func cmdNixcache(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: nixcache DIR COMPRESSION LABEL")
+	}
+	objects, err := nixcache.System(args[2])
+	ts.Check(err)
+	ts.Check(nixcache.Write(ts.MkAbs(args[0]), args[1], objects))
+	ts.Setenv("SYSTEM", nixcache.Path(nixcache.Toplevel(args[2])).String())
 }
