@@ -14,6 +14,7 @@ packages=(
 	zstd xz-utils bzip2 tar libarchive-tools # compressed sources, and bsdtar for its formats
 	mount util-linux e2fsprogs  # losetup, setpriv, lsattr
 	file man-db
+	time                        # peaks of memory in benchmarks
 	qemu-system-x86 qemu-utils ovmf # boots of what was built
 	mtools dosfstools gdisk fdisk # other people's readers of FAT32 and GPT
 	systemd-boot-efi            # the boot loader of made systems
