@@ -7,7 +7,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 
 GO        ?= go
-TIMEOUT   ?= 30m
+TIMEOUT   ?= 45m
 TESTFLAGS ?=
 FUZZTIME  ?= 10s
 BENCH     ?= .
