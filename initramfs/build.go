@@ -17,6 +17,10 @@ import (
 type Params struct {
 	Root   *fstree.Tree // the system's files, frozen; only read
 	Kernel string       // version, as uname -r prints it
+	// ModuleDir and FirmwareDir are paths in Root of the directory that has
+	// modules.dep, and of that of firmware. Each is looked for where it is "": several
+	// NixOS systems in one tree have their own.
+	ModuleDir, FirmwareDir string
 	// Modules are names of kernel modules, in the order in which they are to
 	// be loaded; what they depend on comes by itself. What the Config needs is
 	// added.
@@ -119,7 +123,7 @@ func (c *contents) addConfig(conf config.Config) error {
 // addModules adds the modules and the list of them, and returns their names
 // and their decompressed content in the order of loading.
 func (a *Archive) addModules(ctx context.Context, c *contents, p Params) ([]loaded, error) {
-	x, err := openIndex(p.Root, p.Kernel)
+	x, err := openIndex(p.Root, p.Kernel, p.ModuleDir)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ var firmwareSuffixes = []string{"", ".zst", ".xz"}
 // kernel decompresses it.
 func (a *Archive) addFirmware(c *contents, p Params, modules []loaded) error {
 	s := firmwareSet{tree: p.Root, contents: c, kernel: p.Kernel, first: map[*fstree.Inode]string{}}
-	if err := s.findDirs(); err != nil {
+	if err := s.findDirs(p.FirmwareDir); err != nil {
 		return err
 	}
 	for _, m := range modules {
@@ -63,11 +63,13 @@ type firmwareSet struct {
 	paths    []string
 }
 
-// findDirs finds the directories of firmware: in a NixOS system they are in
-// the store.
-func (s *firmwareSet) findDirs() error {
+// findDirs finds the directories of firmware: that which is known, and else all. In a
+// NixOS system they are in the store.
+func (s *firmwareSet) findDirs(known string) error {
 	candidates := []string{"usr/lib/firmware", "lib/firmware"}
-	if store := s.tree.Lookup("nix/store"); store != nil {
+	if known != "" {
+		candidates = []string{known}
+	} else if store := s.tree.Lookup("nix/store"); store != nil {
 		for _, e := range store.Children() {
 			if strings.HasSuffix(e.Name, "-firmware") {
 				candidates = append(candidates, e.Path()+"/lib/firmware")

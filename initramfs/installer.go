@@ -46,7 +46,7 @@ func (c *contents) addInstallerModules(ctx context.Context, p Params) error {
 	if _, err := new(Archive).addModules(ctx, there, p); err != nil {
 		return err
 	}
-	x, err := openIndex(p.Root, p.Kernel)
+	x, err := openIndex(p.Root, p.Kernel, p.ModuleDir)
 	if err != nil {
 		return err
 	}

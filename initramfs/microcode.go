@@ -32,7 +32,7 @@ func (a *Archive) addMicrocode(p Params) error {
 		return nil
 	}
 	s := firmwareSet{tree: p.Root}
-	if err := s.findDirs(); err != nil {
+	if err := s.findDirs(p.FirmwareDir); err != nil {
 		return err
 	}
 	c := newContents()

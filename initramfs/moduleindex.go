@@ -35,14 +35,16 @@ type moduleFile struct {
 // aliases.
 type softDeps struct{ pre, post []string }
 
-// openIndex reads the index of a kernel.
-func openIndex(t *fstree.Tree, kernel string) (*index, error) {
+// openIndex reads the index of a kernel, in dir or where it is found.
+func openIndex(t *fstree.Tree, kernel, dir string) (*index, error) {
 	if !fstree.ValidName(kernel) {
 		return nil, fmt.Errorf("kernel version %q: not a name", kernel)
 	}
-	dir, err := moduleDir(t, kernel)
-	if err != nil {
-		return nil, err
+	if dir == "" {
+		var err error
+		if dir, err = moduleDir(t, kernel); err != nil {
+			return nil, err
+		}
 	}
 	x := &index{tree: t, dir: dir, builtin: map[string]bool{}}
 	text, err := x.read("modules.dep", true)

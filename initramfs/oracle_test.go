@@ -61,7 +61,7 @@ func firstLines(text string) string {
 func TestClosureModprobe(t *testing.T) {
 	imgtest.Need(t, "modprobe")
 	tree, root, kernel := reference(t)
-	x, err := openIndex(tree, kernel)
+	x, err := openIndex(tree, kernel, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ packages=(
 	restic                      # makes the repositories that are restored from
 	nix-bin                     # parses and evaluates the modules of NixOS that are written
 	cpio kmod binutils          # of the initramfs, of modules, of a UKI
+	busybox-static              # a shell without libraries, for root directories of tests
 	dracut-core initramfs-tools-core # lsinitrd, lsinitramfs, unmkinitramfs
 )
 backports=(btrfs-progs)

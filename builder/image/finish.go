@@ -29,7 +29,7 @@ const manifestReserve = 8 << 20
 // long part of the build.
 func (b *build) fillESP(context.Context) error {
 	b.report(builder.StageESP, 0, 0)
-	tree, err := loader.Tree(b.plan, b.in.Tree, b.boot)
+	tree, err := loader.Tree(b.plan, b.in.Tree, loader.System{Kernels: b.boot, Generations: b.generations()})
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (b *build) describe(context.Context) error {
 	b.result.Size = b.result.Table.DiskSize
 	m := &manifest.Manifest{
 		Version: manifest.Version, Plan: b.plan,
-		Inputs: manifest.Inputs{Mkimage: b.in.Version, Source: b.in.Digest, Lock: b.in.Lock, Kernels: kernels},
+		Inputs: manifest.Inputs{Mkimage: b.in.Version, Source: b.in.Digest, Lock: b.in.Lock, Kernels: kernels, Generations: b.generations()},
 		Image:  manifest.Image{Size: b.result.Size},
 	}
 	if b.in.Places != nil {

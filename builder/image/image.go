@@ -86,7 +86,7 @@ type build struct {
 	plan    *plan.Plan
 	in      Inputs
 	out     Target
-	kernels []source.Kernel
+	system  *source.System
 	second  []byte // the archive of the installer
 	boot    []loader.Kernel
 	esp     *fstree.Tree
@@ -124,7 +124,7 @@ func (b *build) report(stage builder.Stage, done, total int64) {
 func (b *build) adjustTree(context.Context) error {
 	b.report(builder.StageScan, 0, 0)
 	var err error
-	if b.kernels, err = source.Kernels(b.in.Tree); err != nil {
+	if b.system, err = source.SystemOf(b.in.Tree, b.plan.Epoch); err != nil {
 		return err
 	}
 	if err := adjust.Apply(b.in.Tree, b.plan, adjust.Inputs{Passwords: b.in.Passwords, Recovery: b.in.Recovery}); err != nil {
@@ -137,7 +137,7 @@ func (b *build) adjustTree(context.Context) error {
 // makeInitramfs makes the archive of every kernel.
 func (b *build) makeInitramfs(ctx context.Context) error {
 	b.report(builder.StageInitramfs, 0, 0)
-	for _, k := range b.kernels {
+	for _, k := range b.system.Kernels {
 		archive, err := initramfs.Build(ctx, b.initramfsParams(k))
 		if err != nil {
 			return fmt.Errorf("initramfs of kernel %s: %w", k.Version, err)
@@ -151,7 +151,7 @@ func (b *build) makeInitramfs(ctx context.Context) error {
 func (b *build) initramfsParams(k source.Kernel) initramfs.Params {
 	want := b.plan.Profile.Initramfs
 	return initramfs.Params{
-		Root: b.in.Tree, Kernel: k.Version, Modules: want.Modules, Firmware: want.Firmware,
+		Root: b.in.Tree, Kernel: k.Version, ModuleDir: k.Modules.Path(), FirmwareDir: k.FirmwareDir, Modules: want.Modules, Firmware: want.Firmware,
 		Microcode: want.Microcode, Shell: want.Shell, Config: plan.InitConfig(b.plan, b.in.Recovery.KeyRecipients()),
 	}
 }
@@ -166,7 +166,7 @@ func (b *build) makeInstaller(ctx context.Context) (err error) {
 	if in == nil {
 		return nil
 	}
-	b.second, err = initramfs.Installer(ctx, initramfs.InstallerParams{Payload: b.initramfsParams(b.kernels[0]), Program: in.Program, Key: in.Key})
+	b.second, err = initramfs.Installer(ctx, initramfs.InstallerParams{Payload: b.initramfsParams(b.system.Kernels[0]), Program: in.Program, Key: in.Key})
 	return err
 }
 
@@ -181,6 +181,17 @@ func (b *build) digests() ([]manifest.Kernel, error) {
 		list = append(list, manifest.Kernel{Version: k.Version, Linux: linux, Initramfs: sha256.Sum256(k.Initramfs), Words: k.Words})
 	}
 	return list, nil
+}
+
+// generations returns the entries that the system names itself.
+func (b *build) generations() []manifest.Generation {
+	var list []manifest.Generation
+	for _, g := range b.system.Generations {
+		list = append(list, manifest.Generation{
+			File: g.FileName, Title: g.Title, SortKey: g.SortKey, Version: g.Version, Kernel: g.Kernel, Linux: g.Entry.Kernel, Words: g.Words,
+		})
+	}
+	return list
 }
 
 // digestFile hashes a file of the source.

@@ -34,15 +34,15 @@ func Installed(p *plan.Plan, m *manifest.Manifest, file func(path string) ([]byt
 	if err := b.programs(program); err != nil {
 		return nil, err
 	}
-	var files []kernelFiles
+	var kernels []kernel
 	for _, k := range m.Inputs.Kernels {
-		f, err := b.installedKernel(m, k, file)
+		made, err := installedKernel(m, k, file)
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, f)
+		kernels = append(kernels, made)
 	}
-	if err := b.menu(files); err != nil {
+	if err := b.menu(kernels, m.Inputs.Generations); err != nil {
 		return nil, err
 	}
 	b.tree.Freeze()
@@ -50,20 +50,20 @@ func Installed(p *plan.Plan, m *manifest.Manifest, file func(path string) ([]byt
 }
 
 // installedKernel takes a kernel and its initramfs from a medium.
-func (b *builder) installedKernel(m *manifest.Manifest, k manifest.Kernel, file func(path string) ([]byte, error)) (kernelFiles, error) {
+func installedKernel(m *manifest.Manifest, k manifest.Kernel, file func(path string) ([]byte, error)) (kernel, error) {
 	dir, ok := dirOnMedium(m, k)
 	if !ok {
-		return kernelFiles{}, fault.New(fault.Input, damagedHint, "medium: its manifest has no files of kernel %s", k.Version)
+		return kernel{}, fault.New(fault.Input, damagedHint, "medium: its manifest has no files of kernel %s", k.Version)
 	}
 	linux, err := file(dir + linuxName)
 	if err != nil {
-		return kernelFiles{}, err
+		return kernel{}, err
 	}
 	initramfs, err := file(dir + initramfsName)
 	if err != nil {
-		return kernelFiles{}, err
+		return kernel{}, err
 	}
-	return b.putKernel(k.Version, linux, initramfs, k.Words)
+	return newKernel(k.Version, linux, initramfs, k.Words)
 }
 
 // dirOnMedium returns the directory of a kernel, with a slash at its end. It is

@@ -25,7 +25,7 @@ func mediumTree(t *testing.T) (*fstree.Tree, *manifest.Manifest) {
 	p.Entries = []plan.Entry{{ID: "mkimage-stick", Title: "Install bandit", SortKey: "mkimage-1", Cmdline: []string{"mkimage.install"}}}
 	source := sourceTree(t, sourceFiles())
 	list := kernels(source)
-	tree, err := loader.Tree(p, source, list)
+	tree, err := loader.Tree(p, source, loader.System{Kernels: list})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestInstalled(t *testing.T) {
 		t.Fatal(err)
 	}
 	source := sourceTree(t, sourceFiles())
-	want, err := loader.Tree(p, source, kernels(source))
+	want, err := loader.Tree(p, source, loader.System{Kernels: kernels(source)})
 	if err != nil {
 		t.Fatal(err)
 	}

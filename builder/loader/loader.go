@@ -10,6 +10,10 @@
 // /mkimage/VERSION-DIGEST, so that a later one is never written over one that
 // an entry still points at. No random seed is put there: images are copied,
 // and a copied seed is worth nothing.
+//
+// A NixOS owns a part of the menu: the entries of its generations, and all that is
+// below /EFI/nixos, are named as its own builder does it, which replaces and removes
+// them later. What must outlive that is below /mkimage.
 package loader
 
 import (
@@ -18,6 +22,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
@@ -46,22 +51,30 @@ type Kernel struct {
 	Words     []string      // of the command line, behind those of the plan: what this system needs
 }
 
+// System is what of a source is booted.
+type System struct {
+	Kernels []Kernel // the default first; the newest, of a system that is no NixOS
+	// Generations are the entries that a NixOS names itself, the default first. They
+	// take the place of the plan's first entry.
+	Generations []manifest.Generation
+}
+
 // Tree returns the content of the ESP for a plan: source is the system that is
-// installed, kernels are the newest first. That of a medium lacks the archive at
+// installed. That of a medium lacks the archive at
 // InstallerPath, which its entries name, for the caller to Put there. Errors have class fault.Input, or
 // fault.Config where the plan asks for what there is not.
-func Tree(p *plan.Plan, source *fstree.Tree, kernels []Kernel) (*fstree.Tree, error) {
-	if len(kernels) == 0 || len(p.Entries) == 0 {
-		return nil, fault.New(fault.Input, "", "boot loader: %d kernels and %d entries, expected at least one of both", len(kernels), len(p.Entries))
+func Tree(p *plan.Plan, source *fstree.Tree, s System) (*fstree.Tree, error) {
+	if len(s.Kernels) == 0 || len(p.Entries) == 0 {
+		return nil, fault.New(fault.Input, "", "boot loader: %d kernels and %d entries, expected at least one of both", len(s.Kernels), len(p.Entries))
 	}
 	b := &builder{plan: p, source: source, tree: fstree.New()}
 	b.tree.Root().SetMTime(p.Epoch)
 	var err error
 	switch p.Profile.Boot.Loader {
 	case SystemdBoot:
-		err = b.systemdBoot(kernels)
+		err = b.systemdBoot(s)
 	case UKI:
-		err = b.uki(kernels[0])
+		err = b.uki(s.Kernels[0])
 	default:
 		err = fault.New(fault.Config, "", "boot.loader %q: expected %q or %q", p.Profile.Boot.Loader, SystemdBoot, UKI)
 	}

@@ -128,7 +128,7 @@ func TestTreeGolden(t *testing.T) {
 	for _, kind := range []string{loader.SystemdBoot, loader.UKI} {
 		t.Run(kind, func(t *testing.T) {
 			source := sourceTree(t, sourceFiles())
-			tree, err := loader.Tree(testPlan(kind), source, kernels(source))
+			tree, err := loader.Tree(testPlan(kind), source, loader.System{Kernels: kernels(source)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,7 +141,7 @@ func TestTreeGolden(t *testing.T) {
 // there, and which kernel each one starts.
 func TestTreeEntries(t *testing.T) {
 	source := sourceTree(t, sourceFiles())
-	tree, err := loader.Tree(testPlan(loader.SystemdBoot), source, kernels(source))
+	tree, err := loader.Tree(testPlan(loader.SystemdBoot), source, loader.System{Kernels: kernels(source)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestTreeNames(t *testing.T) {
 		source := sourceTree(t, files)
 		k := kernels(source)[:1]
 		change(files, k)
-		tree, err := loader.Tree(testPlan(loader.SystemdBoot), source, k)
+		tree, err := loader.Tree(testPlan(loader.SystemdBoot), source, loader.System{Kernels: k})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +206,7 @@ func TestTreeSigned(t *testing.T) {
 	files := sourceFiles()
 	files[efiDir+"systemd-bootx64.efi.signed"] = smalldisk.EFIProgram("signed")
 	source := sourceTree(t, files)
-	tree, err := loader.Tree(testPlan(loader.SystemdBoot), source, kernels(source))
+	tree, err := loader.Tree(testPlan(loader.SystemdBoot), source, loader.System{Kernels: kernels(source)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestTreeSigned(t *testing.T) {
 
 func TestTreeUKI(t *testing.T) {
 	source := sourceTree(t, sourceFiles())
-	tree, err := loader.Tree(testPlan(loader.UKI), source, kernels(source))
+	tree, err := loader.Tree(testPlan(loader.UKI), source, loader.System{Kernels: kernels(source)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestTreeRefuses(t *testing.T) {
 			in := input{testPlan(tt.kind), sourceFiles(), func(k []loader.Kernel) []loader.Kernel { return k }}
 			tt.change(&in)
 			source := sourceTree(t, in.files)
-			_, err := loader.Tree(in.plan, source, in.kernels(kernels(source)))
+			_, err := loader.Tree(in.plan, source, loader.System{Kernels: in.kernels(kernels(source))})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("error %v; want %q in it", err, tt.want)
 			}
@@ -332,7 +332,7 @@ func TestCmdlineLimit(t *testing.T) {
 	for n, ok := range map[int]bool{spare - 1: true, spare: true, spare + 1: false} {
 		k := kernels(source)[:1]
 		k[0].Words = []string{strings.Repeat("x", n)}
-		_, err := loader.Tree(p, source, k)
+		_, err := loader.Tree(p, source, loader.System{Kernels: k})
 		if (err == nil) != ok || !ok && !strings.Contains(err.Error(), fmt.Sprintf("expected at most %d", plan.MaxCmdline)) {
 			t.Errorf("a word of %d bytes: %v", n, err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/uki"
 )
@@ -31,7 +32,7 @@ const packageHint = `add "systemd-boot-efi" (its name in Debian) to packages in 
 const digestDigits = 12
 
 // systemdBoot fills the tree with systemd-boot and its menu.
-func (b *builder) systemdBoot(kernels []Kernel) error {
+func (b *builder) systemdBoot(s System) error {
 	program, err := b.efiProgram("systemd-bootx64.efi")
 	if err != nil {
 		return err
@@ -39,15 +40,19 @@ func (b *builder) systemdBoot(kernels []Kernel) error {
 	if err := b.programs(program); err != nil {
 		return err
 	}
-	var files []kernelFiles
-	for _, k := range kernels {
-		f, err := b.kernel(k)
+	var kernels []kernel
+	for _, k := range s.Kernels {
+		linux, err := read("kernel "+k.Version, k.Image)
 		if err != nil {
 			return err
 		}
-		files = append(files, f)
+		made, err := newKernel(k.Version, linux, k.Initramfs, k.Words)
+		if err != nil {
+			return err
+		}
+		kernels = append(kernels, made)
 	}
-	return b.menu(files)
+	return b.menu(kernels, s.Generations)
 }
 
 // programs puts systemd-boot where the firmware looks for it, and where its own
@@ -61,29 +66,38 @@ func (b *builder) programs(program []byte) error {
 	return nil
 }
 
-// menu writes an entry for each of the plan and each kernel, the newest first.
-func (b *builder) menu(kernels []kernelFiles) error {
+// menu writes the entries, and the kernels that they name.
+func (b *builder) menu(kernels []kernel, generations []manifest.Generation) error {
+	if len(generations) > 0 && b.plan.Medium == nil {
+		return b.generationMenu(kernels, generations)
+	}
+	for _, k := range kernels {
+		if err := b.putKernel(k); err != nil {
+			return err
+		}
+	}
 	if b.plan.Medium != nil {
 		kernels = kernels[:1] // what an installer has is made for this one
 	}
 	for i, k := range kernels {
 		for _, e := range b.plan.Entries {
-			id := e.ID
 			if i > 0 { // the newest kernel has the plain name
-				id += "-" + k.version
+				e.ID += "-" + k.version
 			}
-			if err := b.entry(id, e, k); err != nil {
+			if err := b.planned(e, k); err != nil {
 				return err
 			}
 		}
 	}
-	return b.conf()
+	return b.conf(b.plan.Entries[0].ID)
 }
 
-// kernelFiles are where a kernel and its initramfs are, with a leading slash.
-type kernelFiles struct {
-	version, linux, initrd string
-	words                  []string // of the command line
+// kernel is a kernel with its initramfs, and where they go.
+type kernel struct {
+	version          string
+	linux, initramfs []byte
+	words            []string // of the command line
+	dir              string   // of its own, on the ESP, without a slash at either end
 }
 
 // The names of the files of a kernel in its directory.
@@ -92,29 +106,23 @@ const (
 	initramfsName = "initramfs"
 )
 
-// kernel puts a kernel of the source and its initramfs on the ESP.
-func (b *builder) kernel(k Kernel) (kernelFiles, error) {
-	linux, err := read("kernel "+k.Version, k.Image)
-	if err != nil {
-		return kernelFiles{}, err
-	}
-	return b.putKernel(k.Version, linux, k.Initramfs, k.Words)
-}
-
-// putKernel puts a kernel and its initramfs into a directory of their own.
-func (b *builder) putKernel(version string, linux, initramfs []byte, words []string) (kernelFiles, error) {
+// newKernel checks a kernel, and names its directory.
+func newKernel(version string, linux, initramfs []byte, words []string) (kernel, error) {
 	if !validVersion(version) {
-		return kernelFiles{}, fault.New(fault.Input, "", "kernel version %q: expected letters, digits, dots and any of + - _", version)
+		return kernel{}, fault.New(fault.Input, "", "kernel version %q: expected letters, digits, dots and any of + - _", version)
 	}
 	if _, err := uki.ImageSize(linux); err != nil {
-		return kernelFiles{}, fault.New(fault.Input, "use a kernel with CONFIG_EFI_STUB", "kernel %s: %w", version, err)
+		return kernel{}, fault.New(fault.Input, "use a kernel with CONFIG_EFI_STUB", "kernel %s: %w", version, err)
 	}
-	dir := kernelDir(version) + contentName(linux, initramfs)
-	files := kernelFiles{version, "/" + dir + "/" + linuxName, "/" + dir + "/" + initramfsName, words}
-	if err := b.put(dir+"/"+linuxName, linux); err != nil {
-		return files, err
+	return kernel{version, linux, initramfs, words, kernelDir(version) + contentName(linux, initramfs)}, nil
+}
+
+// putKernel puts a kernel and its initramfs into their directory.
+func (b *builder) putKernel(k kernel) error {
+	if err := b.put(k.dir+"/"+linuxName, k.linux); err != nil {
+		return err
 	}
-	return files, b.put(dir+"/"+initramfsName, initramfs)
+	return b.put(k.dir+"/"+initramfsName, k.initramfs)
 }
 
 // kernelDir is what the directories of kernels of a version begin with.
@@ -131,34 +139,38 @@ func contentName(linux, initramfs []byte) string {
 	return hex.EncodeToString(h.Sum(nil))[:digestDigits]
 }
 
-// entry writes one entry of the menu. What the machine will be called is not
-// known, so it has no machine-id.
-func (b *builder) entry(id string, e plan.Entry, files kernelFiles) error {
+// planned writes an entry of the plan.
+func (b *builder) planned(e plan.Entry, k kernel) error {
+	archives := []string{"/" + k.dir + "/" + initramfsName}
+	if b.plan.Medium != nil {
+		archives = append(archives, "/"+InstallerPath)
+	}
+	return b.entry(e.ID, bls.Entry{
+		Title: e.Title, Version: k.version, SortKey: e.SortKey, Linux: "/" + k.dir + "/" + linuxName, Initrd: archives,
+	}, e.Cmdline, k.words)
+}
+
+// entry writes one entry of the menu, but for its command line. What the machine will be
+// called is not known, so it has no machine-id.
+func (b *builder) entry(id string, e bls.Entry, planned, own []string) (err error) {
 	file, err := bls.FileName(id)
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: %w", err)
 	}
-	options, err := cmdline(e.Cmdline, files.words)
-	if err != nil {
+	if e.Options, err = cmdline(planned, own); err != nil {
 		return fault.New(fault.Config, "", "boot menu: entry %s: %w", id, err)
 	}
-	archives := []string{files.initrd}
-	if b.plan.Medium != nil {
-		archives = append(archives, "/"+InstallerPath)
-	}
-	text, err := bls.Entry{
-		Title: e.Title, Version: files.version, SortKey: e.SortKey, Linux: files.linux, Initrd: archives, Options: options,
-	}.Encode()
+	text, err := e.Encode()
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: entry %s: %w", id, err)
 	}
 	return b.put(bls.EntriesDir+"/"+file, text)
 }
 
-// conf writes what systemd-boot itself is told. The editor is off: who can
-// change the command line needs no password to become root.
-func (b *builder) conf() error {
-	standard, err := bls.FileName(b.plan.Entries[0].ID)
+// conf writes what systemd-boot itself is told, of which the default is an entry's ID.
+// The editor is off: who can change the command line needs no password to become root.
+func (b *builder) conf(id string) error {
+	standard, err := bls.FileName(id)
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: %w", err)
 	}

@@ -56,6 +56,9 @@ type Inputs struct {
 	Lock    string   `json:"lock,omitempty"`
 	Like    *SHA256  `json:"like,omitempty"` // digest of the places of an older image that were kept
 	Kernels []Kernel `json:"kernels"`        // the default first
+	// Generations are entries of the boot menu that a NixOS names itself, the default
+	// first. They stand for the first entry of the plan.
+	Generations []Generation `json:"generations,omitempty"`
 }
 
 // Kernel is a kernel on the ESP.
@@ -66,6 +69,18 @@ type Kernel struct {
 	// Words of the command line that the system itself needs, behind those of the
 	// plan's entries.
 	Words []string `json:"words,omitempty"`
+}
+
+// Generation is an entry of the boot menu as NixOS's own boot loader builder makes
+// it, but for the initramfs and for what the command line says of the disk.
+type Generation struct {
+	File    string   `json:"file"` // name of the entry, such as nixos-generation-1.conf
+	Title   string   `json:"title"`
+	SortKey string   `json:"sort_key"`
+	Version string   `json:"version"`
+	Kernel  int      `json:"kernel"` // index in Inputs.Kernels
+	Linux   string   `json:"linux"`  // where NixOS has its kernel, from the root of the ESP, without a leading slash
+	Words   []string `json:"words"`  // of the command line, behind those of the plan
 }
 
 // Image is the image as a whole.

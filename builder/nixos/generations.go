@@ -18,9 +18,6 @@ import (
 type Generation struct {
 	Number int // in the profile "system"
 	Spec   *bootspec.Spec
-	// Release is that of the kernel, the name of the directory of its modules; ""
-	// where the kernel has no modules.
-	Release string
 }
 
 // maxText bounds a text of a toplevel, in bytes.
@@ -88,10 +85,6 @@ func generation(t *fstree.Tree, toplevel string) (Generation, error) {
 	if err != nil {
 		return Generation{}, err
 	}
-	release, err := kernelRelease(t, top.String())
-	if err != nil {
-		return Generation{}, err
-	}
 	spec, err := specOf(t, top)
 	if err != nil {
 		return Generation{}, err
@@ -101,7 +94,7 @@ func generation(t *fstree.Tree, toplevel string) (Generation, error) {
 			return Generation{}, fault.New(fault.Input, "take the whole closure of the system", "%s: names %s, which is not there: %w", top, p, errors.Join(err, errAbsent))
 		}
 	}
-	return Generation{Spec: spec, Release: release}, nil
+	return Generation{Spec: spec}, nil
 }
 
 var errAbsent = errors.New("no such file")
@@ -183,7 +176,10 @@ func readText(t *fstree.Tree, name string) (string, error) {
 	return string(data), nil
 }
 
-// kernelRelease returns the release of a toplevel's kernel by its modules.
+// KernelRelease returns the release of a toplevel's kernel, the name of the directory of
+// its modules; "" where it has none. The error is of class fault.Input.
+func KernelRelease(t *fstree.Tree, top nix.StorePath) (string, error) { return kernelRelease(t, top.String()) }
+
 func kernelRelease(t *fstree.Tree, top string) (string, error) {
 	dir, err := t.Follow(top + "/kernel-modules/lib/modules")
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
-	"github.com/6FaNcY9/mkimage/builder/nixos"
 )
 
 // Kernel is one kernel of a source.
@@ -14,6 +13,9 @@ type Kernel struct {
 	Version string        // its release, the name of the directory of its modules
 	Modules *fstree.Entry // that directory
 	Image   *fstree.Entry // the regular file that a loader starts
+	// FirmwareDir is where its firmware lies, "" where nothing but the place that all
+	// systems have is known.
+	FirmwareDir string
 	// Words of the kernel command line that the system itself needs, in order: of NixOS
 	// its init and its parameters.
 	Words []string
@@ -29,13 +31,8 @@ const hintKernel = "add a kernel to the source, such as the package linux-image-
 // first. The image is looked for at /boot/vmlinuz-VERSION (Debian, Fedora),
 // below the modules (Arch and whoever follows the UAPI group), and, when there
 // is but one version, at /boot/vmlinuz and /vmlinuz. That none is found is an
-// error of class fault.Input.
-//
-// Of a NixOS system it is the kernel of the current generation.
+// error of class fault.Input. Those of a NixOS lie elsewhere, see SystemOf.
 func Kernels(t *fstree.Tree) ([]Kernel, error) {
-	if nixos.IsSystem(t) {
-		return nixosKernels(t)
-	}
 	dirs, err := moduleTrees(t)
 	if err != nil {
 		return nil, err

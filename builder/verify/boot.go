@@ -113,14 +113,25 @@ func (v *run) checkConf(c *Check, entries []string) {
 // maxText bounds the text files of the ESP.
 const maxText = 1 << 20
 
-// wantEntries wants the entries of the plan.
+// wantEntries wants the entries of the plan, and those of a NixOS in the place of the
+// first.
 func (v *run) wantEntries(c *Check, names []string) {
 	if v.manifest == nil {
 		return
 	}
+	var wanted []string
 	for _, e := range v.manifest.Plan.Entries {
-		if !slices.Contains(names, e.ID+".conf") {
-			c.problem("ESP: /"+bls.EntriesDir, "has no entry %s.conf, which the plan asks for", e.ID)
+		wanted = append(wanted, e.ID+".conf")
+	}
+	if list := v.manifest.Inputs.Generations; len(list) > 0 && v.manifest.Plan.Medium == nil {
+		wanted = wanted[min(1, len(wanted)):]
+		for _, g := range list {
+			wanted = append(wanted, g.File)
+		}
+	}
+	for _, file := range wanted {
+		if !slices.Contains(names, file) {
+			c.problem("ESP: /"+bls.EntriesDir, "has no entry %s, which the plan asks for", file)
 		}
 	}
 }

@@ -280,16 +280,26 @@ func withKernelReason(err error) error {
 	return err
 }
 
+// handOver ends the boot. Up to the point of no return all is put back for the next try.
 func (m *machine) handOver() error {
 	init, err := findInit(newRoot, m.cmd.Init)
 	if err != nil {
 		return err
 	}
 	m.cancel()
-	m.log.printf(levelInfo, "switching to %s on %s", init, m.root.Path())
-	signal.Reset()
-	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_ON)
-	// What the kernel has given us for init, it gets: arguments and
-	// environment.
-	return switchRoot(newRoot, init, append([]string{init}, os.Args[1:]...), os.Environ())
+	if err := moveMounts("", newRoot); err != nil {
+		return err
+	}
+	if err = m.prepare(init); err == nil {
+		m.log.printf(levelInfo, "switching to %s on %s", init, m.root.Path())
+		signal.Reset()
+		_ = unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_ON)
+		// What the kernel has given us for init, it gets: arguments and
+		// environment.
+		err = switchRoot(newRoot, init, append([]string{init}, os.Args[1:]...), os.Environ())
+	}
+	if errors.Is(err, errCommitted) {
+		return err
+	}
+	return errors.Join(err, moveMounts(newRoot, ""))
 }

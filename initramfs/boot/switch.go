@@ -14,20 +14,29 @@ var moved = []string{"/dev", "/proc", "/sys", "/run"}
 // errCommitted marks a failure after which the initramfs is gone.
 var errCommitted = errors.New("the initramfs was left already")
 
+// moveMounts moves them from one root directory to another, where their mount points
+// are made. After an error those that were moved are where they were.
+func moveMounts(from, to string) error {
+	for _, dir := range moved {
+		if err := mountPoint(to + dir); err != nil {
+			return err
+		}
+	}
+	for i, dir := range moved {
+		if err := unix.Mount(from+dir, to+dir, "", unix.MS_MOVE, ""); err != nil {
+			for _, back := range moved[:i] {
+				_ = unix.Mount(to+back, from+back, "", unix.MS_MOVE, "")
+			}
+			return fmt.Errorf("move %s to %s: %w", from+dir, to+dir, err)
+		}
+	}
+	return nil
+}
+
 // switchRoot makes root the root directory, frees the memory of the initramfs
 // and executes init there. argv[0] is init. It returns only with an error;
 // before errCommitted the boot can be tried again.
 func switchRoot(root, init string, argv, env []string) error {
-	for _, dir := range moved {
-		if err := mountPoint(root + dir); err != nil {
-			return err
-		}
-	}
-	for _, dir := range moved {
-		if err := unix.Mount(dir, root+dir, "", unix.MS_MOVE, ""); err != nil {
-			return fmt.Errorf("move %s to %s: %w", dir, root+dir, err)
-		}
-	}
 	old, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("/: %w", err)

@@ -51,7 +51,7 @@ func (s *Parts) Assemble(ctx context.Context, name string) (m *manifest.Manifest
 	if err != nil {
 		return nil, err
 	}
-	boot, err := loader.Tree(s.Plan, s.Source, []loader.Kernel{{Version: KernelVersion, Image: s.Source.Lookup(kernelPath), Initramfs: initramfs}})
+	boot, err := loader.Tree(s.Plan, s.Source, loader.System{Kernels: []loader.Kernel{{Version: KernelVersion, Image: s.Source.Lookup(kernelPath), Initramfs: initramfs}}})
 	if err != nil {
 		return nil, err
 	}
