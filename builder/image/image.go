@@ -83,14 +83,14 @@ type Kernel struct {
 
 // build is one run of Write.
 type build struct {
-	plan    *plan.Plan
-	in      Inputs
-	out     Target
-	system  *source.System
-	second  []byte // the archive of the installer
-	boot    []loader.Kernel
-	esp     *fstree.Tree
-	result  *Result
+	plan   *plan.Plan
+	in     Inputs
+	out    Target
+	system *source.System
+	second []byte // the archive of the installer
+	boot   []loader.Kernel
+	esp    *fstree.Tree
+	result *Result
 }
 
 // Write makes the image of a plan. What out holds after an error is of no use.

@@ -178,7 +178,9 @@ func readText(t *fstree.Tree, name string) (string, error) {
 
 // KernelRelease returns the release of a toplevel's kernel, the name of the directory of
 // its modules; "" where it has none. The error is of class fault.Input.
-func KernelRelease(t *fstree.Tree, top nix.StorePath) (string, error) { return kernelRelease(t, top.String()) }
+func KernelRelease(t *fstree.Tree, top nix.StorePath) (string, error) {
+	return kernelRelease(t, top.String())
+}
 
 func kernelRelease(t *fstree.Tree, top string) (string, error) {
 	dir, err := t.Follow(top + "/kernel-modules/lib/modules")
