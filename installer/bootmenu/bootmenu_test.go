@@ -89,7 +89,11 @@ func boots(f *cut.FS, kernels ...string) (standard, before string, err error) {
 		case path.Base(name) == conf.Default:
 			standard = entry.Options
 		case strings.Contains(name, beforeMark):
-			before = entry.Options
+			if !strings.HasPrefix(entry.Linux, "/mkimage/") {
+				return "", "", fmt.Errorf("%s names %s, which a system may remove", name, entry.Linux)
+			}
+			text, _ := f.Text(entry.Linux)
+			before = strings.TrimPrefix(text, "kernel ") + " " + entry.Options
 		}
 	}
 	if standard == "" {
@@ -116,7 +120,7 @@ func TestReplaceCut(t *testing.T) {
 				},
 				Done: func(f *cut.FS) error {
 					standard, before, err := boots(f)
-					if err == nil && (standard != "root=PARTUUID=x rw mkimage.switch=7f" || before != "root=PARTUUID=x rw mkimage.back=7f") {
+					if err == nil && (standard != "root=PARTUUID=x rw mkimage.switch=7f" || before != "6.1 root=PARTUUID=x rw mkimage.back=7f") {
 						err = fmt.Errorf("boots %q, before %q", standard, before)
 					}
 					return err
@@ -144,7 +148,7 @@ func TestReplaceFAT(t *testing.T) {
 				Do:    func(f *cut.FS) error { return Replace(f, tree, "7f") },
 				Done: func(f *cut.FS) error {
 					standard, before, err := boots(f)
-					if err == nil && (standard != "root=PARTUUID=x rw mkimage.switch=7f" || before != "root=PARTUUID=x rw mkimage.back=7f") {
+					if err == nil && (standard != "root=PARTUUID=x rw mkimage.switch=7f" || before != "6.1 root=PARTUUID=x rw mkimage.back=7f") {
 						err = fmt.Errorf("boots %q, before %q", standard, before)
 					}
 					return err
@@ -183,7 +187,7 @@ func TestReplaceTwice(t *testing.T) {
 		}
 	}
 	standard, before, err := boots(f)
-	if err != nil || standard != "root=PARTUUID=x rw mkimage.switch=2" || before != "root=PARTUUID=x rw mkimage.back=2" {
+	if err != nil || standard != "root=PARTUUID=x rw mkimage.switch=2" || before != "6.12 root=PARTUUID=x rw mkimage.back=2" {
 		t.Errorf("boots %q, before %q, %v", standard, before, err)
 	}
 }

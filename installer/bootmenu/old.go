@@ -1,0 +1,187 @@
+package bootmenu
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/loader/bls"
+	"github.com/6FaNcY9/mkimage/installer/beside"
+	"github.com/6FaNcY9/mkimage/installer/durable"
+)
+
+// beforeMark is in the names of entries of systems before an installation.
+const beforeMark = "-before-"
+
+// beforeSortKey puts such an entry behind all others of ours.
+const beforeSortKey = "mkimage-9-before"
+
+// findOld finds the entry that boots the old system: that which the menu starts by itself,
+// unless that is the new one's already. Then, and where a power cut has left the default
+// empty, it is what was kept.
+func (r *replacement) findOld() error {
+	err := r.readDefault()
+	if err == nil && !slices.Contains(strings.Fields(r.before.Options), beside.SwitchWord+"="+r.id) {
+		return nil
+	}
+	if kept, ok := r.keptBefore(); ok {
+		r.before = kept
+		return nil
+	}
+	return err
+}
+
+// readDefault reads the entry that the menu starts by itself.
+func (r *replacement) readDefault() error {
+	text, err := durable.Read(r.fs, confFile, maxEntry)
+	if err != nil {
+		return fault.New(fault.Target, "", "the target has no menu of systemd-boot: %w", err)
+	}
+	conf, err := bls.ParseConf(text)
+	if err != nil {
+		return fault.New(fault.Target, "", "target: %s: %w", confFile, err)
+	}
+	if r.before, err = r.firstOf(conf.Default); err != nil {
+		return fault.New(fault.Target, "", "target: default entry %q: %w", conf.Default, err)
+	}
+	return nil
+}
+
+// firstOf returns the entry that systemd-boot takes of those that a pattern fits: such as
+// the newest generation, where NixOS makes all of them the default.
+func (r *replacement) firstOf(pattern string) (first bls.Entry, err error) {
+	if !strings.ContainsAny(pattern, `*?[\`) {
+		text, err := durable.Read(r.fs, path.Join(entriesDir, pattern), maxEntry)
+		if err != nil {
+			return first, err
+		}
+		return bls.ParseEntry(text)
+	}
+	names, err := r.fs.List(entriesDir)
+	if err != nil {
+		return first, err
+	}
+	found := false
+	for _, name := range names {
+		if ok, err := path.Match(pattern, name); !ok || err != nil {
+			continue
+		}
+		text, err := durable.Read(r.fs, path.Join(entriesDir, name), maxEntry)
+		if err != nil {
+			return first, err
+		}
+		if e, err := bls.ParseEntry(text); err == nil && (!found || bls.Compare(e, first) < 0) {
+			first, found = e, true
+		}
+	}
+	if !found {
+		return first, fmt.Errorf("no entry of this name")
+	}
+	return first, nil
+}
+
+// beforeTitle ends the title of an entry of a system before an installation.
+const beforeTitle = " (before the last installation)"
+
+// keptBefore returns what this installation has kept of the old system; and where it has
+// nothing, what the only other one that was cut short has. Of several others nobody knows
+// which is the last.
+func (r *replacement) keptBefore() (kept bls.Entry, ok bool) {
+	names, err := r.fs.List(entriesDir)
+	if err != nil {
+		return kept, false
+	}
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return !strings.HasPrefix(name, "mkimage-") || !strings.Contains(name, beforeMark) || !strings.HasSuffix(name, ".conf")
+	})
+	if slices.Contains(names, r.beforeName()) {
+		names = []string{r.beforeName()}
+	}
+	if len(names) != 1 {
+		return kept, false
+	}
+	text, err := durable.Read(r.fs, path.Join(entriesDir, names[0]), maxEntry)
+	if err == nil {
+		kept, err = bls.ParseEntry(text)
+	}
+	kept.Title = strings.TrimSuffix(kept.Title, beforeTitle)
+	return kept, err == nil
+}
+
+// keepOld puts what the old system starts with where no system removes it, and makes the
+// rest of it ours: with an initramfs that is not, nobody would know which subvolumes it
+// had. Then it starts with that of the new system, and its kernel.
+func (r *replacement) keepOld() error {
+	e := &r.before
+	if !slices.ContainsFunc(e.Initrd, isInitramfs) {
+		fresh, err := bls.ParseEntry(r.entries[r.first])
+		if err != nil {
+			return err
+		}
+		e.Linux, e.Initrd, e.Version = fresh.Linux, fresh.Initrd, fresh.Version
+		e.Options = strings.Join(append(diskWords(fresh.Options, true), diskWords(e.Options, false)...), " ")
+	}
+	for _, file := range append([]*string{&e.Linux}, pointers(e.Initrd)...) {
+		if *file == "" || ours(*file) {
+			continue
+		}
+		data, err := durable.Read(r.fs, *file, maxFile)
+		if err != nil {
+			return fault.New(fault.Target, "", "target: %w", err)
+		}
+		*file = path.Join(kernelsDir, "before-"+r.id, path.Base(*file))
+		if err := durable.MkdirAll(r.fs, path.Dir(*file), 0o755); err != nil {
+			return err
+		}
+		if err := r.write(*file, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isInitramfs reports whether an archive on the ESP is one of mkimage's.
+func isInitramfs(file string) bool {
+	return ours(file) || strings.HasPrefix(file, nixosDir+"/mkimage-")
+}
+
+func pointers(list []string) []*string {
+	var out []*string
+	for i := range list {
+		out = append(out, &list[i])
+	}
+	return out
+}
+
+// diskWords returns the words of a command line that say what of the disk is the root,
+// or all others.
+func diskWords(options string, of bool) []string {
+	return slices.DeleteFunc(strings.Fields(options), func(word string) bool {
+		key, _, _ := strings.Cut(word, "=")
+		return slices.Contains([]string{"root", "rootflags", "rootfstype", "ro", "rw", "resume", "resume_offset"}, key) != of
+	})
+}
+
+// writeBefore writes the entry of the old system. It is there before it is needed.
+func (r *replacement) writeBefore() error {
+	e := r.before
+	e.Title += beforeTitle
+	e.SortKey = beforeSortKey
+	words := slices.DeleteFunc(strings.Fields(e.Options), func(w string) bool {
+		return strings.HasPrefix(w, beside.SwitchWord+"=") || strings.HasPrefix(w, beside.BackWord+"=")
+	})
+	e.Options = strings.Join(append(words, beside.BackWord+"="+r.id), " ")
+	text, err := e.Encode()
+	if err != nil {
+		return err
+	}
+	return r.write(path.Join(entriesDir, r.beforeName()), text)
+}
+
+// beforeName is the file of the old system's entry.
+func (r *replacement) beforeName() string {
+	return "mkimage-" + strings.TrimPrefix(strings.TrimSuffix(r.first, ".conf"), "mkimage-") + beforeMark + r.id + ".conf"
+}
+
