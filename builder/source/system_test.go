@@ -56,6 +56,16 @@ func TestSystemOfRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	init := tree.Lookup(system + "/init")
+	script := init.Content
+	init.Content, init.Size = fstree.Bytes("\x7fELF"), 4
+	if _, err := SystemOf(tree, built); fault.ClassOf(err) != fault.Input || fault.HintOf(err) != "set system.nixos-init.enable = false" {
+		t.Errorf("nixos-init: %v", err)
+	}
+	init.Content, init.Size = script, 3 // shorter than any program
+	if _, err := SystemOf(tree, built); err != nil {
+		t.Errorf("short init: %v", err)
+	}
 	modules := s.Kernels[0].Modules
 	modules.Parent().Remove(modules)
 	if _, err := SystemOf(tree, built); fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), "has no kernel with modules") {
