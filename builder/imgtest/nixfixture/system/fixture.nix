@@ -22,7 +22,8 @@ let
   } // env);
 
   busybox = mk "busybox-static" "busybox.sh" { inherit userlandTar; };
-  kernel = mk "linux" "kernel.sh" { inherit userlandTar; };
+  kernel = mk "linux-6.1" "kernel.sh" { inherit userlandTar; };
+  modules = mk "linux-6.1-modules" "kernel-modules.sh" { inherit kernel; };
   userland = mk "debian-userland" "userland.sh" { inherit userlandTar; };
   systemd = mk "systemd" "systemd.sh" { inherit userland; };
   firmware = mk "firmware" "firmware.sh" { };
@@ -50,12 +51,12 @@ let
   etcOf = variant: mk "etc" "etc.sh" { inherit userland busybox fstab label variant trustedKey; };
 
   initrds = {
-    scripted = mk "initrd-linux" "initrd.sh" { inherit kernel busybox fstab; stage1 = "scripted"; userland = ""; };
-    systemd = mk "initrd-linux" "initrd.sh" { inherit kernel busybox fstab userland; stage1 = "systemd"; };
+    scripted = mk "initrd-linux-6.1" "initrd.sh" { inherit kernel busybox fstab; stage1 = "scripted"; userland = ""; };
+    systemd = mk "initrd-linux-6.1" "initrd.sh" { inherit kernel busybox fstab userland; stage1 = "systemd"; };
   };
 
   toplevel = stage1: { variant ? "", params, specialisations ? { } }: mk "nixos-system-fixture-${label}" "toplevel.sh" {
-    inherit kernel firmware systemPath systemd busybox userland decrypter edge secrets stage1 label params;
+    inherit kernel modules firmware systemPath systemd busybox userland decrypter edge secrets stage1 label params;
     hostSystem = system;
     etc = etcOf variant;
     initrd = initrds.${stage1};

@@ -21,9 +21,10 @@ take_modules() {
 	depmod -b "$(realpath "$to")" "$release"
 }
 
-# What a disk of QEMU, and a root of btrfs on it, need.
+# What a disk of QEMU, and a root of btrfs on it, need. Checksums come before what asks for
+# them while it is loaded.
 disk_modules="virtio_pci virtio_blk virtio_scsi sd_mod sr_mod ahci nvme usb_storage uas xhci_pci ehci_pci
-	btrfs crc32c_intel crc32c_generic xxhash_generic blake2b_generic sha256_generic libcrc32c"
+	crc32c_generic crc32c_intel xxhash_generic blake2b_generic sha256_generic libcrc32c btrfs"
 
 # What a running system needs besides.
 system_modules="virtio_net virtio_console virtio_rng qemu_fw_cfg dmi_sysfs usbhid hid_generic i8042 atkbd evdev button

@@ -12,7 +12,7 @@ echo
 
 fail() {
 	echo "stage 1 failed: $*"
-	exec sh
+	exec sh </dev/console
 }
 
 stage2=
