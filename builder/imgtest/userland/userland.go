@@ -16,9 +16,8 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/projectcache"
 	"github.com/6FaNcY9/mkimage/builder/source"
 )
 
@@ -66,28 +65,8 @@ func Reference(t testing.TB) Userland {
 // is missing. Two processes that want it build it once. The build's messages
 // go to log.
 func Build(ctx context.Context, log io.Writer) (Userland, error) {
-	root, err := projectRoot()
+	dir, err := projectcache.Folder("reference", referenceKey(), func(dir string) error { return build(ctx, dir, log) })
 	if err != nil {
-		return Userland{}, err
-	}
-	cache := filepath.Join(root, ".cache", "reference")
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return Userland{}, err
-	}
-	lock, err := os.OpenFile(filepath.Join(cache, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return Userland{}, err
-	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return Userland{}, fmt.Errorf("%s: lock: %w", lock.Name(), err)
-	}
-	dir := filepath.Join(cache, referenceKey())
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		if err := build(ctx, dir, log); err != nil {
-			return Userland{}, err
-		}
-	} else if err != nil {
 		return Userland{}, err
 	}
 	return Userland{
@@ -110,37 +89,18 @@ func referenceKey() string {
 	return referenceSuite + "-" + hex.EncodeToString(sum[:8])
 }
 
-func projectRoot() (string, error) {
-	wd, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for dir := wd; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("%s: no go.mod here or above", wd)
-		}
-	}
-}
-
 func build(ctx context.Context, dir string, log io.Writer) error {
 	mirror := source.HostMirrors(ctx).Main
-	tmp := dir + ".partial"
-	if err := os.RemoveAll(tmp); err != nil {
-		return err
-	}
 	for _, d := range []string{"root", "split/@"} {
-		if err := os.MkdirAll(filepath.Join(tmp, d), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
 		}
 	}
-	tar := filepath.Join(tmp, "rootfs.tar")
+	tar := filepath.Join(dir, "rootfs.tar")
 	steps := [][]string{
 		{"mmdebstrap", "--variant=minbase", "--mode=root", "--include=" + strings.Join(referencePackages, ","), referenceSuite, tar, "deb " + mirror + " " + referenceSuite + " main"},
-		{"tar", "-C", filepath.Join(tmp, "root"), "--numeric-owner", "--xattrs", "--xattrs-include=*", "-xpf", tar},
-		{"cp", "-aT", filepath.Join(tmp, "root"), filepath.Join(tmp, "split/@")},
+		{"tar", "-C", filepath.Join(dir, "root"), "--numeric-owner", "--xattrs", "--xattrs-include=*", "-xpf", tar},
+		{"cp", "-aT", filepath.Join(dir, "root"), filepath.Join(dir, "split/@")},
 		{"sync", "-f", tar},
 	}
 	for _, s := range steps {
@@ -150,10 +110,7 @@ func build(ctx context.Context, dir string, log io.Writer) error {
 			return fmt.Errorf("%s: %w", s[0], err)
 		}
 	}
-	if err := split(filepath.Join(tmp, "split")); err != nil {
-		return err
-	}
-	return os.Rename(tmp, dir)
+	return split(filepath.Join(dir, "split"))
 }
 
 // split moves home, nix and var out of @, leaving empty directories.

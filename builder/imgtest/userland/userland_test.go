@@ -3,7 +3,6 @@ package userland
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
@@ -26,21 +25,6 @@ func TestSplit(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "@/home/ada")); err == nil {
 		t.Error("@/home is not empty")
-	}
-}
-
-func TestProjectRoot(t *testing.T) {
-	root, err := projectRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if err != nil || !strings.Contains(string(mod), "module github.com/6FaNcY9/mkimage\n") {
-		t.Errorf("projectRoot = %s: %v; want the directory of this module", root, err)
-	}
-	t.Chdir(t.TempDir())
-	if got, err := projectRoot(); err == nil {
-		t.Errorf("projectRoot outside of a module = %s; want an error", got)
 	}
 }
 

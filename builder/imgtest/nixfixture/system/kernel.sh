@@ -1,0 +1,8 @@
+# The kernel of Debian with the few modules that virtual machines need.
+. "$scripts/modules.sh"
+mkdir t
+tar -xf "$userlandTar" -C t ./boot ./usr/lib/modules
+mkdir "$out"
+take_modules t/usr "$out" $disk_modules $system_modules
+install -m 644 t/boot/vmlinuz-* "$out/bzImage"
+install -m 644 t/boot/config-* "$out/config"

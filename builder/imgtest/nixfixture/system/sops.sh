@@ -1,0 +1,1 @@
+install -D -m 755 "$sops" "$out/bin/sops"
