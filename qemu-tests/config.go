@@ -25,6 +25,7 @@ type Config struct {
 	FWCfg    map[string]string // content of fw_cfg files, by name, such as "opt/org.example/x"
 	SMBIOS   []string          // strings of the SMBIOS table of type 11, such as "io.systemd.credential:NAME=VALUE"
 	Agent    bool              // the guest gets the test agent, see VM.Run
+	OldAgent bool              // a unit of the guest itself starts the agent, which its systemd cannot take from outside
 	Serial   io.Writer         // gets what the guest prints on its serial console, as it comes
 	Keep     string            // folder where the serial log and screenshots stay; "" keeps none
 	Dir      string            // folder for overlays and firmware variables; a machine that is started again with it goes on with them; "" makes one that Close removes

@@ -50,7 +50,7 @@ func (vm *VM) hopeless() error {
 		return fmt.Errorf("test agent: %s", p[0])
 	}
 	v := vm.Console.Seen(systemdStarts)
-	if v == nil {
+	if v == nil || vm.machine.OldAgent {
 		return nil
 	}
 	if n, err := strconv.Atoi(v[1]); err == nil && n < agentSystemd {
