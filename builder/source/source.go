@@ -34,9 +34,9 @@ type Options struct {
 	// whatever is said there.
 	Owner *fstree.Owner
 
-	Nix NixOptions // of a cache
+	Nix NixOptions // of a cache and of Nix
 
-	Log      io.Writer        // messages of what is installed, and notes; nil drops them
+	Log      io.Writer        // messages of what is installed or built, and notes; nil drops them
 	Progress builder.Progress // nil shows nothing
 }
 
@@ -76,6 +76,11 @@ func Open(ctx context.Context, spec Spec, o Options) (*Source, error) {
 		err = s.openTar(ctx, spec.Value, o)
 	case Cache:
 		if err := s.openCache(ctx, o); err != nil {
+			return nil, err
+		}
+		return s, nil
+	case Nix:
+		if err := s.openNix(ctx, o); err != nil {
 			return nil, err
 		}
 		return s, nil
@@ -220,7 +225,7 @@ func (r recipe) build(ctx context.Context, slot *slot, lock *Lock, o Options) (*
 	}
 	defer log.Close()
 	return slot.fill(func(archive io.Writer) (record, error) {
-		watch := &watcher{progress: o.Progress}
+		watch := newWatcher(o.Progress)
 		rec, err := r.install(ctx, mode, mirrors, archive, watch, io.MultiWriter(log, o.Log), log.Name())
 		if err == nil && lock != nil {
 			err = lock.drift(rec.Packages)
