@@ -52,7 +52,7 @@ func (f flake) build(ctx context.Context, store string, log io.Writer) (nix.Stor
 		return nix.StorePath{}, context.Cause(ctx)
 	case errors.Is(err, exec.ErrNotFound):
 		return nix.StorePath{}, fault.New(fault.Input, hintNoNix, "source nix:%s#%s: %w", f.ref, f.attribute, err)
-	case err != nil:
+	case err != nil && out.err == nil:
 		return nix.StorePath{}, f.failed(err, said.last)
 	}
 	path, err := out.path()
@@ -81,12 +81,16 @@ func (f flake) failed(err error, last []string) error {
 }
 
 // reply is what nix build prints.
-type reply struct{ text bytes.Buffer }
+type reply struct {
+	text bytes.Buffer
+	err  error // there is too much
+}
 
 // Write implements io.Writer.
 func (r *reply) Write(p []byte) (int, error) {
 	if r.text.Len()+len(p) > maxReply {
-		return 0, fmt.Errorf("more than %d bytes of JSON", maxReply)
+		r.err = fmt.Errorf("printed more than %d bytes", maxReply)
+		return 0, r.err
 	}
 	return r.text.Write(p)
 }
@@ -96,6 +100,9 @@ func (r *reply) Write(p []byte) (int, error) {
 func (r *reply) path() (nix.StorePath, error) {
 	var built []struct {
 		Outputs map[string]string `json:"outputs"`
+	}
+	if r.err != nil {
+		return nix.StorePath{}, r.err
 	}
 	if err := json.Unmarshal(r.text.Bytes(), &built); err != nil {
 		return nix.StorePath{}, fmt.Errorf("printed %.100q: %w", r.text.Bytes(), err)

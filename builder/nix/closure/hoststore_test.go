@@ -3,6 +3,7 @@ package closure
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+	_ "modernc.org/sqlite" // as Nix writes its database
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
@@ -259,5 +261,31 @@ func TestQuoted(t *testing.T) {
 		if got := quoted(in); got != want {
 			t.Errorf("quoted(%q) = %q; want %q", in, got, want)
 		}
+	}
+}
+
+// TestHostStoreLive: what a store that Nix has open says is only in its -wal file counts.
+func TestHostStoreLive(t *testing.T) {
+	c := goldenClosure(t)
+	dir := materialise(t, c, func(objects []storedb.Object) []storedb.Object {
+		objects[3].NarHash[0] ^= 1
+		return objects
+	})
+	db, err := sql.Open("sqlite", filepath.Join(dir, database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, text := range []string{
+		"pragma journal_mode = wal", "pragma wal_autocheckpoint = 0",
+		fmt.Sprintf("update ValidPaths set hash = 'sha256:%x' where path = '%s'", c.Objects[3].NarHash, c.Objects[3].Path),
+	} {
+		if _, err := db.Exec(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := openHost(t, dir).Closure(t.Context(), c.Roots[0], HostOptions{Keys: goldenKeys(t)})
+	if err != nil || got.Digest() != c.Digest() {
+		t.Errorf("error %v", err)
 	}
 }
