@@ -118,8 +118,12 @@ func (s *Source) openTar(ctx context.Context, path string, o Options) error {
 }
 
 // Close gives the source free. It reports, as an error of class fault.Input, an
-// archive that changed while it was open.
-func (s *Source) Close() error { return s.close() }
+// archive that changed while it was open. Closing it once more does nothing.
+func (s *Source) Close() error {
+	end := s.close
+	s.close = func() error { return nil }
+	return end()
+}
 
 // Digest identifies what the source holds: "sha256:HEX" of an archive as it lies
 // on the disk, "closure-sha256:HEX" of store objects (see closure.Closure.Digest), and
