@@ -145,6 +145,9 @@ func openCaches(ctx context.Context, urls []string, o Options, note func(string)
 
 // makeDatabase returns the database of a store that has some objects.
 func makeDatabase(ctx context.Context, dir string, objects []storedb.Object) ([]byte, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
 	work, err := os.MkdirTemp(dir, "mkimage-*.partial")
 	if err != nil {
 		return nil, err

@@ -40,6 +40,7 @@ func openSystem(t *testing.T, o Options) (*Source, error) {
 // TestOpenNix: a store of Nix gives what the cache does that it was filled from.
 func TestOpenNix(t *testing.T) {
 	o := cacheOptions(t)
+	o.CacheDir += "/new" // is made
 	o.Nix.Store = hostStore(t)
 	var digests [2][2]string
 	for i, open := range []func() (*Source, error){
