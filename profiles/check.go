@@ -50,8 +50,8 @@ var (
 // The forms of what says where store objects come from. What is behind them is for
 // package source to find.
 var (
-	cacheSource  = regexp.MustCompile(`^[^#]+#/nix/store/[0-9a-z]{32}-[^/#]+$`)
-	nixObject    = regexp.MustCompile(`^/nix/store/[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9A-Za-z+._?=-]{1,211}$`)
+	cacheSource  = regexp.MustCompile(`^[^#]+#/nix/store/[0-9a-z]{32}-[^/#,]+(,/nix/store/[0-9a-z]{32}-[^/#,]+)*$`)
+	nixObject    = regexp.MustCompile(`^/nix/store/[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9A-Za-z+._?=-]{1,211}(,/nix/store/[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9A-Za-z+._?=-]{1,211})*$`)
 	substituter  = regexp.MustCompile(`^(file|https?)://[!-~]+$`)
 	nixPublicKey = regexp.MustCompile(`^[^: ]+:[A-Za-z0-9+/]+=*$`)
 )

@@ -13,7 +13,6 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/fault"
-	"github.com/6FaNcY9/mkimage/builder/nix"
 	"github.com/6FaNcY9/mkimage/builder/nix/bincache"
 	"github.com/6FaNcY9/mkimage/builder/nix/closure"
 	"github.com/6FaNcY9/mkimage/builder/nix/narinfo"
@@ -49,8 +48,7 @@ func (o *NixOptions) trusted() (narinfo.Keys, error) {
 	return narinfo.ParseKeys(cmp.Or(strings.Join(o.Keys, " "), DefaultKey))
 }
 
-// openCache makes the root file system of a NixOS system of the closure of its
-// toplevel.
+// openCache makes the root file system of a NixOS of the closure of its toplevels.
 func (s *Source) openCache(ctx context.Context, o Options) error {
 	if o.CacheDir == "" {
 		return fault.New(fault.Config, "", "source %s: needs a cache directory", s.Spec)
@@ -59,7 +57,7 @@ func (s *Source) openCache(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	url, root, err := s.Spec.cache()
+	url, roots, err := s.Spec.cache()
 	if err != nil {
 		return err
 	}
@@ -78,7 +76,7 @@ func (s *Source) openCache(ctx context.Context, o Options) error {
 		}
 		return store.Close()
 	}
-	c, err := closure.Fetch(ctx, []nix.StorePath{root}, closure.Options{
+	c, err := closure.Fetch(ctx, roots, closure.Options{
 		Caches: caches, Store: store, Keys: keys, Unsigned: o.Nix.Unsigned,
 		Progress: func(done, total int64) { o.Progress.Report(builder.StageFetch, done, total) },
 		Log:      note,

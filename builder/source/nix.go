@@ -11,7 +11,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/nix/closure"
 )
 
-// openNix makes the root file system of a NixOS system of the closure of its toplevel in
+// openNix makes the root file system of a NixOS of the closure of its toplevels in
 // a store of this host, which Nix builds first where a flake is named.
 func (s *Source) openNix(ctx context.Context, o Options) error {
 	if o.CacheDir == "" {
@@ -21,7 +21,7 @@ func (s *Source) openNix(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	root, flake, err := s.Spec.nix()
+	roots, flake, err := s.Spec.nix()
 	if err != nil {
 		return err
 	}
@@ -29,17 +29,19 @@ func (s *Source) openNix(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if root.IsZero() {
-		if root, err = flake.build(ctx, dir, o.Log); err != nil {
+	if len(roots) == 0 {
+		root, err := flake.build(ctx, dir, o.Log)
+		if err != nil {
 			return err
 		}
+		roots = append(roots, root)
 	}
 	store, err := closure.OpenHostStore(dir)
 	if err != nil {
 		return err
 	}
 	s.close = store.Close
-	c, err := store.Closure(ctx, root, closure.HostOptions{
+	c, err := store.Closure(ctx, roots, closure.HostOptions{
 		Keys: keys, Signed: o.Nix.Signed,
 		Progress: func(done, total int64) { o.Progress.Report(builder.StageFetch, done, total) },
 	})

@@ -28,7 +28,7 @@ const specHint = "name the source as debian:SUITE, tar:FILE, dir:PATH, nix:/nix/
 // Spec names a source.
 type Spec struct {
 	Kind  Kind
-	Value string // the suite, or the path as it was written; of a cache URL#STOREPATH, of Nix STOREPATH or FLAKE#ATTRIBUTE
+	Value string // the suite, or the path as it was written; of a cache URL#STOREPATH[,STOREPATH…], of Nix STOREPATH[,STOREPATH…] or FLAKE#ATTRIBUTE
 }
 
 // String returns the text that Parse reads.
@@ -73,19 +73,19 @@ func Parse(text string) (Spec, error) {
 	return Spec{}, fault.New(fault.Config, specHint, "source %q: unknown kind %q%s", text, kind, strict.DidYouMean(kind, kinds))
 }
 
-// cache returns the URL of the cache that the source names, and the object in it.
-func (s Spec) cache() (address string, root nix.StorePath, err error) {
+// cache returns the URL of the cache that the source names, and the objects in it.
+func (s Spec) cache() (address string, roots []nix.StorePath, err error) {
 	const hint = "name it as cache:URL#/nix/store/HASH-NAME, with the toplevel of a system: nix path-info .#nixosConfigurations.HOST.config.system.build.toplevel"
-	address, object, ok := strings.Cut(s.Value, "#")
+	address, names, ok := strings.Cut(s.Value, "#")
 	if !ok || address == "" {
-		return "", root, fault.New(fault.Config, hint, "source %q: names no store path behind a #", s)
+		return "", nil, fault.New(fault.Config, hint, "source %q: names no store path behind a #", s)
 	}
-	if root, err = nix.ParseStorePath(object); err != nil {
-		return "", root, fault.New(fault.Config, hint, "source %q: %w", s, err)
+	if roots, err = objects(names); err != nil {
+		return "", nil, fault.New(fault.Config, hint, "source %q: %w", s, err)
 	}
 	if !strings.Contains(address, "://") {
 		dir, err := filepath.Abs(address)
-		return (&url.URL{Scheme: "file", Path: dir}).String(), root, err
+		return (&url.URL{Scheme: "file", Path: dir}).String(), roots, err
 	}
-	return address, root, nil
+	return address, roots, nil
 }

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -13,24 +15,39 @@ type flake struct {
 	attribute string
 }
 
+// objects reads the toplevels of generations, from the oldest to the current one.
+func objects(text string) (roots []nix.StorePath, err error) {
+	for one := range strings.SplitSeq(text, ",") {
+		p, err := nix.ParseStorePath(one)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(roots, p) {
+			return nil, fmt.Errorf("%s is there twice", p)
+		}
+		roots = append(roots, p)
+	}
+	return roots, nil
+}
+
 const nixHint = "name it as nix:/nix/store/HASH-NAME, or as nix:FLAKE#HOST, such as nix:.#fox"
 
-// nix returns what a source names: an object of the store, or else a flake.
-func (s Spec) nix() (root nix.StorePath, f flake, err error) {
+// nix returns what a source names: objects of the store, or else a flake.
+func (s Spec) nix() (roots []nix.StorePath, f flake, err error) {
 	if strings.HasPrefix(s.Value, nix.StoreDir+"/") {
-		if root, err = nix.ParseStorePath(s.Value); err != nil {
+		if roots, err = objects(s.Value); err != nil {
 			err = fault.New(fault.Config, nixHint, "source %q: %w", s, err)
 		}
-		return root, flake{}, err
+		return roots, flake{}, err
 	}
 	ref, attribute, ok := strings.Cut(s.Value, "#")
 	switch {
 	case !ok || attribute == "":
-		return root, f, fault.New(fault.Config, nixHint, "source %q: names no host behind a #", s)
+		return nil, f, fault.New(fault.Config, nixHint, "source %q: names no host behind a #", s)
 	case ref == "" || strings.HasPrefix(ref, "-"):
-		return root, f, fault.New(fault.Config, nixHint, "source %q: names no flake before the #", s)
+		return nil, f, fault.New(fault.Config, nixHint, "source %q: names no flake before the #", s)
 	}
-	return root, flake{ref, attribute}, nil
+	return nil, flake{ref, attribute}, nil
 }
 
 // Where a flake has its NixOS systems, and where a system has its toplevel.

@@ -43,7 +43,7 @@ func storeOne(t *testing.T, base, ca string, tree, executable bool, content stri
 	}
 	archive := archiveOf(t, tree, executable, content)
 	writeDatabase(t, dir, []storedb.Object{{Path: root, NarHash: sha256.Sum256(archive), NarSize: int64(len(archive)), CA: ca}})
-	c, err = openHost(t, dir).Closure(t.Context(), root, HostOptions{Signed: ca != ""})
+	c, err = openHost(t, dir).Closure(t.Context(), []nix.StorePath{root}, HostOptions{Signed: ca != ""})
 	return dir, root, c, err
 }
 

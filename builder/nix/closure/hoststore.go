@@ -69,12 +69,12 @@ type HostOptions struct {
 	Progress func(done, total int64) // as in Options
 }
 
-// Closure returns the closure of an object: the same that Fetch makes out of a cache
+// Closure returns the closure of objects: the same that Fetch makes out of a cache
 // where it has the same objects with the same signatures. Its tree can be read as long
 // as the store is open. Errors are of class fault.Input where the store is to blame, and
 // name the object.
-func (s *HostStore) Closure(ctx context.Context, root nix.StorePath, o HostOptions) (*Closure, error) {
-	known, err := storedb.Closure(ctx, filepath.Join(s.dir, database), root)
+func (s *HostStore) Closure(ctx context.Context, roots []nix.StorePath, o HostOptions) (*Closure, error) {
+	known, err := storedb.Closure(ctx, filepath.Join(s.dir, database), roots...)
 	if err != nil {
 		return nil, databaseError(err)
 	}
@@ -92,7 +92,7 @@ func (s *HostStore) Closure(ctx context.Context, root nix.StorePath, o HostOptio
 	if err := f.each(ctx, objects, h.object); err != nil {
 		return nil, err
 	}
-	return f.closure([]nix.StorePath{root}, objects), nil
+	return f.closure(roots, objects), nil
 }
 
 // databaseError gives an error of the database what may help.

@@ -111,7 +111,7 @@ func TestHostStore(t *testing.T) {
 	})
 	for _, workers := range []int{1, 4} {
 		done, total := int64(0), int64(0)
-		got, err := openHost(t, dir).Closure(t.Context(), want.Roots[0], HostOptions{
+		got, err := openHost(t, dir).Closure(t.Context(), want.Roots, HostOptions{
 			Keys: goldenKeys(t), Signed: true, Workers: workers, Progress: func(n, of int64) { done, total = n, of },
 		})
 		if err != nil {
@@ -139,11 +139,11 @@ func TestHostStoreTrust(t *testing.T) {
 		return objects
 	})
 	s := openHost(t, dir)
-	got, err := s.Closure(t.Context(), c.Roots[0], HostOptions{Keys: goldenKeys(t)})
+	got, err := s.Closure(t.Context(), c.Roots, HostOptions{Keys: goldenKeys(t)})
 	if err != nil || got.Objects[3].Sigs != nil || len(got.Objects[4].Sigs) != 1 {
 		t.Errorf("trusted: %v", err)
 	}
-	_, err = s.Closure(t.Context(), c.Roots[0], HostOptions{Keys: goldenKeys(t), Signed: true})
+	_, err = s.Closure(t.Context(), c.Roots, HostOptions{Keys: goldenKeys(t), Signed: true})
 	if fault.ClassOf(err) != fault.Input || !strings.HasPrefix(fmt.Sprint(err), unsigned.String()+": is not signed") {
 		t.Errorf("not trusted: %v", err)
 	}
@@ -199,7 +199,7 @@ func TestHostStoreErrors(t *testing.T) {
 			if err := tt.do(dir); err != nil {
 				t.Fatal(err)
 			}
-			_, err := openHost(t, dir).Closure(t.Context(), c.Roots[0], HostOptions{Keys: goldenKeys(t)})
+			_, err := openHost(t, dir).Closure(t.Context(), c.Roots, HostOptions{Keys: goldenKeys(t)})
 			start := p.String() + ": "
 			if strings.Contains(tt.name, "database") || strings.Contains(tt.name, "schema") {
 				start = "store database"
@@ -221,7 +221,7 @@ func TestOpenHostStore(t *testing.T) {
 	}
 	c := goldenClosure(t)
 	absent := nix.StorePath{Hash: strings.Repeat("0", 32), Name: "x"}
-	_, err = openHost(t, materialise(t, c, nil)).Closure(t.Context(), absent, HostOptions{})
+	_, err = openHost(t, materialise(t, c, nil)).Closure(t.Context(), []nix.StorePath{absent}, HostOptions{})
 	if fault.ClassOf(err) != fault.Input || !strings.Contains(fmt.Sprint(err), absent.String()+" is not valid in the store") {
 		t.Errorf("error %v", err)
 	}
@@ -235,7 +235,7 @@ func TestHostStoreDerivation(t *testing.T) {
 		objects[0].References = []nix.StorePath{drv}
 		return append(objects, storedb.Object{Path: drv, NarSize: 1, Outputs: []storedb.Output{{Name: "out", Path: objects[0].Path}}})
 	})
-	_, err := openHost(t, dir).Closure(t.Context(), c.Objects[0].Path, HostOptions{})
+	_, err := openHost(t, dir).Closure(t.Context(), []nix.StorePath{c.Objects[0].Path}, HostOptions{})
 	if fault.ClassOf(err) != fault.Input || !strings.HasPrefix(fmt.Sprint(err), drv.String()+": is a derivation") {
 		t.Errorf("error %v", err)
 	}
@@ -246,7 +246,7 @@ func TestHostStoreCancel(t *testing.T) {
 	s := openHost(t, materialise(t, c, nil))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("stopped")
-	_, err := s.Closure(ctx, c.Roots[0], HostOptions{Workers: 1, Progress: func(done, total int64) {
+	_, err := s.Closure(ctx, c.Roots, HostOptions{Workers: 1, Progress: func(done, total int64) {
 		if done > 0 {
 			cancel(stop)
 		}
@@ -284,7 +284,7 @@ func TestHostStoreLive(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := openHost(t, dir).Closure(t.Context(), c.Roots[0], HostOptions{Keys: goldenKeys(t)})
+	got, err := openHost(t, dir).Closure(t.Context(), c.Roots, HostOptions{Keys: goldenKeys(t)})
 	if err != nil || got.Digest() != c.Digest() {
 		t.Errorf("error %v", err)
 	}

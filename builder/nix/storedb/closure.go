@@ -17,7 +17,7 @@ type walker struct {
 
 // readClosure walks from root along the references, by the indexes that Nix
 // itself uses.
-func readClosure(ctx context.Context, conn *sql.Conn, root nix.StorePath) ([]Object, error) {
+func readClosure(ctx context.Context, conn *sql.Conn, roots []nix.StorePath) ([]Object, error) {
 	w := walker{store: store{place: map[int64]int{}}}
 	// As in insert: the driver would start a goroutine for each query.
 	quiet := context.WithoutCancel(ctx)
@@ -34,14 +34,18 @@ func readClosure(ctx context.Context, conn *sql.Conn, root nix.StorePath) ([]Obj
 		defer stmt.Close()
 		*s = stmt
 	}
-	found, id, err := w.object(w.byPath, root.String())
-	if err != nil {
-		return nil, err
+	var queue []int64
+	for _, root := range roots {
+		found, id, err := w.object(w.byPath, root.String())
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			return nil, fault.New(fault.Input, "build or copy it: nix-store -r "+root.String(), "%s is not valid in the store", root)
+		}
+		queue = append(queue, id)
 	}
-	if !found {
-		return nil, fault.New(fault.Input, "build or copy it: nix-store -r "+root.String(), "%s is not valid in the store", root)
-	}
-	for queue := []int64{id}; len(queue) > 0; queue = queue[1:] {
+	for ; len(queue) > 0; queue = queue[1:] {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

@@ -34,13 +34,13 @@ func Read(ctx context.Context, name string) ([]Object, error) {
 	return objects, nil
 }
 
-// Closure returns root and all that it refers to, directly or not, as Read
+// Closure returns roots and all that they refer to, directly or not, as Read
 // does. Rows outside of the closure are not looked at. A root that the store
 // does not have is of class fault.Input.
-func Closure(ctx context.Context, name string, root nix.StorePath) ([]Object, error) {
+func Closure(ctx context.Context, name string, roots ...nix.StorePath) ([]Object, error) {
 	var objects []Object
 	err := visit(ctx, name, func(conn *sql.Conn) (err error) {
-		objects, err = readClosure(ctx, conn, root)
+		objects, err = readClosure(ctx, conn, roots)
 		return err
 	})
 	if err != nil {
