@@ -91,11 +91,12 @@ func byContent(top *reader.Volume, list []reader.Subvolume) (mounts []mount, err
 		var found []string
 		for _, dir := range dirs {
 			for _, candidate := range []string{dir, path.Join(dir, mark.target)} {
-				_, err := top.Lstat(path.Join(candidate, strings.TrimPrefix(mark.file, mark.target)))
-				if err := ignoreAbsent(err); err != nil {
+				candidate = strings.Trim(candidate, "/")
+				there, err := (&view{top, []mount{{"/", candidate}}}).has(strings.TrimPrefix(mark.file, strings.TrimSuffix(mark.target, "/")))
+				if err != nil {
 					return nil, err
 				}
-				if err == nil && !slices.Contains(found, candidate) {
+				if there && !slices.Contains(found, candidate) {
 					found = append(found, candidate)
 				}
 			}
@@ -104,7 +105,7 @@ func byContent(top *reader.Volume, list []reader.Subvolume) (mounts []mount, err
 			return nil, fault.New(fault.Input, "make snapshots that are kept read-only", "%d directories could be mounted at %s, and no manifest says which is: %s", len(found), mark.target, strings.Join(found, ", "))
 		}
 		if len(found) == 1 {
-			mounts = append(mounts, mount{mark.target, strings.Trim(found[0], "/")})
+			mounts = append(mounts, mount{mark.target, found[0]})
 		}
 	}
 	return mounts, nil

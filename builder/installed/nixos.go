@@ -19,8 +19,8 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/nix/storedb"
 )
 
-// database is where a store has its database.
-const database = "/nix/var/nix/db"
+// databaseDir is where a store has its database.
+const databaseDir = "/nix/var/nix/db"
 
 // maxDatabase bounds a file of the database, in bytes. That of a store of 100,000 objects
 // has 100 MB.
@@ -115,14 +115,14 @@ func (d *disk) closure(ctx context.Context, top nix.StorePath) error {
 	defer os.RemoveAll(dir)
 	// A -journal file is copied for package storedb to refuse.
 	for _, name := range []string{"db.sqlite", "db.sqlite-wal", "db.sqlite-journal", "schema"} {
-		err := d.extract(ctx, path.Join(database, name), filepath.Join(dir, name))
+		err := d.extract(ctx, path.Join(databaseDir, name), filepath.Join(dir, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	objects, err := storedb.Closure(ctx, filepath.Join(dir, "db.sqlite"), top)
 	if err != nil {
-		return fmt.Errorf("%s: %w", database, err)
+		return fmt.Errorf("%s: %w", databaseDir, err)
 	}
 	d.packages(objects)
 	return nil
@@ -143,8 +143,8 @@ func (d *disk) extract(ctx context.Context, name, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxDatabase {
-		return fault.New(fault.Input, "", "%s: is of type %s with %d bytes, expected a file of at most %d", name, info.Mode().Type(), info.Size(), int64(maxDatabase))
+	if err := checkDatabase(name, info); err != nil {
+		return err
 	}
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -153,6 +153,13 @@ func (d *disk) extract(ctx context.Context, name, to string) (err error) {
 	defer func() { err = errors.Join(err, out.Close()) }()
 	_, err = io.Copy(out, &untilDone{ctx, f})
 	return err
+}
+
+func checkDatabase(name string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() || info.Size() > maxDatabase {
+		return fault.New(fault.Input, "", "%s: is a %s of %d bytes, expected a file of at most %d", name, info.Mode(), info.Size(), int64(maxDatabase))
+	}
+	return nil
 }
 
 // untilDone reads until its context ends.

@@ -1,6 +1,7 @@
 package installed
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"path"
@@ -40,20 +41,13 @@ func (v *view) place(name string) (string, bool) {
 	if best == nil {
 		return "", false
 	}
-	return dot(path.Join(best.dir, strings.TrimPrefix(name, strings.TrimSuffix(best.target, "/")))), true
+	rest := strings.TrimPrefix(name, strings.TrimSuffix(best.target, "/"))
+	return cmp.Or(path.Join(best.dir, strings.TrimPrefix(rest, "/")), "."), true
 }
 
 // below reports whether a path is a directory or in it.
 func below(name, dir string) bool {
 	return dir == "/" || name == dir || strings.HasPrefix(name, dir+"/")
-}
-
-// dot names the top level as package fs does.
-func dot(name string) string {
-	if name == "" {
-		return "."
-	}
-	return name
 }
 
 // resolve follows the symlinks of a path, its last element too if last is true, and
@@ -77,6 +71,9 @@ func (v *view) resolve(name string, last bool) (string, error) {
 			return "", err
 		}
 		if info.Mode()&fs.ModeSymlink == 0 || len(todo) == 0 && !last {
+			if len(todo) > 0 && !info.IsDir() {
+				return "", absent(name)
+			}
 			here = next
 			continue
 		}
@@ -94,10 +91,12 @@ func (v *view) resolve(name string, last bool) (string, error) {
 	}
 	at, ok := v.place(here)
 	if !ok {
-		return "", &fs.PathError{Op: "open", Path: here, Err: fs.ErrNotExist}
+		return "", absent(name)
 	}
 	return at, nil
 }
+
+func absent(name string) error { return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} }
 
 // isAbove reports whether something is mounted below a path.
 func (v *view) isAbove(name string) bool {
@@ -170,8 +169,15 @@ func (v *view) list(name string) ([]fs.DirEntry, error) {
 		return nil, ignoreAbsent(err)
 	}
 	entries, err := v.top.ReadDir(at)
-	if err == nil && len(entries) > maxEntries {
-		err = fault.New(fault.Input, "", "%s: %d entries, expected at most %d", name, len(entries), maxEntries)
+	if err != nil {
+		return nil, err
 	}
-	return entries, err
+	return entries, checkEntries(name, len(entries))
+}
+
+func checkEntries(name string, n int) error {
+	if n > maxEntries {
+		return fault.New(fault.Input, "", "%s: %d entries, expected at most %d", name, n, maxEntries)
+	}
+	return nil
 }
