@@ -95,16 +95,3 @@ func database(t testing.TB, objects ...storedb.Object) string {
 func in(object, rest string) string {
 	return strings.TrimPrefix(path.Join(nix.StoreDir, nixcache.Path(object).Base(), rest), "/")
 }
-
-// unitText is a unit as tests show it.
-type unitText struct {
-	Name                  string
-	Text, Enabled, Masked bool
-}
-
-func unitTexts(s *diff.System) (list []unitText) {
-	for _, u := range s.Units {
-		list = append(list, unitText{u.Name, u.Text != diff.Digests{}, u.Enabled, u.Masked})
-	}
-	return list
-}

@@ -2,8 +2,11 @@ package installed
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +120,33 @@ func TestNixOSRefuses(t *testing.T) {
 				t.Errorf("error %v of class %v; want %q", err, fault.ClassOf(err), tt.want)
 			}
 		})
+	}
+}
+
+// TestNixOSRunning has a database whose last change is not carried over yet, as a running
+// system has.
+func TestNixOSRunning(t *testing.T) {
+	f := twoGenerations(t)
+	name := filepath.Join(t.TempDir(), "db.sqlite")
+	must(t, os.WriteFile(name, []byte(f["nix/var/nix/db/db.sqlite"]), 0o600))
+	db, err := sql.Open("sqlite", name)
+	must(t, err)
+	defer db.Close()
+	for _, text := range []string{"pragma journal_mode = wal", "pragma wal_autocheckpoint = 0", "update ValidPaths set narSize = 777 where path like '%-hello-2.13'"} {
+		_, err := db.Exec(text)
+		must(t, err)
+	}
+	for _, suffix := range []string{"", "-wal"} {
+		data, err := os.ReadFile(name + suffix)
+		must(t, err)
+		f["nix/var/nix/db/db.sqlite"+suffix] = string(data)
+	}
+	got, err := read(t, f.image(t, "@nix=nix"), 0)
+	must(t, err)
+	for _, p := range got.Packages {
+		if p.ID == nixcache.Path("hello-2.13").String() && p.Size != 777 {
+			t.Errorf("hello has %d bytes; want the 777 of the last change", p.Size)
+		}
 	}
 }
 

@@ -121,6 +121,26 @@ func TestNamesOfNix(t *testing.T) {
 	}
 }
 
+// FuzzNames: a name is whole again when it is put together, and two versions have the
+// reverse order the other way round.
+func FuzzNames(f *testing.F) {
+	for _, v := range versions {
+		f.Add("hello-"+v, v)
+	}
+	f.Add("foo-1.0-bin", "1.0-lib32")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if pname, version := SplitName(a); pname != a && pname+"-"+version != a {
+			t.Errorf("SplitName(%q) = %q, %q", a, pname, version)
+		}
+		if rest, name := CutOutput(b); name != "" && rest+"-"+name != b || name == "" && rest != b {
+			t.Errorf("CutOutput(%q) = %q, %q", b, rest, name)
+		}
+		if c, d := CompareVersions(a, b), CompareVersions(b, a); c != -d || CompareVersions(a, a) != 0 {
+			t.Errorf("CompareVersions(%q, %q) = %d, and %d the other way round", a, b, c, d)
+		}
+	})
+}
+
 func nixList(words []string) string {
 	return `[ "` + strings.Join(words, `" "`) + `" ]`
 }
