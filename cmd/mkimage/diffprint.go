@@ -1,13 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/6FaNcY9/mkimage/builder/diff"
 )
@@ -160,18 +159,22 @@ func (l diffLook) table(p *inspectionPrinter, title string, rows [][]string) {
 	if len(rows) == 0 {
 		return
 	}
-	var b bytes.Buffer
-	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
-		fmt.Fprintln(t, strings.TrimRight(strings.Join(row, "\t"), "\t"))
-	}
-	t.Flush() // to memory
-	p.line("\n%s", title)
-	for line := range strings.Lines(b.String()) {
-		line = strings.TrimRight(line, " \n")
-		if c := markColours[line[0]]; c != "" && l.colour {
-			line = "\x1b[" + c + "m" + line[:1] + "\x1b[0m" + line[1:]
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
-		p.line("  %s", line)
+	}
+	p.line("\n%s", title)
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			fmt.Fprintf(&line, "%-*s  ", widths[i], cell)
+		}
+		text := strings.TrimRight(line.String(), " ")
+		if c := markColours[text[0]]; c != "" && l.colour {
+			text = "\x1b[" + c + "m" + text[:1] + "\x1b[0m" + text[1:]
+		}
+		p.line("  %s", text)
 	}
 }
