@@ -32,7 +32,7 @@ func (d *disk) mount() error {
 		return err
 	}
 	if m := d.manifest(); m != nil {
-		d.view = &view{top, planned(m)}
+		d.view = &view{top: top, mounts: planned(m)}
 		if found, err := d.kind(); err != nil || found {
 			return err
 		}
@@ -92,7 +92,7 @@ func byContent(top *reader.Volume, list []reader.Subvolume) (mounts []mount, err
 		for _, dir := range dirs {
 			for _, candidate := range []string{dir, path.Join(dir, mark.target)} {
 				candidate = strings.Trim(candidate, "/")
-				there, err := (&view{top, []mount{{"/", candidate}}}).has(strings.TrimPrefix(mark.file, strings.TrimSuffix(mark.target, "/")))
+				there, err := (&view{top: top, mounts: []mount{{"/", candidate}}}).has(strings.TrimPrefix(mark.file, strings.TrimSuffix(mark.target, "/")))
 				if err != nil {
 					return nil, err
 				}

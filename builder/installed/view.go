@@ -16,6 +16,7 @@ const (
 	maxSymlinks = 40      // on the way to a file, as in Linux
 	maxText     = 1 << 20 // bytes of a small file
 	maxEntries  = 1 << 17 // of a directory
+	maxSeen     = 1 << 16 // nodes that are remembered
 )
 
 // mount says which directory of the file system, from its top level, is at a place of
@@ -27,6 +28,13 @@ type mount struct{ target, dir string }
 type view struct {
 	top    *reader.Volume
 	mounts []mount
+	seen   map[string]node // what paths from the top level are; up to maxSeen
+}
+
+// node is a file on the way to another: what it is, and where it leads as a symlink.
+type node struct {
+	mode fs.FileMode
+	link string
 }
 
 // place returns the path from the top level of a path without symlinks; false where
@@ -62,7 +70,7 @@ func (v *view) resolve(name string, last bool) (string, error) {
 			here = next
 			continue
 		}
-		info, err := v.top.Lstat(at)
+		n, err := v.look(at)
 		if err != nil && v.isAbove(next) && errors.Is(err, fs.ErrNotExist) {
 			here = next
 			continue
@@ -70,8 +78,8 @@ func (v *view) resolve(name string, last bool) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if info.Mode()&fs.ModeSymlink == 0 || len(todo) == 0 && !last {
-			if len(todo) > 0 && !info.IsDir() {
+		if n.mode&fs.ModeSymlink == 0 || len(todo) == 0 && !last {
+			if len(todo) > 0 && !n.mode.IsDir() {
 				return "", absent(name)
 			}
 			here = next
@@ -80,14 +88,10 @@ func (v *view) resolve(name string, last bool) (string, error) {
 		if links++; links > maxSymlinks {
 			return "", fault.New(fault.Input, "", "%s: too many levels of symbolic links", name)
 		}
-		target, err := v.top.ReadLink(at)
-		if err != nil {
-			return "", err
-		}
-		if path.IsAbs(target) {
+		if path.IsAbs(n.link) {
 			here = "/"
 		}
-		todo = append(strings.Split(target, "/"), todo...)
+		todo = append(strings.Split(n.link, "/"), todo...)
 	}
 	at, ok := v.place(here)
 	if !ok {
@@ -97,6 +101,30 @@ func (v *view) resolve(name string, last bool) (string, error) {
 }
 
 func absent(name string) error { return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} }
+
+// look describes the file at a path from the top level.
+func (v *view) look(at string) (n node, err error) {
+	if n, ok := v.seen[at]; ok {
+		return n, nil
+	}
+	info, err := v.top.Lstat(at)
+	if err != nil {
+		return n, err
+	}
+	n.mode = info.Mode()
+	if n.mode&fs.ModeSymlink != 0 {
+		if n.link, err = v.top.ReadLink(at); err != nil {
+			return n, err
+		}
+	}
+	if v.seen == nil {
+		v.seen = map[string]node{}
+	}
+	if len(v.seen) < maxSeen {
+		v.seen[at] = n
+	}
+	return n, nil
+}
 
 // isAbove reports whether something is mounted below a path.
 func (v *view) isAbove(name string) bool {
@@ -112,7 +140,7 @@ func (v *view) isAbove(name string) bool {
 func (v *view) has(name string) (bool, error) {
 	at, err := v.resolve(name, false)
 	if err == nil {
-		_, err = v.top.Lstat(at)
+		_, err = v.look(at)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -126,11 +154,8 @@ func (v *view) link(name string) (string, error) {
 	if err != nil {
 		return "", ignoreAbsent(err)
 	}
-	info, err := v.top.Lstat(at)
-	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		return "", ignoreAbsent(err)
-	}
-	return v.top.ReadLink(at)
+	n, err := v.look(at)
+	return n.link, ignoreAbsent(err)
 }
 
 func ignoreAbsent(err error) error {

@@ -21,7 +21,7 @@ func viewOf(t testing.TB, f files, mounts []mount, subvolumes ...string) *view {
 	must(t, err)
 	top, err := fsys.Subvolume("")
 	must(t, err)
-	return &view{top, mounts}
+	return &view{top: top, mounts: mounts}
 }
 
 func TestResolve(t *testing.T) {
