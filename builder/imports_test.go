@@ -57,6 +57,12 @@ var mayImport = map[string][]string{
 		"builder/fault", "builder/fstree", "builder/unpack", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt",
 		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader",
 	},
+	"builder/diff": {"builder", "builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/source", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls"},
+	"builder/installed": {
+		"builder", "builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/source", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls", "builder/diff",
+		"builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/sparse", "builder/manifest", "builder/gpt", "builder/inspect",
+		"builder/esp/reader", "builder/uki/reader", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader",
+	},
 	"builder/hardware": {
 		"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt", "builder/gpt/grow",
 		"builder/esp/reader", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/swaparea",

@@ -54,6 +54,14 @@ type File struct {
 
 func emptyBoot() Boot { return Boot{Entries: []Entry{}} }
 
+// ReadBoot tells what the firmware starts from an ESP, and what of that could not be
+// read, as Image has both.
+func ReadBoot(esp *espreader.FS) (boot Boot, unread []string) {
+	i := &inspection{image: &Image{Boot: emptyBoot()}, esp: esp}
+	_ = i.boot() // what it cannot read it takes note of
+	return i.image.Boot, i.image.Unread
+}
+
 func (i *inspection) boot() error {
 	if i.esp == nil {
 		return nil

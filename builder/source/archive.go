@@ -60,7 +60,7 @@ type rewriter struct {
 }
 
 // required must be in a system that was installed well.
-var required = []string{"etc/apt/sources.list", dpkgStatus, packageIndex}
+var required = []string{"etc/apt/sources.list", DpkgStatus, packageIndex}
 
 // rewrite copies the archive r to w and returns what the hook left in
 // packageIndex.
@@ -108,13 +108,13 @@ func (rw *rewriter) member(h *tar.Header, content io.Reader) error {
 	case "etc/apt/sources.list":
 		content = strings.NewReader(rw.sources)
 		clean.Size = int64(len(rw.sources))
-	case dpkgStatus, "var/lib/apt/extended_states":
+	case DpkgStatus, "var/lib/apt/extended_states":
 		data, err := readBounded(content)
 		if err != nil {
 			return err
 		}
 		data = sortStanzas(data)
-		if name == dpkgStatus {
+		if name == DpkgStatus {
 			rw.status = data
 		}
 		content = bytes.NewReader(data)

@@ -74,20 +74,31 @@ Status: install ok installed
 Architecture: all
 Source: adduser
 Homepage: https://example.org/
+Installed-Size: 700
 Version: 3.152
 Description: add
  and remove
 `
 	want := []Package{
-		{Name: "adduser", Version: "3.152", Architecture: "all", Homepage: "https://example.org/"},
+		{Name: "adduser", Version: "3.152", Architecture: "all", Homepage: "https://example.org/", InstalledSize: 700 << 10},
 		{Name: "libc6", Version: "2.41-12", Architecture: "amd64", Source: "glibc", Supplier: "GNU Libc Maintainers <debian-glibc@lists.debian.org>"},
 	}
-	got, err := readStatus(strings.NewReader(in))
+	got, err := ReadStatus(strings.NewReader(in))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("packages (-want +got):\n%s", d)
+	}
+}
+
+// TestReadStatusSize: what is no size of a package is none, and no error.
+func TestReadStatusSize(t *testing.T) {
+	for text, want := range map[string]int64{"": 0, "0": 0, "1": 1024, "-1": 0, "x": 0, "8796093022207": 8796093022207 << 10, "8796093022208": 0} {
+		got, err := ReadStatus(strings.NewReader("Package: foo\nStatus: install ok installed\nVersion: 1\nArchitecture: all\nInstalled-Size: " + text + "\n"))
+		if err != nil || len(got) != 1 || got[0].InstalledSize != want {
+			t.Errorf("Installed-Size %q: %+v, %v; want %d bytes", text, got, err, want)
+		}
 	}
 }
 
@@ -105,7 +116,7 @@ func TestReadStatusRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := readStatus(strings.NewReader(tt.in)); err == nil || !strings.HasSuffix(err.Error(), tt.want) {
+			if _, err := ReadStatus(strings.NewReader(tt.in)); err == nil || !strings.HasSuffix(err.Error(), tt.want) {
 				t.Errorf("error %q; want %q", errorText(err), tt.want)
 			}
 		})
@@ -142,7 +153,7 @@ func FuzzReadStatus(f *testing.F) {
 	f.Add("Package: ab\nStatus: install ok installed\nVersion: 1\nArchitecture: all\nSource: x1 (2)\n\nPackage: b1\n c\n")
 	f.Add("#\n\n A\n")
 	f.Fuzz(func(t *testing.T, in string) {
-		packages, err := readStatus(strings.NewReader(in))
+		packages, err := ReadStatus(strings.NewReader(in))
 		if err != nil {
 			return
 		}

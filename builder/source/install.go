@@ -107,9 +107,9 @@ func (r recipe) receive(archive io.Reader, w io.Writer) (record, error) {
 	if err := errors.Join(err, out.Flush()); err != nil {
 		return record{}, err
 	}
-	installed, err := readStatus(strings.NewReader(string(rw.status)))
+	installed, err := ReadStatus(strings.NewReader(string(rw.status)))
 	if err != nil {
-		return record{}, fmt.Errorf("/%s: %w", dpkgStatus, err)
+		return record{}, fmt.Errorf("/%s: %w", DpkgStatus, err)
 	}
 	offered, err := readPackages(strings.NewReader(string(index)))
 	if err != nil {

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -22,6 +24,8 @@ type Package struct {
 	Licenses     []string `json:"licenses,omitempty"` // of its files, as its copyright file says if that is machine-readable; sorted
 	Homepage     string   `json:"homepage,omitempty"` // URL
 	Supplier     string   `json:"supplier,omitempty"` // the maintainer, "NAME <ADDRESS>"
+
+	InstalledSize int64 `json:"-"` // bytes, as the package says; 0 where it does not
 }
 
 // The forms that Debian Policy gives to names, versions and architectures
@@ -34,14 +38,14 @@ var (
 	validSHA256  = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
-// dpkgStatus is dpkg's database of what is installed.
-const dpkgStatus = "var/lib/dpkg/status"
+// DpkgStatus is dpkg's database of what is installed, from the root.
+const DpkgStatus = "var/lib/dpkg/status"
 
 // InstalledPackages returns the packages that dpkg's database in the tree says
 // are installed, sorted by name and architecture; none when there is no such
 // database. Errors are of class fault.Input.
 func InstalledPackages(t *fstree.Tree) ([]Package, error) {
-	e, err := t.Follow(dpkgStatus)
+	e, err := t.Follow(DpkgStatus)
 	if err != nil || e == nil || !e.IsRegular() {
 		return nil, nil // another kind of system, or none
 	}
@@ -49,12 +53,12 @@ func InstalledPackages(t *fstree.Tree) ([]Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	packages, err := readStatus(r)
+	packages, err := ReadStatus(r)
 	if cerr := closer(); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		return nil, fault.New(fault.Input, "", "/%s: %w", dpkgStatus, err)
+		return nil, fault.New(fault.Input, "", "/%s: %w", DpkgStatus, err)
 	}
 	if err := addLicenses(t, packages); err != nil {
 		return nil, err
@@ -82,9 +86,10 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// readStatus reads dpkg's status file. Packages that are removed, but for their
-// configuration, are passed over.
-func readStatus(r io.Reader) ([]Package, error) {
+// ReadStatus reads dpkg's status file: the packages that are installed, sorted by
+// name and architecture. Those that are removed, but for their configuration, are
+// passed over. Licenses are not in that file.
+func ReadStatus(r io.Reader) ([]Package, error) {
 	var packages []Package
 	err := eachStanza(r, func(s stanza) error {
 		state := strings.Fields(s["status"])
@@ -126,6 +131,9 @@ func packageOf(s stanza) (Package, error) {
 	p := Package{
 		Name: s["package"], Version: s["version"], Architecture: s["architecture"],
 		SHA256: s["sha256"], Homepage: s["homepage"], Supplier: s["maintainer"],
+	}
+	if n, err := strconv.ParseInt(s["installed-size"], 10, 64); err == nil && n >= 0 && n <= math.MaxInt64>>20 {
+		p.InstalledSize = n << 10 // KiB in the file (Debian Policy 5.6.20)
 	}
 	p.Source, _, _ = strings.Cut(s["source"], " ") // "NAME (VERSION)" where the version differs
 	if p.Source == p.Name {

@@ -23,6 +23,7 @@ partitions and subvolumes. profiles and layouts list those that are built in.
   plan PROFILE       decides everything about the image and shows it
   build PROFILE      makes the image; PROFILE alone does the same
   verify, inspect    check every byte of an image; show what is in it
+  diff               says what changed between two images or generations
   test, run          boot an image in QEMU: with checks, or on this terminal
   write              puts an image on a disk or stick, and reads it back
   layout             writes what NixOS must know of the disk, from a profile, an image
@@ -65,7 +66,7 @@ func newRoot(u *ui) *cobra.Command {
 	flags.StringVar(&u.progress, "progress", "auto", "`how` to show progress on stderr: auto, bar, plain, json or none")
 	mustComplete(root, "progress", progressModes...)
 
-	addGroup(root, "images", "Images of disks:", newBuild(u), newPlan(u), newVerify(u), newInspect(u), newRun(u), newTest(u), newLayout(u))
+	addGroup(root, "images", "Images of disks:", newBuild(u), newPlan(u), newVerify(u), newInspect(u), newDiff(u), newRun(u), newTest(u), newLayout(u))
 	addGroup(root, "disks", "Disks and media:", newExplainDisk(u), newWrite(u), newSign(u))
 	addGroup(root, "files", "File systems:", newLs(u), newCat(u), newStat(u), newCheck(u), newMapSwapfile(u), newMkfs(u))
 	addGroup(root, "profiles", "Profiles:", newProfiles(u), newLayouts(u))
