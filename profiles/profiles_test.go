@@ -102,6 +102,9 @@ func TestPaths(t *testing.T) {
 		{"above", "dir:../x", func(dir string) string { return "dir:" + filepath.Join(filepath.Dir(dir), "x") }},
 		{"absolute", "dir:/srv/root", func(string) string { return "dir:/srv/root" }},
 		{"standard input", "tar:-", func(string) string { return "tar:-" }},
+		{"generations", "nix:/nix/store/00000000000000000000000000000000-x,/nix/store/11111111111111111111111111111111-y", func(string) string {
+			return "nix:/nix/store/00000000000000000000000000000000-x,/nix/store/11111111111111111111111111111111-y"
+		}},
 		{"store path", "nix:/nix/store/00000000000000000000000000000000-x", func(string) string { return "nix:/nix/store/00000000000000000000000000000000-x" }},
 		{"flake", "nix:.#fox", func(dir string) string { return "nix:" + dir + "#fox" }},
 		{"flake above", "nix:../f?dir=a/../b#fox", func(dir string) string { return "nix:" + filepath.Dir(dir) + "/f?dir=a/../b#fox" }},
@@ -158,6 +161,8 @@ func TestCheck(t *testing.T) {
 		{"source", "source = 'debain:trixie'", `source: expected debian:SUITE, tar:FILE, dir:PATH, nix:STOREPATH, nix:FLAKE#HOST or cache:URL#STOREPATH, found "debain:trixie"; did you mean debian?`},
 		{"source without a kind", "source = 'rootfs.tar'", "source: expected debian:SUITE"},
 		{"source without a suite", "source = 'debian:'", `source: expected a suite of Debian, such as debian:trixie, found "debian:"`},
+		{"generation of a cache that is none", "source = 'cache:x#/nix/store/00000000000000000000000000000000-x,y'", "source: expected cache:URL#/nix/store/HASH-NAME, found"},
+		{"generation of a store that is none", "source = 'nix:/nix/store/00000000000000000000000000000000-x,'", "source: expected nix:/nix/store/HASH-NAME or nix:FLAKE#HOST, found"},
 		{"source without a flake", "source = 'nix:#fox'", `source: expected nix:/nix/store/HASH-NAME or nix:FLAKE#HOST, found "nix:#fox"`},
 		{"source without a host", "source = 'nix:.'", `source: expected nix:/nix/store/HASH-NAME or nix:FLAKE#HOST, found "nix:."`},
 		{"source without a path", "source = 'tar:'", "source: expected a path after tar:"},

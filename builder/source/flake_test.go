@@ -162,7 +162,7 @@ func TestFlakeOfNix(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := Kernels(s.Tree); fault.ClassOf(err) != fault.Input || !strings.Contains(fmt.Sprint(err), "nixos-system-fox") {
+	if _, err := SystemOf(s.Tree, built); fault.ClassOf(err) != fault.Input || !strings.Contains(fmt.Sprint(err), "nixos-system-fox") {
 		t.Errorf("kernels: %v", err)
 	}
 }

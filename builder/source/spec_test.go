@@ -8,6 +8,9 @@ import (
 
 const system = "/nix/store/8imkijbx8qjiyl5bask7p14jr2idq8nr-nixos-system-fixture-26.05.20260601.0000000"
 
+// other is a store path besides that of the golden system.
+const other = "/nix/store/00000000000000000000000000000000-nixos-system-other"
+
 func TestParse(t *testing.T) {
 	tests := []struct {
 		name, in string
@@ -19,6 +22,10 @@ func TestParse(t *testing.T) {
 		{"directory", "dir:.", Spec{Dir, "."}, ""},
 		{"cache", "cache:https://host/a?priority=3#" + system, Spec{Cache, "https://host/a?priority=3#" + system}, ""},
 		{"cache in a folder", "cache:result#" + system, Spec{Cache, "result#" + system}, ""},
+		{"generations in a cache", "cache:result#" + system + "," + other, Spec{Cache, "result#" + system + "," + other}, ""},
+		{"generations in a store", "nix:" + system + "," + other, Spec{Nix, system + "," + other}, ""},
+		{"a generation twice", "nix:" + system + "," + system, Spec{}, `source "nix:` + system + "," + system + `": ` + system + " is there twice"},
+		{"no generation behind a comma", "nix:" + system + ",", Spec{}, `source "nix:` + system + `,": store path "": expected /nix/store/HASH-NAME`},
 		{"cache of nothing", "cache:https://host", Spec{}, `source "cache:https://host": names no store path behind a #`},
 		{"no cache", "cache:#" + system, Spec{}, `source "cache:#` + system + `": names no store path behind a #`},
 		{"no store path", "cache:https://host#/nix/store/x", Spec{}, `source "cache:https://host#/nix/store/x": store path "/nix/store/x": expected 32 letters and digits of base 32, a dash, and a name of letters, digits and + - . _ ? =`},

@@ -232,6 +232,21 @@ func TestClosure(t *testing.T) {
 	}
 }
 
+// TestClosureOfSeveral: what two roots refer to, one of which may refer to the other, is
+// there once.
+func TestClosureOfSeveral(t *testing.T) {
+	objects := []Object{{Path: pathOf(1, "a"), NarSize: 1}, {Path: pathOf(2, "b"), NarSize: 1}, {Path: pathOf(3, "c"), NarSize: 1}, {Path: pathOf(4, "d"), NarSize: 1}}
+	objects[0].References = []nix.StorePath{objects[1].Path}
+	objects[1].References = []nix.StorePath{objects[2].Path}
+	name := written(t, objects)
+	for _, roots := range [][]nix.StorePath{{objects[0].Path, objects[1].Path}, {objects[1].Path, objects[0].Path}} {
+		got, err := Closure(t.Context(), name, roots...)
+		if diff := cmp.Diff(byPath(objects[:3]), got); err != nil || diff != "" {
+			t.Errorf("closure of %v: %v (-want +got):\n%s", roots, err, diff)
+		}
+	}
+}
+
 func TestClosureDamaged(t *testing.T) {
 	objects := []Object{{Path: pathOf(1, "a"), NarSize: 1}, {Path: pathOf(2, "b"), NarSize: 1}, {Path: pathOf(3, "c"), NarSize: 1}}
 	objects[0].References = []nix.StorePath{objects[1].Path}
