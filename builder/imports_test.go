@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"builder/sparse":       {},
 	"builder/swaparea":     {"builder/fault", "builder/ids"},
 	"builder/ids":          {"builder/fault"},
+	"builder/fstab":        {"builder/fault"},
 	"builder/fstree":       {"builder/fault", "builder/unpack"},
 	"builder/unpack":       {},
 	"builder/nix":          {"builder/fault"},
@@ -58,7 +59,7 @@ var mayImport = map[string][]string{
 		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader",
 	},
 	"builder/hardware": {
-		"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt", "builder/gpt/grow",
+		"builder/fault", "builder/fstab", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt", "builder/gpt/grow",
 		"builder/esp/reader", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/swaparea",
 	},
 	"builder/verify": {

@@ -5,22 +5,14 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstab"
 )
 
 // initrdOption marks what the initramfs mounts, see systemd.mount(5). NixOS
 // puts it into its fstab itself, for what is neededForBoot.
 const initrdOption = "x-initrd.mount"
-
-// tagDirs are where udev has links for what the tags of fstab(5) mean.
-var tagDirs = map[string]string{
-	"UUID":      "/dev/disk/by-uuid/",
-	"LABEL":     "/dev/disk/by-label/",
-	"PARTUUID":  "/dev/disk/by-partuuid/",
-	"PARTLABEL": "/dev/disk/by-partlabel/",
-}
 
 // Nix returns a module of NixOS in the place of hardware-configuration.nix:
 // fileSystems, swapDevices, boot.resumeDevice, resume_offset among
@@ -65,7 +57,7 @@ func (n *nixWriter) fileSystem(m Mount) {
 	early := slices.Contains(m.Options, initrdOption)
 	options := slices.DeleteFunc(slices.Clone(m.Options), func(o string) bool { return o == initrdOption || o == "defaults" })
 	n.line("  fileSystems.%s = {", nixString(m.Target))
-	n.line("    device = %s;", nixString(devicePath(m.What)))
+	n.line("    device = %s;", nixString(fstab.DevicePath(m.What)))
 	n.line("    fsType = %s;", nixString(m.Type))
 	if len(options) > 0 {
 		n.line("    options = %s;", nixList(options))
@@ -88,14 +80,14 @@ func (n *nixWriter) swapDevices(swaps []Swap) {
 		if !slices.Equal(s.Options, []string{"defaults"}) && len(s.Options) > 0 {
 			options = "options = " + nixList(s.Options) + "; "
 		}
-		n.line("    { device = %s; %s}", nixString(devicePath(s.What)), options)
+		n.line("    { device = %s; %s}", nixString(fstab.DevicePath(s.What)), options)
 	}
 	n.line("  ];")
 }
 
 func (n *nixWriter) resume(r *Resume) {
 	n.line("")
-	n.line("  boot.resumeDevice = %s;", nixString(devicePath(r.Device)))
+	n.line("  boot.resumeDevice = %s;", nixString(fstab.DevicePath(r.Device)))
 	if r.Offset > 0 {
 		n.line("  boot.kernelParams = [ \"resume_offset=%d\" ];", r.Offset)
 		return
@@ -129,35 +121,4 @@ func commentText(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// devicePath returns the path that udev makes for a tag of fstab(5), and
-// anything else as it is.
-func devicePath(what string) string {
-	tag, value, _ := strings.Cut(what, "=")
-	if dir, ok := tagDirs[tag]; ok {
-		return dir + udevName(value)
-	}
-	return what
-}
-
-// udevName encodes a name as udev does for its links (encode_devnode_name of
-// systemd's device-nodes.c): all but the characters of a short list, and
-// those beyond ASCII, become \xHH.
-func udevName(name string) string {
-	var b strings.Builder
-	for i := 0; i < len(name); {
-		r, size := utf8.DecodeRuneInString(name[i:])
-		switch {
-		case size > 1 || strings.ContainsRune("#+-.:=@_", r),
-			'0' <= r && r <= '9', 'A' <= r && r <= 'Z', 'a' <= r && r <= 'z':
-			b.WriteString(name[i : i+size])
-		default:
-			for _, c := range []byte(name[i : i+size]) {
-				fmt.Fprintf(&b, `\x%02x`, c)
-			}
-		}
-		i += size
-	}
-	return b.String()
 }

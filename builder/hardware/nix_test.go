@@ -151,28 +151,3 @@ func TestNixTwice(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
-
-// TestDevicePath: the names in udev's links, as udev 252 makes them.
-func TestDevicePath(t *testing.T) {
-	tests := []struct{ name, in, want string }{
-		{"partuuid", "PARTUUID=ab-12", "/dev/disk/by-partuuid/ab-12"},
-		{"path", "/dev/sda1", "/dev/sda1"},
-		{"bind", "/persist/a=b", "/persist/a=b"},
-		{"word", "tmpfs", "tmpfs"},
-		{"other tag", "ID=x", "ID=x"},
-		{"space", "LABEL=a b", `/dev/disk/by-label/a\x20b`},
-		{"slash and backslash", `PARTLABEL=a/b\c`, `/dev/disk/by-partlabel/a\x2fb\x5cc`},
-		{"allowed", "LABEL=aZ09#+-.:=@_", "/dev/disk/by-label/aZ09#+-.:=@_"},
-		{"beyond ASCII", "LABEL=Größe", "/dev/disk/by-label/Größe"},
-		{"replacement character", "LABEL=\ufffd", "/dev/disk/by-label/\ufffd"},
-		{"no UTF-8", "LABEL=\xff\x80", `/dev/disk/by-label/\xff\x80`},
-		{"empty", "LABEL=", "/dev/disk/by-label/"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := devicePath(tt.in); got != tt.want {
-				t.Errorf("devicePath(%q) = %q; want %q", tt.in, got, tt.want)
-			}
-		})
-	}
-}
