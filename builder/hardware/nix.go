@@ -8,6 +8,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstab"
+	"github.com/6FaNcY9/mkimage/builder/nix"
 )
 
 // initrdOption marks what the initramfs mounts, see systemd.mount(5). NixOS
@@ -36,7 +37,7 @@ func (h *Hardware) Nix() ([]byte, error) {
 	}
 	if len(h.Modules) > 0 {
 		n.line("")
-		n.line("  boot.initrd.availableKernelModules = %s;", nixList(h.Modules))
+		n.line("  boot.initrd.availableKernelModules = %s;", nix.QuoteList(h.Modules))
 	}
 	n.line("}")
 	return []byte(n.String()), nil
@@ -56,11 +57,11 @@ func (n *nixWriter) line(format string, args ...any) { fmt.Fprintf(n, format+"\n
 func (n *nixWriter) fileSystem(m Mount) {
 	early := slices.Contains(m.Options, initrdOption)
 	options := slices.DeleteFunc(slices.Clone(m.Options), func(o string) bool { return o == initrdOption || o == "defaults" })
-	n.line("  fileSystems.%s = {", nixString(m.Target))
-	n.line("    device = %s;", nixString(fstab.DevicePath(m.What)))
-	n.line("    fsType = %s;", nixString(m.Type))
+	n.line("  fileSystems.%s = {", nix.Quote(m.Target))
+	n.line("    device = %s;", nix.Quote(fstab.DevicePath(m.What)))
+	n.line("    fsType = %s;", nix.Quote(m.Type))
 	if len(options) > 0 {
-		n.line("    options = %s;", nixList(options))
+		n.line("    options = %s;", nix.QuoteList(options))
 	}
 	if early {
 		n.line("    neededForBoot = true;")
@@ -78,16 +79,16 @@ func (n *nixWriter) swapDevices(swaps []Swap) {
 	for _, s := range swaps {
 		options := ""
 		if !slices.Equal(s.Options, []string{"defaults"}) && len(s.Options) > 0 {
-			options = "options = " + nixList(s.Options) + "; "
+			options = "options = " + nix.QuoteList(s.Options) + "; "
 		}
-		n.line("    { device = %s; %s}", nixString(fstab.DevicePath(s.What)), options)
+		n.line("    { device = %s; %s}", nix.Quote(fstab.DevicePath(s.What)), options)
 	}
 	n.line("  ];")
 }
 
 func (n *nixWriter) resume(r *Resume) {
 	n.line("")
-	n.line("  boot.resumeDevice = %s;", nixString(fstab.DevicePath(r.Device)))
+	n.line("  boot.resumeDevice = %s;", nix.Quote(fstab.DevicePath(r.Device)))
 	if r.Offset > 0 {
 		n.line("  boot.kernelParams = [ \"resume_offset=%d\" ];", r.Offset)
 		return
@@ -96,21 +97,6 @@ func (n *nixWriter) resume(r *Resume) {
 	n.line("  # The initramfs of mkimage needs none, as it looks for the swapfile at every boot.")
 	n.line("  # That of NixOS does: when the system has booted, make this again on it, from its")
 	n.line("  # disk, as in: mkimage layout /dev/nvme0n1 > hardware-configuration.nix")
-}
-
-// nixString writes a string of the Nix language. A dollar sign is escaped
-// wherever it stands, so that none can begin an antiquotation.
-func nixString(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(text) + `"`
-}
-
-// nixList writes a list of strings on one line.
-func nixList(texts []string) string {
-	var b strings.Builder
-	for _, t := range texts {
-		b.WriteString(" " + nixString(t))
-	}
-	return "[" + b.String() + " ]"
 }
 
 // commentText keeps a text on its line.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/nix"
 )
 
 // nasty holds what means something to the Nix language, alone and together.
@@ -46,7 +47,7 @@ func parse(t *testing.T, text []byte) {
 
 func TestNixString(t *testing.T) {
 	var got []string
-	evaluate(t, nixList(nasty), &got)
+	evaluate(t, nix.QuoteList(nasty), &got)
 	if diff := cmp.Diff(nasty, got); diff != "" {
 		t.Error(diff)
 	}
