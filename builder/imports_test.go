@@ -68,6 +68,10 @@ var mayImport = map[string][]string{
 	},
 	"builder/loader/bls": {},
 	"builder/source":     {"builder", "builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls"},
+	"builder/nixos/mounts": {
+		"builder/fault", "builder/fstab", "builder/fstree", "builder/unpack", "builder/ids", "builder/strict", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls",
+		"builder/plan", "profiles", "layouts", "initramfs/config",
+	},
 	"builder/sbom":       {"builder", "builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/source", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls"},
 	"builder/uki":        {"builder/fault"},
 	"builder/uki/reader": {"builder/fault"},
