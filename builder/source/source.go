@@ -113,8 +113,13 @@ func (s *Source) openTar(ctx context.Context, path string, o Options) error {
 }
 
 // Close gives the source free. It reports, as an error of class fault.Input, an
-// archive that changed while it was open.
-func (s *Source) Close() error { return s.close() }
+// archive that changed while it was open. A nil source has nothing to close.
+func (s *Source) Close() error {
+	if s == nil {
+		return nil
+	}
+	return s.close()
+}
 
 // Digest identifies what the source holds: "sha256:HEX" of an archive as it lies
 // on the disk, "closure-sha256:HEX" of store objects (see closure.Closure.Digest), and

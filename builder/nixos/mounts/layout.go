@@ -74,7 +74,11 @@ func (d *deriver) label(l fstab.Line) string {
 	if tag == fstab.Label || tag == fstab.PARTLABEL {
 		return value
 	}
-	d.refuse(&l, attribute(l.Target), "is on "+l.What+"; an image gets its UUIDs when it is made, and has names of its own: expected a label")
+	reason := onOneMachine(l.What)
+	if tag != "" {
+		reason = "an image gets its UUIDs when it is made"
+	}
+	d.refuse(&l, attribute(l.Target), "is on "+l.What+", expected one named by its label: "+reason)
 	if d.hint == "" {
 		example := map[bool]string{true: "ESP", false: "nixos"}[l.Type == vfat]
 		d.hint = "name it by its label: " + attribute(l.Target) + `.device = "/dev/disk/by-label/` + example + `";`

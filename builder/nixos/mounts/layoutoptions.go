@@ -53,6 +53,9 @@ func (d *deriver) holdsSwap(target string) bool {
 // swap makes the swapfile. Its size no table says: it is that of the built-in layouts.
 // A subvolume of a layout that holds one has no checksums, and nothing of the source.
 func (d *deriver) swap() {
+	if d.device == "" {
+		return // it is said already that there is no file system
+	}
 	for i, l := range d.swapLines() {
 		if _, _, tagged := fstab.ParseDevice(l.What); tagged || isNode(l.What) || !path.IsAbs(l.What) {
 			d.refuse(&l, "swapDevices", "swaps to "+l.What+"; a layout has a swapfile, and no other swap area")

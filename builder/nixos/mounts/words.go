@@ -78,12 +78,18 @@ func (c *checker) why(l fstab.Line) string {
 	switch {
 	case c.plan.Medium != nil && (tag == fstab.UUID || tag == fstab.PARTUUID):
 		return "; every disk that the medium is installed on gets UUIDs of its own"
-	case strings.HasPrefix(l.What, "/dev/mapper/"):
-		return "; a layout has no encrypted or logical volumes"
 	case !tagged && isNode(l.What):
-		return "; " + l.What + " is a name on one machine"
+		return "; " + onOneMachine(l.What)
 	}
 	return ""
+}
+
+// onOneMachine says what is wrong with the name of a device.
+func onOneMachine(what string) string {
+	if strings.HasPrefix(what, "/dev/mapper/") {
+		return "a layout has no encrypted or logical volumes"
+	}
+	return what + " is a name on one machine"
 }
 
 // attribute is how a configuration of NixOS names a mount.
