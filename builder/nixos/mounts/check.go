@@ -52,7 +52,11 @@ func check(all []table, p *plan.Plan) error {
 	}
 	hint := "write in the configuration of the system: " + strings.Join(c.fixes, " ")
 	if _, err := document(all[0]); err == nil && p.Layout.Name != LayoutName {
-		hint = `take the disk that the system asks for, --set layout=` + LayoutName + `; or ` + hint
+		key := "layout"
+		if p.Medium != nil {
+			key = "payload.layout"
+		}
+		hint = "take the disk that the system asks for, --set " + key + "=" + LayoutName + "; or " + hint
 	}
 	return &fault.Error{Class: fault.Config, Hint: hint, Err: c.problems}
 }

@@ -188,6 +188,11 @@ func TestHint(t *testing.T) {
 	if got := fault.HintOf(err); !strings.HasPrefix(got, "take the disk that the system asks for, --set layout=from-closure; or ") || !strings.Contains(got, `swapDevices = [ { device = "/swap/swapfile"; } ];`) {
 		t.Errorf("hint %s", got)
 	}
+	m := *p
+	m.Medium = &plan.Medium{Layout: p.Layout}
+	if got := fault.HintOf(check([]table{parse(t, edited("subvol=@home", "subvol=home"))}, &m)); !strings.HasPrefix(got, "take the disk that the system asks for, --set payload.layout=from-closure; or ") {
+		t.Errorf("hint %s", got)
+	}
 	p.Layout.Name = LayoutName
 	if got := fault.HintOf(check([]table{parse(t, edited("subvol=@home", "subvol=home"))}, p)); strings.Contains(got, LayoutName) {
 		t.Errorf("hint %s", got)
