@@ -53,7 +53,7 @@ func TestCheck(t *testing.T) {
 		{"type auto", edited("vfat", "auto"), nil},
 		{"more of other kinds", laptop + "tmpfs /tmp tmpfs\nhost:/x /srv nfs4 _netdev\n/home/x /x none bind\nproc /proc proc\n/img /iso iso9660 loop\n", nil},
 		{"other disks", laptop + "/dev/sdb1 /a ext4 nofail\n/dev/disk/by-id/x /b xfs noauto\nLABEL=x none swap nofail\ntank/x /z zfs nofail\n", nil},
-		{"memory", laptop + "/dev/zram0 none swap\n", nil},
+		{"memory", laptop + "/dev/zram0 none swap\n/dev/zram1 /scratch ext2\n", nil},
 		{"what is there already", laptop + "LABEL=nixos /top btrfs subvolid=5\nLABEL=nixos /top0 btrfs\nLABEL=nixos /s btrfs subvol=@home/.snapshots\n", nil},
 		{"home of another disk", edited("/dev/disk/by-label/nixos /home btrfs subvol=@home", "LABEL=data /home ext4 nofail"), nil},
 		{"no swap", edited("/swap/swapfile none swap defaults 0 0\n", "", "/dev/disk/by-label/nixos /swap btrfs subvol=@swap 0 0\n", ""), nil},
@@ -187,6 +187,10 @@ func TestHint(t *testing.T) {
 	err = check([]table{parse(t, edited("subvol=@home", "subvol=home", "/swap/swapfile", "/swap/other"))}, p)
 	if got := fault.HintOf(err); !strings.HasPrefix(got, "take the disk that the system asks for, --set layout=from-closure; or ") || !strings.Contains(got, `swapDevices = [ { device = "/swap/swapfile"; } ];`) {
 		t.Errorf("hint %s", got)
+	}
+	wrong := parse(t, edited("subvol=@home", "subvol=home"))
+	if got := fault.HintOf(check([]table{wrong, wrong}, p)); strings.Count(got, "fileSystems") != 1 {
+		t.Errorf("hint says something twice: %s", got)
 	}
 	m := *p
 	m.Medium = &plan.Medium{Layout: p.Layout}

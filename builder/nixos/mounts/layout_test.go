@@ -152,6 +152,9 @@ func TestLayoutRefuses(t *testing.T) {
 		{"swapfile in the root", edited("/swap/swapfile", "/swapfile"), []string{
 			`7:1: swapDevices: swaps to /swapfile; a layout has its swapfile in a subvolume for nothing else, such as @swap at /swap`,
 		}},
+		{"swapfile in a directory", edited("/swap/swapfile", "/swap/a/swapfile"), []string{
+			`7:1: swapDevices: swaps to /swap/a/swapfile; a layout has its swapfile in a subvolume for nothing else, such as @swap at /swap`,
+		}},
 		{"early bind", laptop + "/home/x /x none bind,x-initrd.mount\n", []string{
 			`8:1: fileSystems."/x": binds /home/x before the system starts; a layout does so over a root in memory, from the same path below one subvolume`,
 		}},
