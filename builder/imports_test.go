@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"builder/sparse":       {},
 	"builder/swaparea":     {"builder/fault", "builder/ids"},
 	"builder/ids":          {"builder/fault"},
+	"builder/fstab":        {"builder/fault"},
 	"builder/fstree":       {"builder/fault", "builder/unpack"},
 	"builder/unpack":       {},
 	"builder/nix":          {"builder/fault"},
@@ -64,7 +65,7 @@ var mayImport = map[string][]string{
 		"builder/esp/reader", "builder/uki/reader", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader",
 	},
 	"builder/hardware": {
-		"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt", "builder/gpt/grow",
+		"builder/fault", "builder/fstab", "builder/nix", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt", "builder/gpt/grow",
 		"builder/esp/reader", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/swaparea",
 	},
 	"builder/verify": {
@@ -73,6 +74,10 @@ var mayImport = map[string][]string{
 	},
 	"builder/loader/bls": {},
 	"builder/source":     {"builder", "builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls"},
+	"builder/nixos/mounts": {
+		"builder/fault", "builder/fstab", "builder/fstree", "builder/unpack", "builder/ids", "builder/strict", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls",
+		"builder/plan", "profiles", "layouts", "initramfs/config",
+	},
 	"builder/sbom":       {"builder", "builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/source", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls"},
 	"builder/uki":        {"builder/fault"},
 	"builder/uki/reader": {"builder/fault"},

@@ -135,6 +135,9 @@ func isPlain(s string) bool {
 // read, where they are subvolumes of their own.
 var early = []string{"/", "/etc", "/nix", "/usr", "/var"}
 
+// IsEarly reports whether a subvolume that is mounted there has to be early.
+func IsEarly(mount string) bool { return slices.Contains(early, mount) }
+
 func checkMounts(l *Layout, f *strict.Findings) {
 	at := map[string]string{l.ESP.Mount: "the ESP"}
 	lateAt := map[string]string{}
@@ -155,7 +158,7 @@ func checkMounts(l *Layout, f *strict.Findings) {
 		if !s.Early {
 			lateAt[s.Mount] = s.Name
 		}
-		if !s.Early && slices.Contains(early, s.Mount) {
+		if !s.Early && IsEarly(s.Mount) {
 			f.Add(strict.Join(key, "early"), "expected true: %s is needed before fstab is read", s.Mount)
 		}
 	}

@@ -82,6 +82,10 @@ var exclusive = [][]string{
 	{"ssd", "nossd"}, {"ssd_spread", "nossd"}, {"ssd_spread", "nossd_spread"}, {"treelog", "notreelog"},
 }
 
+// IsFileSystemOption reports whether an option, without its value, is one that btrfs has
+// for the whole file system.
+func IsFileSystemOption(name string) bool { return slices.Contains(btrfsOptions, name) }
+
 // optionName returns the part of an option before its value.
 func optionName(o string) string {
 	name, _, _ := strings.Cut(o, "=")

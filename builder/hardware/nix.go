@@ -5,22 +5,15 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstab"
+	"github.com/6FaNcY9/mkimage/builder/nix"
 )
 
 // initrdOption marks what the initramfs mounts, see systemd.mount(5). NixOS
 // puts it into its fstab itself, for what is neededForBoot.
 const initrdOption = "x-initrd.mount"
-
-// tagDirs are where udev has links for what the tags of fstab(5) mean.
-var tagDirs = map[string]string{
-	"UUID":      "/dev/disk/by-uuid/",
-	"LABEL":     "/dev/disk/by-label/",
-	"PARTUUID":  "/dev/disk/by-partuuid/",
-	"PARTLABEL": "/dev/disk/by-partlabel/",
-}
 
 // Nix returns a module of NixOS in the place of hardware-configuration.nix:
 // fileSystems, swapDevices, boot.resumeDevice, resume_offset among
@@ -44,7 +37,7 @@ func (h *Hardware) Nix() ([]byte, error) {
 	}
 	if len(h.Modules) > 0 {
 		n.line("")
-		n.line("  boot.initrd.availableKernelModules = %s;", nixList(h.Modules))
+		n.line("  boot.initrd.availableKernelModules = %s;", nix.QuoteList(h.Modules))
 	}
 	n.line("}")
 	return []byte(n.String()), nil
@@ -64,11 +57,11 @@ func (n *nixWriter) line(format string, args ...any) { fmt.Fprintf(n, format+"\n
 func (n *nixWriter) fileSystem(m Mount) {
 	early := slices.Contains(m.Options, initrdOption)
 	options := slices.DeleteFunc(slices.Clone(m.Options), func(o string) bool { return o == initrdOption || o == "defaults" })
-	n.line("  fileSystems.%s = {", nixString(m.Target))
-	n.line("    device = %s;", nixString(devicePath(m.What)))
-	n.line("    fsType = %s;", nixString(m.Type))
+	n.line("  fileSystems.%s = {", nix.Quote(m.Target))
+	n.line("    device = %s;", nix.Quote(fstab.DevicePath(m.What)))
+	n.line("    fsType = %s;", nix.Quote(m.Type))
 	if len(options) > 0 {
-		n.line("    options = %s;", nixList(options))
+		n.line("    options = %s;", nix.QuoteList(options))
 	}
 	if early {
 		n.line("    neededForBoot = true;")
@@ -86,16 +79,16 @@ func (n *nixWriter) swapDevices(swaps []Swap) {
 	for _, s := range swaps {
 		options := ""
 		if !slices.Equal(s.Options, []string{"defaults"}) && len(s.Options) > 0 {
-			options = "options = " + nixList(s.Options) + "; "
+			options = "options = " + nix.QuoteList(s.Options) + "; "
 		}
-		n.line("    { device = %s; %s}", nixString(devicePath(s.What)), options)
+		n.line("    { device = %s; %s}", nix.Quote(fstab.DevicePath(s.What)), options)
 	}
 	n.line("  ];")
 }
 
 func (n *nixWriter) resume(r *Resume) {
 	n.line("")
-	n.line("  boot.resumeDevice = %s;", nixString(devicePath(r.Device)))
+	n.line("  boot.resumeDevice = %s;", nix.Quote(fstab.DevicePath(r.Device)))
 	if r.Offset > 0 {
 		n.line("  boot.kernelParams = [ \"resume_offset=%d\" ];", r.Offset)
 		return
@@ -106,21 +99,6 @@ func (n *nixWriter) resume(r *Resume) {
 	n.line("  # disk, as in: mkimage layout /dev/nvme0n1 > hardware-configuration.nix")
 }
 
-// nixString writes a string of the Nix language. A dollar sign is escaped
-// wherever it stands, so that none can begin an antiquotation.
-func nixString(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(text) + `"`
-}
-
-// nixList writes a list of strings on one line.
-func nixList(texts []string) string {
-	var b strings.Builder
-	for _, t := range texts {
-		b.WriteString(" " + nixString(t))
-	}
-	return "[" + b.String() + " ]"
-}
-
 // commentText keeps a text on its line.
 func commentText(text string) string {
 	return strings.Map(func(r rune) rune {
@@ -129,35 +107,4 @@ func commentText(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// devicePath returns the path that udev makes for a tag of fstab(5), and
-// anything else as it is.
-func devicePath(what string) string {
-	tag, value, _ := strings.Cut(what, "=")
-	if dir, ok := tagDirs[tag]; ok {
-		return dir + udevName(value)
-	}
-	return what
-}
-
-// udevName encodes a name as udev does for its links (encode_devnode_name of
-// systemd's device-nodes.c): all but the characters of a short list, and
-// those beyond ASCII, become \xHH.
-func udevName(name string) string {
-	var b strings.Builder
-	for i := 0; i < len(name); {
-		r, size := utf8.DecodeRuneInString(name[i:])
-		switch {
-		case size > 1 || strings.ContainsRune("#+-.:=@_", r),
-			'0' <= r && r <= '9', 'A' <= r && r <= 'Z', 'a' <= r && r <= 'z':
-			b.WriteString(name[i : i+size])
-		default:
-			for _, c := range []byte(name[i : i+size]) {
-				fmt.Fprintf(&b, `\x%02x`, c)
-			}
-		}
-		i += size
-	}
-	return b.String()
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/nix"
 )
 
 // nasty holds what means something to the Nix language, alone and together.
@@ -46,7 +47,7 @@ func parse(t *testing.T, text []byte) {
 
 func TestNixString(t *testing.T) {
 	var got []string
-	evaluate(t, nixList(nasty), &got)
+	evaluate(t, nix.QuoteList(nasty), &got)
 	if diff := cmp.Diff(nasty, got); diff != "" {
 		t.Error(diff)
 	}
@@ -149,30 +150,5 @@ func TestNixTwice(t *testing.T) {
 	_, err := h.Nix()
 	if fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), "/a: two file systems") {
 		t.Errorf("error %v", err)
-	}
-}
-
-// TestDevicePath: the names in udev's links, as udev 252 makes them.
-func TestDevicePath(t *testing.T) {
-	tests := []struct{ name, in, want string }{
-		{"partuuid", "PARTUUID=ab-12", "/dev/disk/by-partuuid/ab-12"},
-		{"path", "/dev/sda1", "/dev/sda1"},
-		{"bind", "/persist/a=b", "/persist/a=b"},
-		{"word", "tmpfs", "tmpfs"},
-		{"other tag", "ID=x", "ID=x"},
-		{"space", "LABEL=a b", `/dev/disk/by-label/a\x20b`},
-		{"slash and backslash", `PARTLABEL=a/b\c`, `/dev/disk/by-partlabel/a\x2fb\x5cc`},
-		{"allowed", "LABEL=aZ09#+-.:=@_", "/dev/disk/by-label/aZ09#+-.:=@_"},
-		{"beyond ASCII", "LABEL=Größe", "/dev/disk/by-label/Größe"},
-		{"replacement character", "LABEL=\ufffd", "/dev/disk/by-label/\ufffd"},
-		{"no UTF-8", "LABEL=\xff\x80", `/dev/disk/by-label/\xff\x80`},
-		{"empty", "LABEL=", "/dev/disk/by-label/"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := devicePath(tt.in); got != tt.want {
-				t.Errorf("devicePath(%q) = %q; want %q", tt.in, got, tt.want)
-			}
-		})
 	}
 }

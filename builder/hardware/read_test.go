@@ -56,8 +56,8 @@ func mustAssemble(t *testing.T, change func(*smalldisk.Parts)) (*Hardware, *mani
 	return h, m
 }
 
-// fstab puts another fstab into the source.
-func fstab(s *smalldisk.Parts, text string) {
+// putFstab puts another fstab into the source.
+func putFstab(s *smalldisk.Parts, text string) {
 	remove(s.Source, "etc/fstab")
 	if err := loader.Put(s.Source, "etc/fstab", []byte(text), s.Plan.Epoch); err != nil {
 		panic(err)
@@ -164,7 +164,7 @@ func TestReadMemoryRoot(t *testing.T) {
 	h, m := mustAssemble(t, func(s *smalldisk.Parts) {
 		remake(t, s, func(p *plan.Plan) { p.Layout.Tmpfs.Size, p.Layout.Tmpfs.Mode = "1G", "755" })
 		table := Plan(s.Plan).Fstab()
-		fstab(s, string(table))
+		putFstab(s, string(table))
 	})
 	if h.From != FromFstab || h.Mounts[0].Target != "/" || h.Mounts[0].Type != "tmpfs" || len(h.Mounts) != len(m.Plan.Mounts) {
 		t.Errorf("from %s: %+v", h.From, h.Mounts)
@@ -178,7 +178,7 @@ func TestReadMemoryRoot(t *testing.T) {
 func TestReadRootOfFstab(t *testing.T) {
 	h, _ := mustAssemble(t, func(s *smalldisk.Parts) {
 		remake(t, s, func(p *plan.Plan) { p.Layout.Tmpfs.Size, p.Layout.Tmpfs.Mode = "1G", "755" })
-		fstab(s, "LABEL=system / btrfs subvol=@")
+		putFstab(s, "LABEL=system / btrfs subvol=@")
 	})
 	if diff := cmp.Diff([]Mount{{"LABEL=system", "/", "btrfs", []string{"subvol=@"}, 0}}, h.Mounts); diff != "" {
 		t.Error(diff)
@@ -204,8 +204,8 @@ func TestReadRefuses(t *testing.T) {
 			}
 			s.ESP = noManifest
 		}, "2 writable subvolumes have a file etc/fstab"},
-		{"large", func(s *smalldisk.Parts) { fstab(s, strings.Repeat("#", maxFstab+1)) }, "@/etc/fstab: 1048577 bytes, expected at most 1048576"},
-		{"line", func(s *smalldisk.Parts) { fstab(s, "a b") }, "@/etc/fstab: line 1: got 2 fields"},
+		{"large", func(s *smalldisk.Parts) { putFstab(s, strings.Repeat("#", maxFstab+1)) }, "@/etc/fstab: 1048577 bytes, expected at most 1048576"},
+		{"line", func(s *smalldisk.Parts) { putFstab(s, "a b") }, "@/etc/fstab: line 1: got 2 fields"},
 		{"no root", func(s *smalldisk.Parts) { s.Table = func(table *gpt.Table) { table.Partitions = table.Partitions[:1] } }, "no partition with a btrfs file system among 1"},
 	}
 	for _, tt := range tests {

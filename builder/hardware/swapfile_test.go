@@ -46,7 +46,7 @@ func TestReadSwapfile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h, m := mustAssemble(t, func(s *smalldisk.Parts) {
 				part := s.Plan.Partition(plan.RoleRoot)
-				fstab(s, strings.NewReplacer("FSID", part.FSID, "GUID", strings.ToUpper(part.PARTUUID.String()), "subvolid=ID", "subvolid=260").Replace(tt.fstab))
+				putFstab(s, strings.NewReplacer("FSID", part.FSID, "GUID", strings.ToUpper(part.PARTUUID.String()), "subvolid=ID", "subvolid=260").Replace(tt.fstab))
 			})
 			if tt.path == "" {
 				if h.Swapfile != nil || h.Resume != nil {
@@ -101,7 +101,7 @@ func TestReadSwapfileOfPartition(t *testing.T) {
 // TestReadNoSwapfile: one that is named and not there has no offset, in words.
 func TestReadNoSwapfile(t *testing.T) {
 	h, _ := mustAssemble(t, func(s *smalldisk.Parts) {
-		fstab(s, "LABEL=system / btrfs subvol=@\nLABEL=system /swap btrfs subvol=@swap\n/swap/other none swap\n")
+		putFstab(s, "LABEL=system / btrfs subvol=@\nLABEL=system /swap btrfs subvol=@swap\n/swap/other none swap\n")
 	})
 	want := &Resume{Device: "LABEL=system", Unknown: "swapfile @swap/other: file does not exist"}
 	if diff := cmp.Diff(want, h.Resume); diff != "" || len(h.Unread) != 1 {
@@ -129,7 +129,7 @@ func remake(t *testing.T, s *smalldisk.Parts, change func(*plan.Plan)) {
 		t.Fatal(err)
 	}
 	s.Plan = p
-	fstab(s, smalldisk.Fstab(p))
+	putFstab(s, smalldisk.Fstab(p))
 }
 
 // TestReadFirstBoot: an offset that the first boot is going to change is not

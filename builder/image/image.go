@@ -25,6 +25,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/nixos/mounts"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/source"
 	"github.com/6FaNcY9/mkimage/initramfs"
@@ -119,12 +120,16 @@ func (b *build) report(stage builder.Stage, done, total int64) {
 	b.in.Progress.Report(stage, done, total)
 }
 
-// adjustTree makes the plan's system of the source. Kernels are found before,
-// because the files of /boot do not stay.
+// adjustTree makes the plan's system of the source, unless that is a NixOS which would
+// not find its disk in the plan's. Kernels are found before, because the files of /boot
+// do not stay.
 func (b *build) adjustTree(context.Context) error {
 	b.report(builder.StageScan, 0, 0)
 	var err error
 	if b.system, err = source.SystemOf(b.in.Tree, b.plan.Epoch); err != nil {
+		return err
+	}
+	if err := mounts.Check(b.in.Tree, b.plan); err != nil {
 		return err
 	}
 	if err := adjust.Apply(b.in.Tree, b.plan, adjust.Inputs{Passwords: b.in.Passwords, Recovery: b.in.Recovery}); err != nil {

@@ -47,7 +47,7 @@ func Make(profile profiles.Profile, layout layouts.Layout, o Options) (*Plan, er
 	if err := contradictions(&profile, &layout); err != nil {
 		return nil, err
 	}
-	epoch, err := checkEpoch(o.Epoch)
+	epoch, err := EpochOf(o.Epoch)
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +113,9 @@ func withoutFolders(p profiles.Profile) profiles.Profile {
 	return p
 }
 
-// checkEpoch returns the epoch in UTC, without a fraction of a second.
-func checkEpoch(t time.Time) (time.Time, error) {
+// EpochOf returns the epoch of a plan that is asked for with Options.Epoch: in UTC, without
+// a fraction of a second. A time that FAT cannot hold is an error of class fault.Usage.
+func EpochOf(t time.Time) (time.Time, error) {
 	if t.IsZero() {
 		return DefaultEpoch, nil
 	}

@@ -66,7 +66,7 @@ func MakeMedium(installer profiles.Profile, medium layouts.Layout, payload profi
 	if err := mediumContradictions(&installer, &medium, &payload, &layout); err != nil {
 		return nil, err
 	}
-	epoch, err := checkEpoch(o.Epoch)
+	epoch, err := EpochOf(o.Epoch)
 	if err != nil {
 		return nil, err
 	}

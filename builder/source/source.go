@@ -118,8 +118,12 @@ func (s *Source) openTar(ctx context.Context, path string, o Options) error {
 }
 
 // Close gives the source free. It reports, as an error of class fault.Input, an
-// archive that changed while it was open. Closing it once more does nothing.
+// archive that changed while it was open. Closing it once more does nothing, and a nil
+// source has nothing to close.
 func (s *Source) Close() error {
+	if s == nil {
+		return nil
+	}
 	end := s.close
 	s.close = func() error { return nil }
 	return end()

@@ -36,12 +36,14 @@ type Library struct {
 	Kind    string // in messages: "profile"
 	Builtin fs.FS  // the built-in files, at its top
 	Dirs    []string
+	// Made are documents that the program has made, by name, which no file comes before.
+	Made map[string][]byte
 }
 
 // Item is a document of a library.
 type Item struct {
 	Name string `json:"name"`
-	File string `json:"file"` // path on the host, or "builtin:NAME"
+	File string `json:"file"` // path on the host, "builtin:NAME", or the name of what was made
 }
 
 // Builtin reports whether the document is built in.
@@ -71,6 +73,9 @@ func (l *Library) Items() ([]Item, error) {
 				byName[name] = Item{name, filepath.Join(dir, d.Name())}
 			}
 		}
+	}
+	for name := range l.Made {
+		byName[name] = Item{name, name}
 	}
 	var items []Item
 	for _, item := range byName {
@@ -137,6 +142,9 @@ func names(items []Item) []string {
 
 // read returns the bytes of an item's file: a regular file, or a link to one.
 func (l *Library) read(item Item) ([]byte, error) {
+	if data, made := l.Made[item.File]; made {
+		return data, nil
+	}
 	if name, ok := strings.CutPrefix(item.File, builtinPrefix); ok {
 		return fs.ReadFile(l.Builtin, name+suffix)
 	}

@@ -247,6 +247,19 @@ func TestSearch(t *testing.T) {
 	}
 }
 
+// TestMade: what the program made comes before every file, and is named in problems.
+func TestMade(t *testing.T) {
+	dir := folder(t, map[string]string{"a": "text = 'dir'"})
+	l := Library{Kind: "thing", Builtin: files(nil), Dirs: []string{dir}, Made: map[string][]byte{"a": []byte("text = 'made'"), "b": []byte("extends = 'a'\n\ncount = 'x'")}}
+	var s sample
+	if _, err := l.Resolve("a", nil, &s, func(*Findings) {}); err != nil || s.Text != "made" || !l.Has("a") {
+		t.Errorf("%q, %v", s.Text, err)
+	}
+	if _, err := l.Resolve("b", nil, &s, func(*Findings) {}); err == nil || !strings.HasPrefix(err.Error(), "b:3:9: count") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestNoSuchName(t *testing.T) {
 	for _, test := range []struct{ in, hint string }{{"parnt", "did you mean parent?"}, {"zzzz", "mkimage things lists them"}} {
 		_, _, err := resolve(t, map[string]string{"parent": ""}, test.in)

@@ -17,9 +17,11 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/nixos/mounts"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/source"
 	"github.com/6FaNcY9/mkimage/builder/verify"
+	"github.com/6FaNcY9/mkimage/profiles"
 )
 
 // buildFlags are the flags of build as they were typed.
@@ -93,6 +95,12 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 		return err
 	}
 	defer older.Close()
+	clock := newStopwatch(u)
+	src, err := f.openForLayout(ctx, u, clock, profile)
+	if err != nil {
+		return err
+	}
+	defer func() { src.Close() }()
 	p, asked, err := f.makePlanLike(profile, older.like())
 	if err != nil {
 		return err
@@ -106,21 +114,9 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 		return err
 	}
 	if f.dryRun {
-		return printPlan(u, p, plan.Look{Width: terminalWidth(u.out)})
+		return showBuild(u, p, src)
 	}
-	if err := f.mediumFlags.check(p); err != nil {
-		return err
-	}
-	if in.Places, err = older.places(); err != nil {
-		return err
-	}
-	if in.Passwords, err = readPasswords(asked); err != nil {
-		return err
-	}
-	if err := f.mediumFlags.inputs(ctx, u, p, &in); err != nil {
-		return err
-	}
-	if err := checkNotSource(asked.Source, f.output); err != nil {
+	if err := f.gather(ctx, u, p, asked, older, &in); err != nil {
 		return err
 	}
 	outputs, err := f.openOutputs(name, imageMode(asked.Source, in.Passwords))
@@ -128,12 +124,12 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 		return err
 	}
 	defer outputs.discard()
-	clock := newStopwatch(u)
-	src, err := f.open(ctx, u, clock, asked, p.Epoch)
-	if err != nil {
-		return err
+	if src == nil {
+		clock = newStopwatch(u)
+		if src, err = f.open(ctx, u, clock, asked, p.Epoch); err != nil {
+			return err
+		}
 	}
-	defer src.Close()
 	if keys := adjust.Ignored(src.Tree, &p.Profile); keys != nil {
 		u.warn("the source is NixOS, which makes its own /etc: without effect: %s", strings.Join(keys, ", "))
 	}
@@ -150,6 +146,34 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 	}
 	s := newBuildSummary(f, p, src, outputs, result, clock)
 	return u.summary(s, s.print)
+}
+
+// showBuild prints what would be built, of a source that is open or nil.
+func showBuild(u *ui, p *plan.Plan, src *source.Source) error {
+	if src != nil {
+		if err := mounts.Check(src.Tree, p); err != nil {
+			return err
+		}
+	}
+	return printPlan(u, p, plan.Look{Width: terminalWidth(u.out)})
+}
+
+// gather reads what an image is made of besides its source, and refuses flags that do not
+// fit the plan.
+func (f *buildFlags) gather(ctx context.Context, u *ui, p *plan.Plan, asked *profiles.Profile, older *olderImage, in *image.Inputs) (err error) {
+	if err = f.mediumFlags.check(p); err != nil {
+		return err
+	}
+	if in.Places, err = older.places(); err != nil {
+		return err
+	}
+	if in.Passwords, err = readPasswords(asked); err != nil {
+		return err
+	}
+	if err = f.mediumFlags.inputs(ctx, u, p, in); err != nil {
+		return err
+	}
+	return checkNotSource(asked.Source, f.output)
 }
 
 // write makes the image and what lies beside it, all under other names.

@@ -135,6 +135,9 @@ func explainAll(u *ui, verdicts []disks.Verdict, judge bool) error {
 // installerRules returns what the profile of an installer wants.
 func installerRules(name string, f *profileFlags) (disks.Wants, error) {
 	r, err := f.resolve(name)
+	if err == nil {
+		err = r.complete()
+	}
 	if err != nil {
 		return disks.Wants{}, err
 	}

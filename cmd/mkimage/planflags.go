@@ -35,24 +35,15 @@ func (f *planFlags) makePlan(name string) (*plan.Plan, *profiles.Profile, error)
 
 // makePlanLike plans an image that takes the place of an older one, or of none.
 func (f *planFlags) makePlanLike(name string, older *plan.Plan) (*plan.Plan, *profiles.Profile, error) {
-	o := plan.Options{Like: older}
-	var err error
-	if f.seed != "" {
-		seed, err := ids.Parse(f.seed)
-		if err != nil {
-			return nil, nil, err
-		}
-		o.Seed = &seed
-	}
-	if f.size != "auto" {
-		if o.Size, err = parseSize(f.size); err != nil {
-			return nil, nil, err
-		}
-	}
-	if o.Epoch, err = parseTimestamp(f.timestamp, os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
+	o, err := f.options()
+	if err != nil {
 		return nil, nil, err
 	}
+	o.Like = older
 	r, err := f.resolve(name)
+	if err == nil {
+		err = r.complete()
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -63,4 +54,22 @@ func (f *planFlags) makePlanLike(name string, older *plan.Plan) (*plan.Plan, *pr
 	}
 	p, err := plan.MakeMedium(r.profile, r.layout, asked.profile, asked.layout, o)
 	return p, &asked.profile, err
+}
+
+// options returns what the flags say to a plan.
+func (f *planFlags) options() (o plan.Options, err error) {
+	if f.seed != "" {
+		seed, err := ids.Parse(f.seed)
+		if err != nil {
+			return o, err
+		}
+		o.Seed = &seed
+	}
+	if f.size != "auto" {
+		if o.Size, err = parseSize(f.size); err != nil {
+			return o, err
+		}
+	}
+	o.Epoch, err = parseTimestamp(f.timestamp, os.Getenv("SOURCE_DATE_EPOCH"))
+	return o, err
 }

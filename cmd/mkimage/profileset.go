@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/nixos/mounts"
 	"github.com/6FaNcY9/mkimage/builder/strict"
 	"github.com/6FaNcY9/mkimage/layouts"
 	"github.com/6FaNcY9/mkimage/profiles"
@@ -21,6 +22,7 @@ type profileFlags struct {
 	sets                    []string // KEY=VALUE
 	source                  string   // "" leaves the profile's
 	unattended              bool     // an installer medium's
+	closureLayout           []byte   // the layout of the source's system, once it is known
 }
 
 func (f *profileFlags) define(cmd *cobra.Command) {
@@ -65,8 +67,11 @@ func (f *profileFlags) load() (*profiles.Set, *layouts.Set, error) {
 			return nil, nil, fault.New(fault.Usage, "name the directory that it is in", "%s: is not a directory", dir)
 		}
 	}
-	return profiles.Load(searchDirs(f.profileDirs, "profiles", os.Getenv)...),
-		layouts.Load(searchDirs(f.layoutDirs, "layouts", os.Getenv)...), nil
+	set := layouts.Load(searchDirs(f.layoutDirs, "layouts", os.Getenv)...)
+	if f.closureLayout != nil {
+		set.Made = map[string][]byte{mounts.LayoutName: f.closureLayout}
+	}
+	return profiles.Load(searchDirs(f.profileDirs, "profiles", os.Getenv)...), set, nil
 }
 
 // layoutKey is what a key of a layout has before it in --set.
@@ -98,6 +103,7 @@ type resolved struct {
 	layout                        layouts.Layout
 	profileOrigins, layoutOrigins strict.Origins
 	payload                       *resolved // of an installer; nil of a system
+	waits                         bool      // the layout is that of the source's system, which is not known yet
 }
 
 // system returns what the system in the image is made from.
@@ -106,6 +112,21 @@ func (r *resolved) system() *resolved {
 		return r.payload
 	}
 	return r
+}
+
+// complete refuses a layout that is not known yet. An installer medium has a shape of its
+// own, which no system says anything of.
+func (r *resolved) complete() error {
+	f := strict.NewFindings(r.system().profileOrigins)
+	switch {
+	case r.payload != nil && r.waits:
+		f = strict.NewFindings(r.profileOrigins)
+		f.Add("layout", "%q is of a system, expected the layout of a medium, such as usb-installer", mounts.LayoutName)
+	case r.system().waits:
+		f.Add("layout", "%q is read from the system in the source, which only a build opens", mounts.LayoutName)
+		return fault.New(fault.Config, "mkimage build "+shellWord(r.profile.Name)+" --dry-run opens it", "%w", f.Err())
+	}
+	return f.Err()
 }
 
 // resolveProfile returns the profile that a name asks for, or the payload of one
@@ -169,6 +190,10 @@ func (s sets) resolve(name string, profile, layout []strict.Setting) (*resolved,
 	var err error
 	if r.profile, r.profileOrigins, err = s.profiles.Resolve(name, profile); err != nil {
 		return nil, err
+	}
+	if r.profile.Layout == mounts.LayoutName && s.layouts.Made == nil {
+		r.waits, r.layout.Name = true, mounts.LayoutName
+		return r, nil
 	}
 	if !s.layouts.Has(r.profile.Layout) {
 		f := strict.NewFindings(r.profileOrigins)

@@ -187,13 +187,16 @@ func cmdSystem(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdNixcache makes a binary cache with a system in it, whose toplevel is in $SYSTEM:
-// nixcache DIR COMPRESSION LABEL
+// nixcache DIR COMPRESSION LABEL [FSTAB], where FSTAB is a file.
 func cmdNixcache(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 {
-		ts.Fatalf("usage: nixcache DIR COMPRESSION LABEL")
+	if neg || len(args) != 3 && len(args) != 4 {
+		ts.Fatalf("usage: nixcache DIR COMPRESSION LABEL [FSTAB]")
 	}
 	objects, err := nixcache.System(args[2])
 	ts.Check(err)
+	if len(args) == 4 {
+		nixcache.SetFstab(objects, ts.ReadFile(args[3]))
+	}
 	ts.Check(nixcache.Write(ts.MkAbs(args[0]), args[1], objects))
 	ts.Setenv("SYSTEM", nixcache.Path(nixcache.Toplevel(args[2])).String())
 }

@@ -20,6 +20,30 @@ const builtin = "btrfs overlay nvme ahci sd_mod usb_storage uas xhci_pci ehci_pc
 // Toplevel is the name of a system's toplevel.
 func Toplevel(label string) string { return "nixos-system-fox-" + label }
 
+// Fstab is what a made system mounts: the disk of the built-in layout btrfs-laptop, by
+// its labels.
+const Fstab = `# This is a generated file.  Do not edit!
+/dev/disk/by-label/nixos / btrfs x-initrd.mount,compress=zstd:3,noatime,subvol=@ 0 0
+/dev/disk/by-label/ESP /boot vfat umask=0077 0 2
+/dev/disk/by-label/nixos /home btrfs compress=zstd:3,noatime,subvol=@home 0 0
+/dev/disk/by-label/nixos /nix btrfs x-initrd.mount,compress=zstd:3,noatime,subvol=@nix 0 0
+/dev/disk/by-label/nixos /swap btrfs noatime,subvol=@swap 0 0
+/dev/disk/by-label/nixos /var btrfs x-initrd.mount,compress=zstd:3,noatime,subvol=@var 0 0
+/swap/swapfile none swap defaults 0 0
+`
+
+// SetFstab makes the systems among some objects mount something else than Fstab.
+func SetFstab(objects []Object, text string) {
+	for _, o := range objects {
+		if _, ok := o.Files[fstabName]; ok {
+			o.Files[fstabName] = File{Content: []byte(text)}
+		}
+	}
+}
+
+// fstabName is where a system has its table of mounts, in the object of its /etc.
+const fstabName = "etc/fstab"
+
 // System returns the objects of a system that has all that an image is made of. It does
 // not boot: its kernel is another program. Label is a part of its version; systems of
 // different labels share what they have in common.
@@ -55,7 +79,7 @@ func System(label string) ([]Object, error) {
 		{Name: systemd, Files: map[string]File{
 			"lib/systemd/boot/efi/systemd-bootx64.efi": {Content: program}, "lib/systemd/systemd": {Content: []byte("a program"), Executable: true},
 		}},
-		{Name: etc, Files: map[string]File{"etc/os-release": {Content: []byte("ID=nixos\nNAME=NixOS\nPRETTY_NAME=\"NixOS " + label + "\"\n")}, "etc/fstab": {}}},
+		{Name: etc, Files: map[string]File{"etc/os-release": {Content: []byte("ID=nixos\nNAME=NixOS\nPRETTY_NAME=\"NixOS " + label + "\"\n")}, fstabName: {Content: []byte(Fstab)}}},
 		{Name: top, References: []string{kernel, systemd, etc, "initrd-" + release, top}, Files: map[string]File{
 			"init": {Content: []byte("#!/bin/sh\n"), Executable: true}, "prepare-root": {Content: []byte("#!/bin/sh\n"), Executable: true}, "activate": {Content: []byte("#!/bin/sh\n"), Executable: true},
 			"kernel": {Link: at(kernel, "bzImage")}, "initrd": {Link: at("initrd-"+release, "initrd")}, "kernel-modules": {Link: Path(kernel).String()},
