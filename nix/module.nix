@@ -1,0 +1,52 @@
+# A NixOS that mkimage makes disks of: what the system must know of its disk, and commands
+# that make the disk.
+{ config, lib, pkgs, ... }:
+let
+  inherit (lib) mapAttrs mkDefault mkIf;
+  cfg = config.mkimage;
+  documents = import ./extend.nix;
+
+  isNamed = builtins.isString cfg.layout;
+  disk = import ./disk.nix { inherit (cfg) layout swap; };
+
+  common = documents.resolve { builtin = documents.profiles; }
+    ({ extends = "bandit-minimal"; } // cfg.profile);
+
+  # What every profile of this system says.
+  ofSystem = {
+    hostname = config.networking.hostName;
+    source = "nix:${config.system.build.toplevel}";
+    layout = if isNamed then cfg.layout else "nixos";
+    swap.policy = cfg.swap;
+  };
+
+  # An installer medium says nothing of a system, but which profile it installs.
+  isInstaller = p: p.kind or "" == "installer" || p.extends or "" == "builtin:bandit-installer";
+
+  builtin = lib.genAttrs [ "bandit-minimal" "bandit-full" "bandit-dev" ] (name: { extends = "builtin:${name}"; });
+  profiles = mapAttrs
+    (_: p: if isInstaller p then p else lib.foldl documents.combine ofSystem [ cfg.profile p ])
+    (builtin // cfg.profiles);
+in
+{
+  imports = [ ./options.nix ./checks.nix ];
+
+  config = mkIf cfg.enable {
+    fileSystems = mapAttrs (_: mapAttrs (_: mkDefault)) disk.fileSystems;
+    swapDevices = mkDefault disk.swapDevices;
+    boot.resumeDevice = mkIf (disk.resumeDevice != null) (mkDefault disk.resumeDevice);
+    boot.kernelParams = mkIf (cfg.resumeOffset != null) [ "resume_offset=${toString cfg.resumeOffset}" ];
+    boot.initrd.availableKernelModules = common.initramfs.modules;
+    boot.loader.systemd-boot.enable = mkDefault true;
+    boot.loader.efi.efiSysMountPoint = mkDefault disk.layout.esp.mount;
+    boot.loader.grub.enable = mkDefault false;
+
+    systemd.units = mkIf cfg.units.enable (import ./units.nix common);
+
+    system.build.mkimage = import ./image.nix {
+      inherit lib pkgs profiles;
+      mkimage = cfg.package;
+      layouts = lib.optionalAttrs (!isNamed) { nixos = cfg.layout; };
+    };
+  };
+}
