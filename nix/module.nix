@@ -9,11 +9,12 @@ let
   isNamed = builtins.isString cfg.layout;
   disk = import ./disk.nix { inherit (cfg) layout swap; };
 
-  common = documents.resolve { builtin = documents.profiles; }
+  common = documents.resolve { builtin = documents.profiles; documents = cfg.profiles; }
     ({ extends = "bandit-minimal"; } // cfg.profile);
 
   # What every profile of this system says.
   ofSystem = {
+    extends = "builtin:bandit-minimal";
     hostname = config.networking.hostName;
     source = "nix:${config.system.build.toplevel}";
     layout = if isNamed then cfg.layout else "nixos";
