@@ -80,6 +80,10 @@ man: build ## bin/man and bin/completions, manual pages and completions of shell
 reference: ## the Debian userland of tests and benchmarks, below .cache (as root)
 	$(GO) run ./builder/imgtest/cmd/reference
 
+.PHONY: nixfixture
+nixfixture: ## the system in the shape of NixOS that tests boot, below .cache (as root)
+	$(GO) run ./builder/imgtest/cmd/nixfixture
+
 # What takes longest begins first, beside the rest; but where machines run for
 # hours, they have the computer to themselves.
 FIRST := ./qemu-tests

@@ -22,7 +22,7 @@ var (
 	// Promises are the checks that a booted image can be put to.
 	Promises = []string{"boot", "mounts", "running", "hostname", "cmdline", "machine-id", "esp", "empty-mountpoints", "factory", "rescue"}
 	// Schemes are the kinds of source, which end with a colon.
-	Schemes = []string{"debian", "tar", "dir", "cache"}
+	Schemes = []string{"debian", "tar", "dir", "cache", "nix"}
 )
 
 // maxTimeout is the longest that a menu waits, in seconds: a machine that
@@ -51,6 +51,7 @@ var (
 // package source to find.
 var (
 	cacheSource  = regexp.MustCompile(`^[^#]+#/nix/store/[0-9a-z]{32}-[^/#]+$`)
+	nixObject    = regexp.MustCompile(`^/nix/store/[0-9abcdfghijklmnpqrsvwxyz]{32}-[0-9A-Za-z+._?=-]{1,211}$`)
 	substituter  = regexp.MustCompile(`^(file|https?)://[!-~]+$`)
 	nixPublicKey = regexp.MustCompile(`^[^: ]+:[A-Za-z0-9+/]+=*$`)
 )
@@ -128,16 +129,27 @@ func checkSource(p *Profile, f *strict.Findings) {
 	scheme, rest, ok := strings.Cut(p.Source, ":")
 	switch {
 	case !ok || !slices.Contains(Schemes, scheme):
-		f.Add("source", "expected debian:SUITE, tar:FILE, dir:PATH or cache:URL#STOREPATH, found %q%s", p.Source, strict.DidYouMean(scheme, Schemes))
+		f.Add("source", "expected debian:SUITE, tar:FILE, dir:PATH, nix:STOREPATH, nix:FLAKE#HOST or cache:URL#STOREPATH, found %q%s", p.Source, strict.DidYouMean(scheme, Schemes))
 	case scheme == "debian" && !suite.MatchString(rest):
 		f.Add("source", "expected a suite of Debian, such as debian:trixie, found %q", p.Source)
 	case rest == "":
 		f.Add("source", "expected a path after %s:", scheme)
 	case scheme == "cache" && !cacheSource.MatchString(rest):
 		f.Add("source", "expected cache:URL#/nix/store/HASH-NAME, found %q", p.Source)
+	case scheme == "nix" && !validNix(rest):
+		f.Add("source", "expected nix:/nix/store/HASH-NAME or nix:FLAKE#HOST, found %q", p.Source)
 	case scheme == "debian":
 		checkForms("packages", p.Packages, debPackage, "the name of a Debian package", f)
 	}
+}
+
+// validNix reports whether text is a store path, or names a flake and what is in it.
+func validNix(text string) bool {
+	if strings.HasPrefix(text, "/nix/store/") {
+		return nixObject.MatchString(text)
+	}
+	flake, attribute, _ := strings.Cut(text, "#")
+	return flake != "" && attribute != "" && !strings.HasPrefix(flake, "-")
 }
 
 func checkNix(p *Profile, f *strict.Findings) {

@@ -27,7 +27,7 @@ func Load(dirs ...string) *Set {
 		} else {
 			p.Kind, p.Installer = "", Installer{} // whichever way nothing was said
 		}
-		if len(p.Nix.Substituters)+len(p.Nix.TrustedPublicKeys) == 0 {
+		if len(p.Nix.Substituters)+len(p.Nix.TrustedPublicKeys) == 0 && p.Nix.Store == "" {
 			p.Nix = Nix{}
 		}
 		anchor(p, origins)
@@ -37,8 +37,15 @@ func Load(dirs ...string) *Set {
 // anchor makes the host's paths in a profile independent of which file said
 // them.
 func anchor(p *Profile, origins strict.Origins) {
-	if scheme, file, ok := strings.Cut(p.Source, ":"); ok && scheme != "debian" && file != "-" && !strings.Contains(file, "://") {
+	scheme, file, _ := strings.Cut(p.Source, ":")
+	switch {
+	case scheme == "nix":
+		p.Source = scheme + ":" + flakeBeside(origins["source"], file)
+	case file != "" && scheme != "debian" && file != "-" && !strings.Contains(file, "://"):
 		p.Source = scheme + ":" + beside(origins["source"], file)
+	}
+	if p.Nix.Store != "" {
+		p.Nix.Store = beside(origins["nix.store"], p.Nix.Store)
 	}
 	for i := range p.Users {
 		u := &p.Users[i]
@@ -51,6 +58,23 @@ func anchor(p *Profile, origins strict.Origins) {
 		s := &p.Secrets[i]
 		s.File = beside(origins[strict.Join(strict.Join("secrets", s.Name), "file")], s.File)
 	}
+}
+
+// flakeBeside returns the flake that a file means. What does not begin with a dot is
+// no path that is relative: it is a URL, or a name of Nix's registry.
+func flakeBeside(pos strict.Position, flake string) string {
+	if !strings.HasPrefix(flake, ".") || pos.Line == 0 {
+		return flake
+	}
+	end := strings.IndexAny(flake, "?#")
+	if end < 0 {
+		end = len(flake)
+	}
+	dir := beside(pos, flake[:end])
+	if !filepath.IsAbs(dir) {
+		dir = "./" + dir
+	}
+	return dir + flake[end:]
 }
 
 // beside returns the path that a file means by name. Positions without a line

@@ -16,7 +16,7 @@ type Profile struct {
 	Installer   Installer `toml:"installer" json:"installer,omitzero"`
 	Hostname    string    `toml:"hostname" json:"hostname"` // a DNS label
 	Roles       []string  `toml:"roles" json:"roles"`       // of "desktop", "laptop", "server"
-	Source      string    `toml:"source" json:"source"`     // "debian:SUITE", "tar:FILE", "dir:PATH" or "cache:URL#STOREPATH"
+	Source      string    `toml:"source" json:"source"`     // "debian:SUITE", "tar:FILE", "dir:PATH", "cache:URL#STOREPATH", "nix:STOREPATH" or "nix:FLAKE#HOST"
 	Nix         Nix       `toml:"nix" json:"nix,omitzero"`
 	Layout      string    `toml:"layout" json:"layout"` // name of a layout
 	Kernel      Kernel    `toml:"kernel" json:"kernel"`
@@ -45,6 +45,7 @@ func (p *Profile) IsInstaller() bool { return p.Kind == KindInstaller }
 type Nix struct {
 	Substituters      []string `toml:"substituters" json:"substituters,omitempty"`               // URLs of binary caches, besides the one that the source names
 	TrustedPublicKeys []string `toml:"trusted-public-keys" json:"trusted_public_keys,omitempty"` // NAME:BASE64; none means that of cache.nixos.org
+	Store             string   `toml:"store" json:"store,omitempty"`                             // directory of this host that has nix/store; "" means "/"
 }
 
 // Kernel is what the kernel is started with.

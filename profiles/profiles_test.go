@@ -102,6 +102,12 @@ func TestPaths(t *testing.T) {
 		{"above", "dir:../x", func(dir string) string { return "dir:" + filepath.Join(filepath.Dir(dir), "x") }},
 		{"absolute", "dir:/srv/root", func(string) string { return "dir:/srv/root" }},
 		{"standard input", "tar:-", func(string) string { return "tar:-" }},
+		{"store path", "nix:/nix/store/00000000000000000000000000000000-x", func(string) string { return "nix:/nix/store/00000000000000000000000000000000-x" }},
+		{"flake", "nix:.#fox", func(dir string) string { return "nix:" + dir + "#fox" }},
+		{"flake above", "nix:../f?dir=a/../b#fox", func(dir string) string { return "nix:" + filepath.Dir(dir) + "/f?dir=a/../b#fox" }},
+		{"flake elsewhere", "nix:/f#fox", func(string) string { return "nix:/f#fox" }},
+		{"flake of a registry", "nix:config#fox", func(string) string { return "nix:config#fox" }},
+		{"flake by URL", "nix:git+https://host/f#fox", func(string) string { return "nix:git+https://host/f#fox" }},
 		{"no path", "debian:sid", func(string) string { return "debian:sid" }},
 	}
 	for _, test := range tests {
@@ -118,7 +124,11 @@ func TestPaths(t *testing.T) {
 			}
 		})
 	}
-	p, _, err := resolveText(t, "extends = 'bandit-minimal'\n", strict.Setting{Key: "source", Value: "tar:here.tar"})
+	p, dir, err := resolveText(t, "extends = 'bandit-minimal'\nnix.store = 'chroot'\n")
+	if err != nil || p.Nix.Store != filepath.Join(dir, "chroot") {
+		t.Errorf("store %q, %v", p.Nix.Store, err)
+	}
+	p, _, err = resolveText(t, "extends = 'bandit-minimal'\n", strict.Setting{Key: "source", Value: "tar:here.tar"})
 	if err != nil || p.Source != "tar:here.tar" {
 		t.Errorf("source of the command line is %q, %v; want it as it was typed", p.Source, err)
 	}
@@ -145,9 +155,11 @@ func TestCheck(t *testing.T) {
 		{"role", "roles = ['sever']", `roles[1]: expected one of desktop, laptop, server, found "sever"; did you mean server?`},
 		{"layout", "layout = '../x'", `layout: expected the name of a layout, found "../x"`},
 		{"built-in layout", "layout = 'builtin:btrfs-server'", ""},
-		{"source", "source = 'debain:trixie'", `source: expected debian:SUITE, tar:FILE, dir:PATH or cache:URL#STOREPATH, found "debain:trixie"; did you mean debian?`},
+		{"source", "source = 'debain:trixie'", `source: expected debian:SUITE, tar:FILE, dir:PATH, nix:STOREPATH, nix:FLAKE#HOST or cache:URL#STOREPATH, found "debain:trixie"; did you mean debian?`},
 		{"source without a kind", "source = 'rootfs.tar'", "source: expected debian:SUITE"},
 		{"source without a suite", "source = 'debian:'", `source: expected a suite of Debian, such as debian:trixie, found "debian:"`},
+		{"source without a flake", "source = 'nix:#fox'", `source: expected nix:/nix/store/HASH-NAME or nix:FLAKE#HOST, found "nix:#fox"`},
+		{"source without a host", "source = 'nix:.'", `source: expected nix:/nix/store/HASH-NAME or nix:FLAKE#HOST, found "nix:."`},
 		{"source without a path", "source = 'tar:'", "source: expected a path after tar:"},
 		{"package", "packages = ['Vim']", `]: expected the name of a Debian package, found "Vim"`},
 		{"package of another source", "source = 'dir:/x'\npackages = ['Vim']", ""},

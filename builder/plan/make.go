@@ -94,6 +94,10 @@ func withoutFolders(p profiles.Profile) profiles.Profile {
 	case "cache": // the same system out of any cache gives the same image
 		_, name, _ = strings.Cut(name, "#")
 		p.Source = "nix:" + name
+	case "nix": // and so does the same host of a flake, wherever that lies
+		if flake, attribute, ok := strings.Cut(name, "#"); ok && flake != "" {
+			p.Source = "nix:#" + attribute
+		}
 	}
 	p.Nix = profiles.Nix{}
 	p.Users = slices.Clone(p.Users)

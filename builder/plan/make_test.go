@@ -270,3 +270,27 @@ func TestNoFolders(t *testing.T) {
 		t.Errorf("plans differ:\n%s", cmp.Diff(plans[0], plans[1]))
 	}
 }
+
+// TestNoStores plans one NixOS system out of several places, whose names are nothing to
+// the image either.
+func TestNoStores(t *testing.T) {
+	const object = "/nix/store/8imkijbx8qjiyl5bask7p14jr2idq8nr-nixos-system-fox"
+	for want, sources := range map[string][]string{
+		"nix:" + object: {"nix:" + object, "cache:https://host#" + object, "cache:/srv#" + object},
+		"nix:#fox":      {"nix:.#fox", "nix:/srv/flake?dir=x#fox", "nix:github:a/b#fox"},
+	} {
+		var plans []string
+		for i, source := range sources {
+			p := laptop()
+			p.Source, p.Nix.Store = source, []string{"", "/srv", "/"}[i]
+			made := mustMake(t, p, laptopLayout(), Options{})
+			data, err := made.JSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if plans = append(plans, string(data)); plans[0] != plans[i] || made.Profile.Source != want {
+				t.Errorf("%s: source %s; want %s and the plan of %s:\n%s", source, made.Profile.Source, want, sources[0], cmp.Diff(plans[0], plans[i]))
+			}
+		}
+	}
+}

@@ -13,7 +13,7 @@ import (
 // TestSourceTakes holds what a profile accepts against what the source of a
 // build does: a plan that can be made must not fail at the first step.
 func TestSourceTakes(t *testing.T) {
-	long := strings.Repeat("a", 128)
+	long, object := strings.Repeat("a", 128), "/nix/store/"+strings.Repeat("0", 32)
 	tests := []struct {
 		key string
 		ok  []string
@@ -21,6 +21,9 @@ func TestSourceTakes(t *testing.T) {
 	}{
 		{"source", []string{"debian:sid", "debian:trixie", "debian:" + long[:2], "debian:" + long[:32]},
 			[]string{"debian:trixie-backports", "debian:Trixie", "debian:a", "debian:" + long[:33], "debian:13", "debian:"}},
+		{"source", []string{"nix:" + object + "-x", "nix:" + object + "-" + strings.Repeat("a", 211), "nix:.#fox", "nix:/srv/flake?dir=x#fox", "nix:github:a/b#nixosConfigurations.\"a.b\""},
+			[]string{"nix:", "nix:.", "nix:#fox", "nix:.#", "nix:-f#fox", "nix:" + object, "nix:" + object + "-", "nix:" + object + "-" + strings.Repeat("a", 212),
+				"nix:" + object + "-x/init", "nix:" + object + "-x#fox", "nix:/nix/store/e" + object[len("/nix/store/")+1:] + "-x"}},
 		{"packages", []string{"vim", "g++", "libc6.1", "0ad", long[:2], long},
 			[]string{"vim-", "vim/sid", "vim=1", "Vim", "+vim", "v", long + "a", ""}},
 		{"locale.lang", []string{"C", "POSIX", "C.UTF-8", "C.utf8", "de", "de_AT", "de_AT.UTF-8", "ast_ES", "de_DE@euro", "sr_RS.UTF-8@latin", "de@" + long[:16]},

@@ -25,12 +25,15 @@ import (
 // NixOptions says where store objects come from. No byte of a tree depends on it.
 type NixOptions struct {
 	Substituters []string // URLs of binary caches besides the one that a source names
+	// Store is the directory that the store of a nix: source is below; "" means "/".
+	Store string
 	// Keys are the public keys whose signatures are trusted, as trusted-public-keys
 	// of nix.conf has them; none means DefaultKey.
 	Keys      []string
 	Netrc     string // file with names and passwords for caches; "" for none
 	Offline   bool   // ask no cache by network: take what was kept
-	Unsigned  bool   // take objects whose signature is missing or not trusted
+	Unsigned  bool   // take objects of a cache whose signature is missing or not trusted
+	Signed    bool   // want a signature of objects of a store of this host too
 	CacheSize int64  // bytes of archives that are kept; 0 keeps none
 	// Note, when set, is told of what went wrong and did not end the run, such as of a
 	// cache that did not answer. Calls are made one after the other.
@@ -41,13 +44,18 @@ type NixOptions struct {
 // otherwise.
 const DefaultKey = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="
 
+// trusted returns the keys that are trusted.
+func (o *NixOptions) trusted() (narinfo.Keys, error) {
+	return narinfo.ParseKeys(cmp.Or(strings.Join(o.Keys, " "), DefaultKey))
+}
+
 // openCache makes the root file system of a NixOS system of the closure of its
 // toplevel.
 func (s *Source) openCache(ctx context.Context, o Options) error {
 	if o.CacheDir == "" {
 		return fault.New(fault.Config, "", "source %s: needs a cache directory", s.Spec)
 	}
-	keys, err := narinfo.ParseKeys(cmp.Or(strings.Join(o.Nix.Keys, " "), DefaultKey))
+	keys, err := o.Nix.trusted()
 	if err != nil {
 		return err
 	}
@@ -137,6 +145,9 @@ func openCaches(ctx context.Context, urls []string, o Options, note func(string)
 
 // makeDatabase returns the database of a store that has some objects.
 func makeDatabase(ctx context.Context, dir string, objects []storedb.Object) ([]byte, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
 	work, err := os.MkdirTemp(dir, "mkimage-*.partial")
 	if err != nil {
 		return nil, err

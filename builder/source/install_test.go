@@ -36,7 +36,7 @@ func installFake(t *testing.T, ctx context.Context, w io.Writer) (record, string
 	t.Helper()
 	var log bytes.Buffer
 	r := recipe{Suite: "trixie", Arch: "amd64", Epoch: 200}
-	rec, err := r.install(ctx, "root", Mirrors{"http://m/debian", "http://s/debian-security"}, w, &watcher{progress: builder.Silent{}}, &log, "/cache/x.log")
+	rec, err := r.install(ctx, "root", Mirrors{"http://m/debian", "http://s/debian-security"}, w, newWatcher(builder.Silent{}), &log, "/cache/x.log")
 	return rec, log.String(), err
 }
 

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"regexp"
 	"strconv"
 	"strings"
@@ -13,15 +12,10 @@ import (
 // those of the packages while they are installed, else those of the archive.
 const Stage builder.Stage = "source"
 
-// tailLines is how many of the last lines of a log an error shows.
-const tailLines = 12
-
-// maxLine bounds what is kept of a line that never ends.
-const maxLine = 4 << 10
-
 // watcher reads the messages of mmdebstrap, apt and dpkg as they come. A package
 // counts a third of its size when it was fetched, unpacked and set up.
 type watcher struct {
+	lines
 	progress builder.Progress
 	sizes    map[string]int64 // of packages, by name
 	thirds   int64            // done
@@ -31,9 +25,6 @@ type watcher struct {
 	// what it will fetch.
 	remaining bool // the second run began
 	known     bool // total is that of both
-
-	last []string // lines, for errors
-	rest []byte   // begun line
 }
 
 var (
@@ -42,29 +33,13 @@ var (
 	lineStep = regexp.MustCompile(`^(?:Unpacking|Setting up) ([^ :]+)(?::\S+)? \(`)
 )
 
-// Write takes some of the messages.
-func (w *watcher) Write(p []byte) (int, error) {
-	n := len(p)
-	for {
-		line, rest, whole := bytes.Cut(p, []byte("\n"))
-		if room := maxLine - len(w.rest); room > 0 {
-			w.rest = append(w.rest, line[:min(len(line), room)]...)
-		}
-		if !whole {
-			return n, nil
-		}
-		w.line(strings.TrimRight(string(w.rest), "\r"))
-		w.rest, p = w.rest[:0], rest
-	}
+func newWatcher(p builder.Progress) *watcher {
+	w := &watcher{progress: p}
+	w.each = w.line
+	return w
 }
 
 func (w *watcher) line(s string) {
-	if s == "" {
-		return
-	}
-	if w.last = append(w.last, s); len(w.last) > tailLines {
-		w.last = w.last[1:]
-	}
 	if m := lineNeed.FindStringSubmatch(s); m != nil {
 		w.total += aptBytes(m[1], m[2])
 		w.known = w.remaining

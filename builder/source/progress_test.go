@@ -31,7 +31,7 @@ Setting up sudo (1.9) ...
 I: creating tarball...
 `
 	var got reports
-	w := &watcher{progress: &got}
+	w := newWatcher(&got)
 	// In pieces of any size, as a pipe gives them.
 	for i := 0; i < len(log); i += 7 {
 		if n, err := w.Write([]byte(log[i:min(i+7, len(log))])); err != nil || n == 0 {
@@ -49,7 +49,7 @@ I: creating tarball...
 
 func TestWatcherLongLine(t *testing.T) {
 	var got reports
-	w := &watcher{progress: &got}
+	w := newWatcher(&got)
 	fmt.Fprintf(w, "%s\n%s", strings.Repeat("x", 3*maxLine), "end")
 	fmt.Fprint(w, "ing\r\n")
 	if len(w.last) != 2 || len(w.last[0]) != maxLine || w.last[1] != "ending" {

@@ -34,9 +34,9 @@ type Options struct {
 	// whatever is said there.
 	Owner *fstree.Owner
 
-	Nix NixOptions // of a cache
+	Nix NixOptions // of a cache and of Nix
 
-	Log      io.Writer        // messages of what is installed, and notes; nil drops them
+	Log      io.Writer        // messages of what is installed or built, and notes; nil drops them
 	Progress builder.Progress // nil shows nothing
 }
 
@@ -79,6 +79,11 @@ func Open(ctx context.Context, spec Spec, o Options) (*Source, error) {
 			return nil, err
 		}
 		return s, nil
+	case Nix:
+		if err := s.openNix(ctx, o); err != nil {
+			return nil, err
+		}
+		return s, nil
 	case Dir:
 		s.Tree, err = fstree.ScanDir(ctx, spec.Value, fstree.DirOptions{Owner: o.Owner})
 		s.digest = func(ctx context.Context) (string, error) { return treeDigest(ctx, s.Tree) }
@@ -113,8 +118,12 @@ func (s *Source) openTar(ctx context.Context, path string, o Options) error {
 }
 
 // Close gives the source free. It reports, as an error of class fault.Input, an
-// archive that changed while it was open.
-func (s *Source) Close() error { return s.close() }
+// archive that changed while it was open. Closing it once more does nothing.
+func (s *Source) Close() error {
+	end := s.close
+	s.close = func() error { return nil }
+	return end()
+}
 
 // Digest identifies what the source holds: "sha256:HEX" of an archive as it lies
 // on the disk, "closure-sha256:HEX" of store objects (see closure.Closure.Digest), and
@@ -220,7 +229,7 @@ func (r recipe) build(ctx context.Context, slot *slot, lock *Lock, o Options) (*
 	}
 	defer log.Close()
 	return slot.fill(func(archive io.Writer) (record, error) {
-		watch := &watcher{progress: o.Progress}
+		watch := newWatcher(o.Progress)
 		rec, err := r.install(ctx, mode, mirrors, archive, watch, io.MultiWriter(log, o.Log), log.Name())
 		if err == nil && lock != nil {
 			err = lock.drift(rec.Packages)

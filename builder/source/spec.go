@@ -19,15 +19,16 @@ const (
 	Debian Kind = "debian"
 	Tar    Kind = "tar"
 	Dir    Kind = "dir"
-	Cache  Kind = "cache" // of Nix
+	Cache  Kind = "cache" // a binary cache of Nix
+	Nix    Kind = "nix"   // a store of Nix on this host
 )
 
-const specHint = "name the source as debian:SUITE, tar:FILE, dir:PATH or cache:URL#/nix/store/HASH-NAME"
+const specHint = "name the source as debian:SUITE, tar:FILE, dir:PATH, nix:/nix/store/HASH-NAME, nix:FLAKE#HOST or cache:URL#/nix/store/HASH-NAME"
 
 // Spec names a source.
 type Spec struct {
 	Kind  Kind
-	Value string // the suite, or the path as it was written; of a cache URL#STOREPATH
+	Value string // the suite, or the path as it was written; of a cache URL#STOREPATH, of Nix STOREPATH or FLAKE#ATTRIBUTE
 }
 
 // String returns the text that Parse reads.
@@ -57,13 +58,18 @@ func Parse(text string) (Spec, error) {
 			return Spec{}, err
 		}
 		return s, nil
+	case Nix:
+		if _, _, err := s.nix(); err != nil {
+			return Spec{}, err
+		}
+		return s, nil
 	case Debian:
 		if !validSuite.MatchString(value) {
 			return Spec{}, fault.New(fault.Config, "name a release such as debian:trixie", "source %q: suite %q: expected 2 to 32 small letters", text, value)
 		}
 		return s, nil
 	}
-	kinds := []string{string(Debian), string(Tar), string(Dir), string(Cache)}
+	kinds := []string{string(Debian), string(Tar), string(Dir), string(Cache), string(Nix)}
 	return Spec{}, fault.New(fault.Config, specHint, "source %q: unknown kind %q%s", text, kind, strict.DidYouMean(kind, kinds))
 }
 

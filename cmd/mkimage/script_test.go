@@ -58,6 +58,7 @@ func TestScript(t *testing.T) {
 			"touch":     cmdTouch,
 			"system":    cmdSystem,
 			"nixcache":  cmdNixcache,
+			"nixstore":  cmdNixstore,
 			"disk":      cmdDisk,
 			"sops":      cmdSops,
 		},
@@ -195,4 +196,15 @@ func cmdNixcache(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(nixcache.Write(ts.MkAbs(args[0]), args[1], objects))
 	ts.Setenv("SYSTEM", nixcache.Path(nixcache.Toplevel(args[2])).String())
+}
+
+// cmdNixstore has Nix copy the system of a cache that nixcache made into a new store:
+// nixstore DIR CACHE
+func cmdNixstore(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: nixstore DIR CACHE")
+	}
+	store := ts.MkAbs(args[0])
+	ts.Defer(func() { ts.Check(nixcache.Writable(store)) })
+	ts.Check(nixcache.CopyToStore(context.Background(), ts.MkAbs(args[1]), nixcache.Key(), store, ts.Getenv("SYSTEM")))
 }

@@ -24,8 +24,9 @@ type sourceFlags struct {
 	cacheDir, mirror, owner, lock string
 	locked, refresh               bool
 
-	netrc, narCache   string
-	offline, unsigned bool
+	netrc, narCache  string
+	offline          bool
+	unsigned, signed bool
 }
 
 func (f *sourceFlags) define(cmd *cobra.Command) {
@@ -39,6 +40,7 @@ func (f *sourceFlags) define(cmd *cobra.Command) {
 	flags.StringVar(&f.netrc, "netrc", "", "`file` with names and passwords for binary caches")
 	flags.StringVar(&f.narCache, "nar-cache", defaultNARCache, "`bytes` of store objects that are kept for the next build of a cache: source")
 	flags.BoolVar(&f.unsigned, "no-check-sigs", false, "take store objects of a cache: source whose signature is missing or by a key that is not trusted")
+	flags.BoolVar(&f.signed, "check-sigs", false, "want a signature by a trusted key of every store object of a nix: source too")
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "`directory` of downloads and unpacked sources; default: mkimage in the user's cache directory")
 	if err := cmd.MarkFlagDirname("cache-dir"); err != nil {
 		panic("mkimage: " + err.Error())
@@ -84,6 +86,9 @@ func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress
 		return nil, err
 	}
 	o.Nix.Note = func(text string) { u.warn("%s", text) }
+	if spec.Kind == source.Nix {
+		o.Log = u.log()
+	}
 	if o.CacheDir, err = f.cache(); err != nil {
 		return nil, err
 	}
@@ -96,10 +101,11 @@ func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress
 	return source.Open(ctx, spec, o)
 }
 
-// nixOptions say where the store objects of a cache come from.
+// nixOptions say where store objects come from.
 func (f *sourceFlags) nixOptions(p *profiles.Profile) (source.NixOptions, error) {
 	o := source.NixOptions{
 		Substituters: p.Nix.Substituters, Keys: p.Nix.TrustedPublicKeys, Netrc: f.netrc, Offline: f.offline, Unsigned: f.unsigned,
+		Store: p.Nix.Store, Signed: f.signed,
 	}
 	var err error
 	if f.narCache != "0" {
@@ -111,8 +117,8 @@ func (f *sourceFlags) nixOptions(p *profiles.Profile) (source.NixOptions, error)
 // checkKind refuses flags that mean nothing for a kind of source: whoever gives
 // them expects something of them.
 func (f *sourceFlags) checkKind(spec source.Spec) error {
-	const debian, files, cache = "debian:SUITE", "dir:PATH or tar:FILE", "cache:URL#STOREPATH"
-	of := map[source.Kind]string{source.Debian: debian, source.Dir: files, source.Tar: files, source.Cache: cache}[spec.Kind]
+	const debian, files, cache, store = "debian:SUITE", "dir:PATH or tar:FILE", "cache:URL#STOREPATH", "nix:STOREPATH or nix:FLAKE#HOST"
+	of := map[source.Kind]string{source.Debian: debian, source.Dir: files, source.Tar: files, source.Cache: cache, source.Nix: store}[spec.Kind]
 	for _, flag := range []struct {
 		name  string
 		given bool
@@ -120,6 +126,7 @@ func (f *sourceFlags) checkKind(spec source.Spec) error {
 	}{
 		{"--locked", f.locked, debian}, {"--refresh", f.refresh, debian}, {"--mirror", f.mirror != "", debian}, {"--owner", f.owner != "", files},
 		{"--offline", f.offline, cache}, {"--netrc", f.netrc != "", cache}, {"--no-check-sigs", f.unsigned, cache},
+		{"--check-sigs", f.signed, store},
 	} {
 		if flag.given && flag.of != of {
 			return fault.New(fault.Usage, "", "%s: is for a source %s, not for %s", flag.name, flag.of, spec)

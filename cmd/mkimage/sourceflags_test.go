@@ -30,6 +30,10 @@ func TestSourceFlagsOfKind(t *testing.T) {
 		{"dir:root", sourceFlags{offline: true}, "--offline"},
 		{"tar:root.tar", sourceFlags{netrc: "n"}, "--netrc"},
 		{"debian:trixie", sourceFlags{unsigned: true}, "--no-check-sigs"},
+		{"nix:.#fox", sourceFlags{signed: true, cacheDir: "c"}, ""},
+		{"nix:.#fox", sourceFlags{unsigned: true}, "--no-check-sigs"},
+		{"nix:.#fox", sourceFlags{offline: true}, "--offline"},
+		{aCache, sourceFlags{signed: true}, "--check-sigs"},
 	}
 	for _, tt := range tests {
 		spec, err := source.Parse(tt.source)

@@ -108,6 +108,16 @@ func (u *ui) warn(format string, args ...any) {
 	fmt.Fprintf(u.err, "mkimage: warning: %s\n", text)
 }
 
+// log returns what prints the messages of a program that was started, as they come;
+// neither --quiet nor the reader of JSON wants them.
+func (u *ui) log() io.Writer {
+	if u.quiet || u.json || u.progress == "json" {
+		return io.Discard
+	}
+	u.endProgress()
+	return u.err
+}
+
 // jsonTime is a time in JSON: RFC 3339, but for years that do not have four
 // digits, which file systems know and package time refuses to write.
 type jsonTime struct{ time.Time }

@@ -14,7 +14,6 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/bootspec"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
-	"github.com/6FaNcY9/mkimage/builder/nixos"
 )
 
 // machine is a root directory for the programs of a system: its store is the fixture's, and
@@ -27,7 +26,7 @@ type machine struct {
 func newMachine(t *testing.T) *machine {
 	imgtest.Need(t, "unshare", "chroot", "mount")
 	m := &machine{t, t.TempDir()}
-	for _, dir := range []string{"boot", "proc", "tmp", "nix/store", "nix/var/nix/profiles"} {
+	for _, dir := range []string{"boot", "dev", "proc", "tmp", "nix/store", "nix/var/nix/profiles"} {
 		if err := os.MkdirAll(filepath.Join(m.root, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +51,7 @@ func (m *machine) switchTo(f Fixture, esp map[string]string) map[string]string {
 	m.t.Helper()
 	files := filepath.Join(m.t.TempDir(), "esp")
 	writeFiles(m.t, files, esp)
-	const script = `mount --bind "$1" "$2/nix/store" && mount -t tmpfs esp "$2/boot" && mount -t proc proc "$2/proc" &&
+	const script = `mount --bind "$1" "$2/nix/store" && mount -t tmpfs esp "$2/boot" && mount -t proc proc "$2/proc" && mount --bind /dev "$2/dev" &&
 		cp -r "$3/." "$2/boot/" && chroot "$2" "$4/bin/switch-to-configuration" boot && rm -r "$3" && cp -r "$2/boot" "$3"`
 	cmd := exec.Command("unshare", "-m", "sh", "-c", script, "sh", f.Store+"/nix/store", m.root, files, f.Toplevel)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -105,11 +104,16 @@ func (m *machine) checked(f Fixture, esp, want map[string]string) map[string]str
 func addMenu(t *testing.T, esp map[string]string, current int, systems map[int]Fixture) {
 	t.Helper()
 	for number, f := range systems {
-		all, err := nixos.Generations(open(t, f))
+		name := f.Toplevel + "/" + bootspec.FileName
+		text, err := os.ReadFile(f.Store + name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		entries, err := bootspec.Entries([]bootspec.Generation{{Number: number, Built: changed(t, f.Store+f.Toplevel), Spec: all[0].Spec}}, bootspec.EntryOptions{})
+		spec, err := bootspec.Decode(name, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := bootspec.Entries([]bootspec.Generation{{Number: number, Built: changed(t, f.Store+f.Toplevel), Spec: spec}}, bootspec.EntryOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

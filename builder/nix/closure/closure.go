@@ -1,12 +1,17 @@
 // Package closure makes a tree of store objects and all that they refer to, directly
-// or not, out of binary caches.
+// or not, out of binary caches or out of a store of this host.
 //
-// Of every object the metadata is fetched and trusted by its signature or its
-// content address; then its archive is fetched, checked against that metadata and
+// Of every object in a cache the metadata is fetched and trusted by its signature or
+// its content address; then its archive is fetched, checked against that metadata and
 // listed. Archives stay in a folder of the host (package narstore), from which the
 // content of the tree is read.
 //
-// The tree depends on the objects alone, not on the caches that had them. Where two
+// Of a store of this host the database is read, not its daemon asked: it has the
+// signatures, and its form is the same in every version of Nix 2. Every object is
+// hashed where it lies and compared with it. The content of the tree is read there,
+// and must still be what was hashed.
+//
+// The tree depends on the objects alone, not on the caches or the store that had them. Where two
 // caches have different objects of one name, as of two builds, the first that is asked
 // decides.
 package closure
@@ -64,18 +69,23 @@ func Fetch(ctx context.Context, roots []nix.StorePath, o Options) (*Closure, err
 	if err != nil {
 		return nil, err
 	}
-	if err := f.fetch(ctx, objects); err != nil {
+	if err := f.each(ctx, objects, f.object); err != nil {
 		return nil, err
 	}
+	return f.closure(roots, objects), nil
+}
+
+// closure is what was made of objects, which are sorted.
+func (f *fetcher) closure(roots []nix.StorePath, objects []*found) *Closure {
 	c := &Closure{Roots: roots, Tree: f.tree}
 	for _, o := range objects {
 		c.Objects = append(c.Objects, f.record(o.info))
 	}
-	return c, nil
+	return c
 }
 
-// record is what a database keeps of what a cache says: what is proven. Who made an
-// object, its deriver, is not, and caches differ in it.
+// record is what a database keeps of what a cache or another database says: what is
+// proven. Who made an object, its deriver, is not, and caches differ in it.
 func (f *fetcher) record(i *narinfo.Info) storedb.Object {
 	o := storedb.Object{Path: i.Path, NarHash: i.NarHash, NarSize: i.NarSize, References: i.References, CA: i.CA}
 	for _, s := range i.Sigs {

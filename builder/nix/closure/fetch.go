@@ -23,8 +23,8 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/unpack"
 )
 
-// fetch brings the archives of all objects into the store and lists them.
-func (f *fetcher) fetch(ctx context.Context, objects []*found) error {
+// each calls do for all objects, some at a time, and tells of progress.
+func (f *fetcher) each(ctx context.Context, objects []*found, do func(context.Context, *found) error) error {
 	for _, o := range objects {
 		f.total += o.info.NarSize
 	}
@@ -41,7 +41,7 @@ func (f *fetcher) fetch(ctx context.Context, objects []*found) error {
 				if i >= len(order) {
 					return nil
 				}
-				if err := f.object(inner, order[i]); err != nil {
+				if err := do(inner, order[i]); err != nil {
 					return about(order[i], err)
 				}
 			}
@@ -74,8 +74,8 @@ func of(place string, err error) error {
 	return fault.New(fault.Input, fault.HintOf(err), "%s: %w", place, err)
 }
 
-// object lists the archive of an object, from the store or from the first cache that
-// has it whole.
+// object brings the archive of an object into the store and lists it: from there, or
+// from the first cache that has it whole.
 func (f *fetcher) object(ctx context.Context, o *found) error {
 	if o.archive == nil {
 		var err error
@@ -314,16 +314,12 @@ func (a *address) ofNAR() io.Writer {
 // ofFile reports whether the address is that of the content of a file.
 func (a *address) ofFile() bool { return a.hash != nil && !a.whole }
 
-// file hashes the content of a file, where that is the object.
-func (a *address) file(f nar.File, content io.Reader) error {
+// ofContent returns what the content of a file is written to.
+func (a *address) ofContent() io.Writer {
 	if !a.ofFile() {
-		return nil
+		return io.Discard
 	}
-	if f.Executable {
-		return errNoFile
-	}
-	_, err := io.Copy(a.hash, content)
-	return err
+	return a.hash
 }
 
 // errNoFile is the error of an object that has the address of a file. Its size says

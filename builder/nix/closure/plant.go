@@ -21,8 +21,8 @@ const (
 	buildersGID  = 30000 // nixbld of NixOS (misc/ids.nix), which its stage 2 gives the store to
 )
 
-// planter puts what is in an archive into the tree. Archives are planted at the same
-// time, each below a name of its own.
+// planter puts what is in an archive into the tree, or what would be. Archives are
+// planted at the same time, each below a name of its own.
 type planter struct {
 	*fetcher
 	object  *found
@@ -51,17 +51,29 @@ func (p *planter) Directory(path string) error {
 
 // File implements nar.Visitor.
 func (p *planter) File(f nar.File, content io.Reader) error {
+	e, err := p.file(f)
+	if err != nil {
+		return err
+	}
+	if f.Size > 0 {
+		e.Content = &stored{p.object, f.Offset}
+	}
+	if p.address.ofFile() {
+		_, err = io.Copy(p.address.ofContent(), content)
+	}
+	return err
+}
+
+// file adds a file without its content.
+func (p *planter) file(f nar.File) (*fstree.Entry, error) {
+	if p.address.ofFile() && f.Executable {
+		return nil, errNoFile
+	}
 	inode := &fstree.Inode{Mode: modeFile, Size: f.Size}
 	if f.Executable {
 		inode.Mode = modeProgram
 	}
-	if f.Size > 0 {
-		inode.Content = &stored{p.object, f.Offset}
-	}
-	if _, err := p.plant(f.Path, inode); err != nil {
-		return err
-	}
-	return p.address.file(f, content)
+	return p.plant(f.Path, inode)
 }
 
 // Symlink implements nar.Visitor.

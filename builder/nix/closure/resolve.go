@@ -135,15 +135,23 @@ func neededBy(err error, by nix.StorePath) error {
 // find returns the first of what the store and the caches say about an object that
 // is to be trusted.
 func (f *fetcher) find(ctx context.Context, p nix.StorePath) (*found, error) {
-	if strings.HasSuffix(p.Name, ".drv") {
-		return nil, fault.New(fault.Input, "set system.includeBuildDependencies = false, and take derivations out of system.extraDependencies",
-			"%s: is a derivation, which is not supported in the closure of a system", p)
+	if err := noDerivation(p); err != nil {
+		return nil, err
 	}
 	// What is not signed may have changed since it was kept.
 	if o := f.kept(p); o != nil && (!f.Unsigned || len(f.Caches) == 0) {
 		return o, nil
 	}
 	return f.ask(ctx, p, 0, nil)
+}
+
+// noDerivation refuses what a database knows more of than a cache says.
+func noDerivation(p nix.StorePath) error {
+	if !strings.HasSuffix(p.Name, ".drv") {
+		return nil
+	}
+	return fault.New(fault.Input, "set system.includeBuildDependencies = false, and take derivations out of system.extraDependencies",
+		"%s: is a derivation, which is not supported in the closure of a system", p)
 }
 
 // ask asks the caches from one on. When like is not nil the object must be the same.

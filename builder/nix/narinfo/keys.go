@@ -70,9 +70,9 @@ func parseKey(text string) (signature.PublicKey, error) {
 	return signature.PublicKey{Name: name, Data: raw}, nil
 }
 
-// addSig reads NAME:BASE64. The length of a signature is not looked at: one of a
+// AddSig adds a signature, NAME:BASE64, unless i has it. The length of a signature is not looked at: one of a
 // kind that is not known here may stand beside one that is.
-func (i *Info) addSig(value string) error {
+func (i *Info) AddSig(value string) error {
 	if !utf8.ValidString(value) || strings.ContainsFunc(value, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsGraphic(r) }) {
 		return fmt.Errorf("%.300q: expected printable text without white space, which parts signatures in a database", value)
 	}

@@ -71,7 +71,7 @@ var fields = map[string]func(i *Info, value string) error{
 	"NarSize":     func(i *Info, v string) (err error) { i.NarSize, err = parseSize(v, 1); return err },
 	"References":  (*Info).setReferences,
 	"Deriver":     (*Info).setDeriver,
-	keySig:        (*Info).addSig,
+	keySig:        (*Info).AddSig,
 	"CA":          func(i *Info, v string) error { i.CA = v; return nil },
 }
 

@@ -17,7 +17,7 @@ tree() {
 		ln -s usr/$dir root/$dir
 	done
 	ln -s /run root/var/run
-	take_modules "$kernel" root/usr $disk_modules overlay
+	take_modules "$kernel" root/usr $disk_modules $credential_modules overlay
 	printf '%s\n' $disk_modules >root/etc/modules-load.d/nixos.conf
 }
 

@@ -26,7 +26,10 @@ take_modules() {
 disk_modules="virtio_pci virtio_blk virtio_scsi sd_mod sr_mod ahci nvme usb_storage uas xhci_pci ehci_pci
 	crc32c_generic crc32c_intel xxhash_generic blake2b_generic sha256_generic libcrc32c btrfs"
 
+# What systemd takes credentials from, at its start.
+credential_modules="qemu_fw_cfg dmi_sysfs"
+
 # What a running system needs besides.
-system_modules="virtio_net virtio_console virtio_rng qemu_fw_cfg dmi_sysfs usbhid hid_generic i8042 atkbd evdev button
+system_modules="virtio_net virtio_console virtio_rng usbhid hid_generic i8042 atkbd evdev button
 	vfat nls_cp437 nls_ascii nls_iso8859_1 nls_utf8 overlay efivarfs efi_pstore loop dm_mod fuse autofs4 configfs
 	i6300esb rtc_cmos serio_raw squashfs ext4"

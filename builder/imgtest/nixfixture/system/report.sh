@@ -44,6 +44,7 @@ report() {
 	echo "signatures=$(status_of nix store verify --no-contents --sigs-needed 1 --recursive /run/current-system)"
 	echo "secret=$(cat /run/secrets/fixture 2>/dev/null)"
 	echo "secret-mode=$(stat -L -c '%u:%g %a' /run/secrets/fixture 2>/dev/null)"
+	echo "credentials=$(ls /run/credentials/@system 2>/dev/null | xargs)"
 	echo "entries=$(ls /boot/loader/entries 2>/dev/null | xargs)"
 	echo "kernels=$(ls /boot/EFI/nixos 2>/dev/null | xargs)"
 	echo "default=$(sed -n 's/^default //p' /boot/loader/loader.conf 2>/dev/null)"

@@ -15,7 +15,9 @@ if [ ! -x "/sysroot$closure/prepare-root" ]; then
 	exit 0
 fi
 echo NEW_INIT= >/etc/switch-root.conf
+# With the mounts in it, as systemd keeps this one when it goes to the new root: it has its
+# credentials there.
 mkdir -p /sysroot/run
-mount --bind /run /sysroot/run
+mount --rbind /run /sysroot/run
 export IN_NIXOS_SYSTEMD_STAGE1=true
 exec chroot /sysroot "$closure/prepare-root"
