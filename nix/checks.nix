@@ -42,7 +42,7 @@ in
     ] ++ lib.mapAttrsToList compare disk.fileSystems;
 
     warnings = lib.optional
-      (disk.resumeDevice != null && cfg.resumeOffset == null && !(config.boot.initrd.systemd.enable or false))
+      (disk.resumeDevice != null && cfg.resumeOffset == null && !cfg.initramfs.enable && !(config.boot.initrd.systemd.enable or false))
       ("mkimage.resumeOffset is not set: the scripted stage 1 of NixOS, which a rebuilt system boots with, does not resume "
         + "from a swapfile without it. On the machine: mkimage map-swapfile DEVICE");
   };

@@ -12,6 +12,11 @@ let
   common = documents.resolve { builtin = documents.profiles; documents = cfg.profiles; }
     ({ extends = "bandit-minimal"; } // cfg.profile);
 
+  image = {
+    mkimage = cfg.package;
+    layouts = lib.optionalAttrs (!isNamed) { nixos = cfg.layout; };
+  };
+
   # What every profile of this system says.
   ofSystem = {
     extends = "builtin:bandit-minimal";
@@ -36,18 +41,24 @@ in
     fileSystems = mapAttrs (_: mapAttrs (_: mkDefault)) disk.fileSystems;
     swapDevices = mkDefault disk.swapDevices;
     boot.resumeDevice = mkIf (disk.resumeDevice != null) (mkDefault disk.resumeDevice);
-    boot.kernelParams = mkIf (cfg.resumeOffset != null) [ "resume_offset=${toString cfg.resumeOffset}" ];
+    # Of a parameter that is there twice the last counts, and NixOS has a root= too.
+    boot.kernelParams = lib.mkAfter (
+      lib.optional (cfg.resumeOffset != null) "resume_offset=${toString cfg.resumeOffset}"
+      ++ lib.optionals cfg.initramfs.enable [ disk.rootParameter "rootfstype=btrfs" "rw" ]
+    );
     boot.initrd.availableKernelModules = common.initramfs.modules;
     boot.loader.systemd-boot.enable = mkDefault true;
     boot.loader.efi.efiSysMountPoint = mkDefault disk.layout.esp.mount;
     boot.loader.grub.enable = mkDefault false;
 
+    system.build.initialRamdisk = mkIf cfg.initramfs.enable (lib.mkForce (import ./initramfs.nix {
+      inherit lib pkgs config;
+      inherit (image) mkimage layouts;
+      profile = documents.combine (removeAttrs ofSystem [ "source" ]) cfg.profile;
+    }));
+
     systemd.units = mkIf cfg.units.enable (import ./units.nix common);
 
-    system.build.mkimage = import ./image.nix {
-      inherit lib pkgs profiles;
-      mkimage = cfg.package;
-      layouts = lib.optionalAttrs (!isNamed) { nixos = cfg.layout; };
-    };
+    system.build.mkimage = import ./image.nix (image // { inherit lib pkgs profiles; });
   };
 }

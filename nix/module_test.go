@@ -29,6 +29,7 @@ func TestChecks(t *testing.T) {
 		{"root in memory", `{ mkimage.layout = "impermanence"; mkimage.resumeOffset = 1; fileSystems."/".device = "none"; }`, nil, nil},
 		{"no offset", "{ }", nil, []string{"mkimage.resumeOffset is not set"}},
 		{"no offset, systemd", "{ boot.initrd.systemd.enable = true; }", nil, nil},
+		{"no offset, our own initramfs", "{ mkimage.initramfs.enable = true; }", nil, nil},
 		{"no hibernation", `{ mkimage.swap = "swapfile"; }`, nil, nil},
 		{"policy of the profile", `{ mkimage.profile.swap.policy = "swapfile"; }`, nil, nil},
 		{"layout without a swapfile", `{ mkimage.layout = "btrfs-server"; }`, nil, nil},
@@ -198,5 +199,33 @@ func TestCommands(t *testing.T) {
 	l, _, err := layouts.Load(save(t, got.layouts)).Resolve("nixos", nil)
 	if err != nil || l.Root.Label != "fox" || l.Swapfile.Image != 32<<20 || len(l.Subvolumes) != 5 {
 		t.Errorf("layout %+v, %v", l, err)
+	}
+}
+
+// TestInitramfs: the initramfs comes in the place of NixOS's when it is asked for.
+func TestInitramfs(t *testing.T) {
+	var got struct {
+		Before, Script string
+		Params         []string
+	}
+	evaluate(t, `let c = system { mkimage.initramfs.enable = true; mkimage.layout = { extends = "btrfs-laptop"; root.label = "fox"; }; boot.kernelParams = [ "root=fstab" ]; }; in {
+  before = (system { }).system.build.initialRamdisk; inherit (c.system.build.initialRamdisk) script; params = c.boot.kernelParams;
+}`, &got)
+	if got.Before != "NixOS's" {
+		t.Errorf("unasked: %s", got.Before)
+	}
+	if want := "root=fstab root=PARTLABEL=fox rootfstype=btrfs rw"; strings.Join(got.Params, " ") != want {
+		t.Errorf("parameters %q; want %s", got.Params, want)
+	}
+	for _, want := range []string{
+		"cp -rL /made/modules/lib/modules/6.18.1 root/lib/modules/\n", "/mkimage/bin/mkimage initramfs nixos --source dir:root ",
+		`"extends":"builtin:bandit-minimal"`, `"layout":"nixos"`, "cat /made/microcode.img initrd > $out/initrd\n",
+	} {
+		if !strings.Contains(got.Script, want) {
+			t.Errorf("script lacks %q:\n%s", want, got.Script)
+		}
+	}
+	if strings.Contains(got.Script, "nix:/nix/store") {
+		t.Error("the initramfs needs the system that it is a part of")
 	}
 }

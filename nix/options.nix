@@ -53,6 +53,16 @@ in
       description = "What the swapfile of the layout is used for, in every image: swap.policy of a profile.";
     };
 
+    initramfs.enable = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether the system boots with the initramfs of mkimage in the place of NixOS's stage
+        1, also after it was rebuilt. It has what `initramfs` of {option}`mkimage.profile`
+        says, finds the swapfile by itself, and brings the units of the first boot.
+      '';
+    };
+
     resumeOffset = mkOption {
       type = types.nullOr types.ints.positive;
       default = null;

@@ -90,7 +90,7 @@ func (f *initramfsFlags) run(ctx context.Context, u *ui, name string) error {
 	if err := f.write(archive.Data); err != nil {
 		return err
 	}
-	s := initramfsSummary{"summary", f.output, kernel.Version, len(archive.Data), archive.Modules}
+	s := initramfsSummary{"summary", f.output, kernel.Version, len(archive.Data), append([]string{}, archive.Modules...)}
 	return u.summary(s, s.print)
 }
 

@@ -25,6 +25,8 @@ let
     mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
     genAttrs = names: f: listToAttrs (map (name: { inherit name; value = f name; }) names);
     optional = condition: v: if condition then [ v ] else [ ];
+    optionals = condition: list: if condition then list else [ ];
+    mkAfter = list: list;
     optionalAttrs = condition: set: if condition then set else { };
     hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
     removePrefix = prefix: text: if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
@@ -72,11 +74,17 @@ let
     assertions = [ ]; warnings = [ ]; swapDevices = [ ];
   } // {
     networking.hostName = lib.mkOverride 1500 "nixos";
+    hardware.firmware = "/made/firmware";
+    system.modulesTree = "/made/modules";
+    system.boot.loader = { kernelFile = "bzImage"; initrdFile = "initrd"; };
+    system.build.initialRamdisk = "NixOS's";
     system.build.toplevel = "/nix/store/00000000000000000000000000000000-nixos-system-fox";
     boot = {
       resumeDevice = lib.mkOverride 1500 "";
       kernelParams = lib.mkOverride 1500 [ ];
+      kernelPackages.kernel = { outPath = "/made/linux"; modDirVersion = "6.18.1"; };
       initrd.secrets = { };
+      initrd.prepend = [ "/made/microcode.img" ];
       loader.systemd-boot.enable = lib.mkOverride 1500 false;
     };
     fileSystems = { };
@@ -100,6 +108,7 @@ let
     # The path of a folder is what is in it.
     linkFarm = name: list: { outPath = toJSON (map (e: e.path) list); };
     writeShellApplication = given: given;
+    runCommand = name: _: script: { inherit name script; };
   };
 
   # The configuration that modules come to.
