@@ -26,7 +26,7 @@ let
     genAttrs = names: f: listToAttrs (map (name: { inherit name; value = f name; }) names);
     optional = condition: v: if condition then [ v ] else [ ];
     optionals = condition: list: if condition then list else [ ];
-    mkAfter = list: list;
+    mkAfter = content: { _type = "after"; inherit content; };
     optionalAttrs = condition: set: if condition then set else { };
     hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
     removePrefix = prefix: text: if hasPrefix prefix text then substring (stringLength prefix) (-1) text else text;
@@ -49,7 +49,8 @@ let
   expand = v:
     if typed v == "if" then (if v.condition then expand v.content else [ ])
     else if typed v == "override" then map (d: d // { inherit (v) priority; }) (expand v.content)
-    else [{ priority = 100; value = v; }];
+    else if typed v == "after" then map (d: d // { last = true; }) (expand v.content)
+    else [{ priority = 100; value = v; last = false; }];
 
   # What definitions come to at a place; null where there is none.
   merge = place: definitions:
@@ -57,7 +58,8 @@ let
       pushed = map push definitions;
       found = concatMap expand pushed;
       first = foldl' (p: d: if d.priority < p then d.priority else p) 9999 found;
-      values = map (d: d.value) (filter (d: d.priority == first) found);
+      chosen = filter (d: d.priority == first) found;
+      values = map (d: d.value) (filter (d: !d.last) chosen ++ filter (d: d.last) chosen);
     in
     if any plain pushed then zipAttrsWith (name: merge (place ++ [ name ])) (filter plain pushed)
     else if values == [ ] then null
@@ -108,7 +110,7 @@ let
     # The path of a folder is what is in it.
     linkFarm = name: list: { outPath = toJSON (map (e: e.path) list); };
     writeShellApplication = given: given;
-    runCommand = name: _: script: { inherit name script; };
+    runCommand = name: _: script: { inherit name script; outPath = "/made/${name}"; };
   };
 
   # The configuration that modules come to.
