@@ -66,6 +66,10 @@ demo-reinstall: deps build ## a laptop with an empty disk is reinstalled in QEMU
 	@echo
 	@echo "What its consoles showed: .cache/qemu-tests/TestReinstall/install.serial"
 
+.PHONY: nix-modules
+nix-modules: ## nix/modules.json, the hash of the Go modules that the Nix package is built of
+	$(GO) run ./nix/modules
+
 .PHONY: man
 man: build ## bin/man and bin/completions, manual pages and completions of shells
 	@mkdir -p bin/man bin/completions

@@ -154,10 +154,16 @@ func (b *build) makeInitramfs(ctx context.Context) error {
 }
 
 func (b *build) initramfsParams(k source.Kernel) initramfs.Params {
-	want := b.plan.Profile.Initramfs
+	return InitramfsParams(b.in.Tree, b.plan, k, b.in.Recovery.KeyRecipients())
+}
+
+// InitramfsParams returns what the archive of a kernel of a tree is made of. Recipients
+// are the public keys of age that open the system's secrets, nil when it has none.
+func InitramfsParams(t *fstree.Tree, p *plan.Plan, k source.Kernel, recipients []string) initramfs.Params {
+	want := p.Profile.Initramfs
 	return initramfs.Params{
-		Root: b.in.Tree, Kernel: k.Version, ModuleDir: k.Modules.Path(), FirmwareDir: k.FirmwareDir, Modules: want.Modules, Firmware: want.Firmware,
-		Microcode: want.Microcode, Shell: want.Shell, Config: plan.InitConfig(b.plan, b.in.Recovery.KeyRecipients()),
+		Root: t, Kernel: k.Version, ModuleDir: k.Modules.Path(), FirmwareDir: k.FirmwareDir, Modules: want.Modules, Firmware: want.Firmware,
+		Microcode: want.Microcode, Shell: want.Shell, Config: plan.InitConfig(p, recipients),
 	}
 }
 

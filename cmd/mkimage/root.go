@@ -66,7 +66,7 @@ func newRoot(u *ui) *cobra.Command {
 	flags.StringVar(&u.progress, "progress", "auto", "`how` to show progress on stderr: auto, bar, plain, json or none")
 	mustComplete(root, "progress", progressModes...)
 
-	addGroup(root, "images", "Images of disks:", newBuild(u), newPlan(u), newVerify(u), newInspect(u), newDiff(u), newRun(u), newTest(u), newLayout(u))
+	addGroup(root, "images", "Images of disks:", newBuild(u), newPlan(u), newVerify(u), newInspect(u), newDiff(u), newInitramfs(u), newRun(u), newTest(u), newLayout(u))
 	addGroup(root, "disks", "Disks and media:", newExplainDisk(u), newWrite(u), newSign(u))
 	addGroup(root, "files", "File systems:", newLs(u), newCat(u), newStat(u), newCheck(u), newMapSwapfile(u), newMkfs(u))
 	addGroup(root, "profiles", "Profiles:", newProfiles(u), newLayouts(u))
