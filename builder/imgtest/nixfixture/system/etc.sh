@@ -28,6 +28,7 @@ subst "$scripts/second.nix" fixture/second.nix
 install -m 644 "$scripts/second.sh" fixture/second.sh
 
 mkdir -p systemd/system
+install -m 644 "$scripts/system.conf" systemd/
 cd systemd/system
 mkdir multi-user.target.wants sysinit.target.wants
 ln -s /usr/lib/systemd/system/multi-user.target default.target

@@ -21,10 +21,11 @@ take_modules() {
 	depmod -b "$(realpath "$to")" "$release"
 }
 
-# What a disk of QEMU, and a root of btrfs on it, need. Checksums come before what asks for
-# them while it is loaded.
-disk_modules="virtio_pci virtio_blk virtio_scsi sd_mod sr_mod ahci nvme usb_storage uas xhci_pci ehci_pci
-	crc32c_generic crc32c_intel xxhash_generic blake2b_generic sha256_generic libcrc32c btrfs"
+# A root of btrfs. Checksums come before what asks for them while it is loaded.
+root_modules="crc32c_generic crc32c_intel xxhash_generic blake2b_generic sha256_generic libcrc32c btrfs"
+
+# The disks of QEMU.
+disk_modules="virtio_pci virtio_blk virtio_scsi sd_mod sr_mod ahci nvme usb_storage uas xhci_pci ehci_pci"
 
 # What systemd takes credentials from, at its start.
 credential_modules="qemu_fw_cfg dmi_sysfs"
