@@ -38,6 +38,7 @@ modules = ["nvme", "sd_mod", "usb_storage", "uas", "xhci_pci", "virtio_pci", "vi
 [age]
 recipient = "%[2]s"
 sources = ["medium"]
+timeout = 20
 
 [[secrets]]
 name = "restic-password"
@@ -59,7 +60,7 @@ func newNixOS(t testing.TB, stage nixfixture.Stage1) *nixos {
 	check(t, os.WriteFile(secrets, nixfixture.Secrets(), 0o600))
 	profile := fmt.Sprintf(nixosProfile, n.Key, recipient, secrets, repositoryPath)
 	check(t, os.WriteFile(filepath.Join(n.profileDir, "nixos.toml"), []byte(profile), 0o644))
-	n.repository = makeRepository(t, repositoryOptions{})
+	n.repository = makeRepository(t, repositoryOptions{password: nixfixture.ResticPassword})
 	return n
 }
 

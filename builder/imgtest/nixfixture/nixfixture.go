@@ -69,6 +69,8 @@ type Fixture struct {
 const (
 	SecretPath = "/run/secrets/fixture"
 	Secret     = "a text that was encrypted"
+	// ResticPassword is what Secrets has besides, under the key restic-password.
+	ResticPassword = "correct horse battery staple"
 )
 
 // AgeKey returns the key of age that the secrets of the system are encrypted to, as a key file
