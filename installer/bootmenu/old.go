@@ -184,4 +184,3 @@ func (r *replacement) writeBefore() error {
 func (r *replacement) beforeName() string {
 	return "mkimage-" + strings.TrimPrefix(strings.TrimSuffix(r.first, ".conf"), "mkimage-") + beforeMark + r.id + ".conf"
 }
-

@@ -111,4 +111,3 @@ func (r *replacement) remove(name string) error {
 	}
 	return durable.Sync(r.fs, path.Dir(name))
 }
-
