@@ -15,7 +15,10 @@ X
 for name in pam.d security login.defs nsswitch.conf ld.so.conf ld.so.conf.d dbus-1 udev shells profile bash.bashrc; do
 	[ ! -e "$userland/etc/$name" ] || cp -r "$userland/etc/$name" .
 done
-mkdir -p nix tmpfiles.d fixture
+chmod -R u+w .
+mkdir -p nix tmpfiles.d fixture udev/rules.d
+echo 'SUBSYSTEM=="virtio-ports", ATTR{name}=="mkimage.test", TAG+="systemd", ENV{SYSTEMD_WANTS}+="fixture-agent.service"' \
+	>udev/rules.d/90-fixture.rules
 cat >nix/nix.conf <<X
 build-users-group =
 experimental-features = nix-command
@@ -30,9 +33,8 @@ install -m 644 "$scripts/second.sh" fixture/second.sh
 mkdir -p systemd/system
 install -m 644 "$scripts/system.conf" systemd/
 cd systemd/system
-mkdir multi-user.target.wants sysinit.target.wants
+mkdir multi-user.target.wants
 ln -s /usr/lib/systemd/system/multi-user.target default.target
 ln -s /dev/null serial-getty@ttyS0.service # which would hang up on what the report writes there
 cp "$scripts/fixture-report.service" "$scripts/fixture-agent.service" .
 ln -s ../fixture-report.service multi-user.target.wants/
-ln -s ../fixture-agent.service sysinit.target.wants/
