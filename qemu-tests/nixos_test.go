@@ -71,7 +71,7 @@ func newNixOS(t testing.TB, stage nixfixture.Stage1) *nixos {
 	check(t, os.WriteFile(secrets, nixfixture.Secrets(), 0o600))
 	profile := fmt.Sprintf(nixosProfile, n.Key, recipient, secrets)
 	if imgtest.Full() {
-		n.repository = makeRepository(t, repositoryOptions{password: nixfixture.ResticPassword})
+		n.repository = makeRepository(t, repositoryOptions{files: 500, password: nixfixture.ResticPassword})
 		profile += fmt.Sprintf(nixosRestore, repositoryPath)
 	} else {
 		profile += fmt.Sprintf(nixosBackup, repositoryPath)
