@@ -170,7 +170,7 @@ func (n *nixos) restored(t *testing.T, vm *VM) {
 	out, err := vm.Output(step(t), "systemctl start mkimage-restore.service; /var/lib/mkimage/bin/mkimage-firstboot status")
 	check(t, err)
 	t.Log(out)
-	wantHome(t, n.repository.list, guestHome(t, vm, "/home"))
+	wantHome(t, belowUser(n.repository.list), guestHome(t, vm, "/home/"+homeUser))
 }
 
 // collects wants garbage to go, and nothing else.
