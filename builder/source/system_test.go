@@ -87,3 +87,26 @@ func TestWords(t *testing.T) {
 		t.Errorf("words %q; want %q", got, want)
 	}
 }
+
+// TestSystemOfKernels: systems that differ in what goes into an initramfs have a kernel
+// each.
+func TestSystemOfKernels(t *testing.T) {
+	tree := goldenTree(t)
+	s, err := SystemOf(tree, built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	top := strings.TrimSuffix(strings.TrimPrefix(s.Generations[1].Words[0], "init="), "/init")
+	firmware := tree.Lookup(top + "/firmware")
+	firmware.Link = system
+	firmware.Size = int64(len(system))
+	if s, err = SystemOf(tree, built); err != nil || len(s.Kernels) != 2 || s.Generations[0].Kernel != 0 || s.Generations[1].Kernel != 1 {
+		t.Fatalf("%+v, %v; want two kernels", s, err)
+	}
+	if dir := s.Kernels[1].FirmwareDir; dir != top+"/firmware" {
+		t.Errorf("firmware of the second in %s", dir)
+	}
+	if s.Kernels[1].Words != nil {
+		t.Errorf("words of the second %q; entries of the plan are of the first alone", s.Kernels[1].Words)
+	}
+}
