@@ -161,7 +161,35 @@ func (n *nixos) writtenEtc(mounts *mounter) (upper, work string, err error) {
 		}
 	}
 	upper, work = filepath.Join(dir, "upper"), filepath.Join(dir, "work")
+	if err := errors.Join(os.MkdirAll(dir, 0o755), n.takeEtc(upper)); err != nil {
+		return "", "", err
+	}
 	return upper, work, errors.Join(os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755))
+}
+
+// takeEtc makes the /etc of the root what was written first, so that it stays in sight: of
+// an image that starts for the first time that is what the image brought, or an
+// installation kept. An activation before may have left links there, which would hide what
+// there is now; and of a root in memory it is out of sight.
+func (n *nixos) takeEtc(upper string) error {
+	etc, err := n.at("/etc")
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(upper); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, err := os.Lstat(filepath.Join(etc, "static")); err == nil {
+		return nil
+	}
+	err = unix.Rename(etc, upper)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EXDEV) || errors.Is(err, unix.EBUSY) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("rename %s to %s: %w", etc, upper, err)
+	}
+	return nil
 }
 
 // opaque marks a directory that was made where there was none: of later layers nothing is

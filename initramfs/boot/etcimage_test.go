@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"github.com/6FaNcY9/mkimage/builder/imgtest/etcimage"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/nixfixture/etcimage"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
@@ -38,7 +38,7 @@ func etcRoot(t *testing.T, files ...etcimage.File) *nixos {
 	fill(t, root, testSystem+"/nixos-version", []byte("26.05"))
 	fill(t, root, "nix/store/image", image)
 	fill(t, root, "nix/store/base/shadow", []byte("secret"))
-	fill(t, root, "etc/hidden", nil)
+	fill(t, root, "etc/brought", nil)
 	for name, target := range map[string]string{"etc-metadata-image": "/nix/store/image", "etc-basedir": "/nix/store/base"} {
 		if err := os.Symlink(target, filepath.Join(root, testSystem, name)); err != nil {
 			t.Fatal(err)
@@ -98,8 +98,8 @@ func TestMountEtcWritable(t *testing.T) {
 		if !ok {
 			return
 		}
-		want := map[string]string{"etc/pam.d/login": "/nix/store/x/login", "etc/small": "inline", "etc/shadow": "secret", "etc/hidden": "no such file or directory"}
-		if diff := cmp.Diff(want, n.sees("etc/pam.d/login", "etc/small", "etc/shadow", "etc/hidden")); diff != "" || !writable {
+		want := map[string]string{"etc/pam.d/login": "/nix/store/x/login", "etc/small": "inline", "etc/shadow": "secret", "etc/brought": ""}
+		if diff := cmp.Diff(want, n.sees("etc/pam.d/login", "etc/small", "etc/shadow", "etc/brought")); diff != "" || !writable {
 			t.Errorf("writable: %v, files (-want +got):\n%s", writable, diff)
 		}
 		if st, err := os.Stat(filepath.Join(n.root, "etc/shadow")); err != nil || st.Mode().Perm() != 0o600 {
@@ -110,14 +110,35 @@ func TestMountEtcWritable(t *testing.T) {
 			t.Errorf("upper layer: %q", got)
 		}
 		mounts.undo()
-		if got := n.sees("etc/hidden", "etc/new"); got["etc/hidden"] != "" || got["etc/new"] == "new" {
-			t.Errorf("after undo: %q", got)
+		if list, err := os.ReadDir(filepath.Join(n.root, "etc")); err != nil || len(list) > 0 {
+			t.Errorf("after undo: %v, %v", list, err)
 		}
 		// Again, as after a shell: what was written is there.
 		if _, ok := mountEtcImage(t, n, &mounts); ok && n.sees("etc/new")["etc/new"] != "new" {
 			t.Error("what was written is lost")
 		}
 		mounts.undo()
+	})
+}
+
+// TestMountEtcActivated: links that an activation has left are out of sight.
+func TestMountEtcActivated(t *testing.T) {
+	n := etcRoot(t)
+	if err := os.Symlink(testSystem+"/etc", filepath.Join(n.root, "etc/static")); err != nil {
+		t.Fatal(err)
+	}
+	private(t, func() {
+		var mounts mounter
+		if _, ok := mountEtcImage(t, n, &mounts); !ok {
+			return
+		}
+		if got := n.sees("etc/static")["etc/static"]; got != "no such file or directory" {
+			t.Errorf("static: %q", got)
+		}
+		mounts.undo()
+		if got := n.sees("etc/static")["etc/static"]; got != testSystem+"/etc" {
+			t.Errorf("static after undo: %q", got)
+		}
 	})
 }
 
