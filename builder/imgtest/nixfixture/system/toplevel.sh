@@ -47,7 +47,7 @@ activation() {
 	printf '  "org.nixos.nixos-init.v1": {\n    "env_binary": "%s",\n' "$busybox/bin/env"
 	[ -z "$etcOverlay" ] ||
 		printf '    "etc_basedir": "%s",\n    "etc_metadata_image": "%s",\n' "$etcOverlay/basedir" "$etcOverlay/metadata.erofs"
-	printf '    "firmware": "%s",\n    "modprobe_binary": "%s",\n' "$firmware/lib/firmware" "$userland/usr/sbin/modprobe"
+	printf '    "firmware": "%s",\n    "modprobe_binary": "%s",\n' "$firmware/lib/firmware" "$busybox/bin/modprobe"
 	printf '    "nix_store_mount_opts": %s,\n    "sh_binary": "%s"\n  },\n' "$(list ro nodev nosuid)" "$busybox/bin/sh"
 }
 
