@@ -143,6 +143,10 @@ func (r Range) touches(o Range) bool {
 	return r.Offset < o.Offset+o.Length && o.Offset < r.Offset+r.Length
 }
 
+// NixOS reports whether the system of the image is one: it names the entries of its
+// menu, and makes its own /etc, with the fstab, when it is activated.
+func (m *Manifest) NixOS() bool { return len(m.Inputs.Generations) > 0 }
+
 // Partition returns the partition of a role, or nil.
 func (m *Manifest) Partition(role string) *Partition {
 	for i := range m.Partitions {
