@@ -85,8 +85,8 @@ func (s *server) read(ctx context.Context, name string, most int64) (data []byte
 			return err
 		}
 		defer r.Close()
-		data, err = readAll(r, s.url(name), most)
-		if err != nil && int64(len(data)) <= most && r.failed != nil {
+		data, err = r.text(most)
+		if err != nil && r.failed != nil {
 			return passing{err}
 		}
 		return err
