@@ -41,7 +41,12 @@ const tooMany = 3
 
 func newServer(u *url.URL, o Options) (*server, error) {
 	base := *u
-	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
+	// Its escapes stay: some servers have a slash in the name of a project.
+	base.RawPath = strings.TrimSuffix(u.EscapedPath(), "/") + "/"
+	var err error
+	if base.Path, err = url.PathUnescape(base.RawPath); err != nil {
+		return nil, fault.New(fault.Config, hintURL, "cache %q: %w", u, err)
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = Connections, Connections
 	transport.DisableCompression = true // what is asked for has a digest as it is
@@ -55,7 +60,6 @@ func newServer(u *url.URL, o Options) (*server, error) {
 	if o.Netrc == "" {
 		return s, nil
 	}
-	var err error
 	s.login, err = readNetrc(o.Netrc, u.Hostname())
 	return s, err
 }
