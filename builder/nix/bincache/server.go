@@ -24,6 +24,9 @@ const Connections = 16
 // maxPause is the longest pause before another attempt.
 const maxPause = time.Minute
 
+// maxExcuse is how much is read of an answer that is an error, in bytes.
+const maxExcuse = 16 << 10
+
 // server is a cache by HTTP.
 type server struct {
 	base           *url.URL // its path ends in a slash
@@ -196,6 +199,7 @@ func (s *server) request(ctx context.Context, name string, from int64, tag strin
 		return nil, err
 	}
 	if err := r.check(from); err != nil {
+		_, _ = io.CopyN(io.Discard, r, maxExcuse) // so that the connection serves the next request
 		r.Close()
 		return nil, err
 	}
@@ -266,6 +270,8 @@ func (r *response) check(from int64) error {
 	switch code := r.StatusCode; {
 	case code == http.StatusOK, code == http.StatusPartialContent && from > 0:
 		return nil
+	case code == http.StatusRequestedRangeNotSatisfiable && from > 0 && r.Header.Get("Content-Range") == fmt.Sprintf("bytes */%d", from):
+		return nil // all of it was read: see place
 	case code == http.StatusNotFound, code == http.StatusGone:
 		return fault.New(fault.Input, "", "%s: %w", r.name, ErrAbsent)
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
