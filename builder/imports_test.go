@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"builder/nix/narinfo":  {"builder/fault", "builder/nix"},
 	"builder/nix/narstore": {"builder/fault"},
 	"builder/nix/storedb":  {"builder/fault", "builder/nix"},
-	"builder/nix/bincache": {"builder/fault", "builder/nix", "builder/nix/narinfo", "builder/strict"},
+	"builder/nix/bincache": {"builder/fault", "builder/unpack", "builder/nix", "builder/nix/narinfo", "builder/strict"},
 	"builder/nix/closure": {
 		"builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/nix", "builder/nix/nar", "builder/nix/narinfo", "builder/nix/narstore", "builder/nix/bincache", "builder/nix/storedb",
 	},
