@@ -53,7 +53,7 @@ func (r *replacement) readDefault() error {
 // the newest generation, where NixOS makes all of them the default. Names are compared
 // without the count of boots that they may have.
 func (r *replacement) firstOf(pattern string) (first bls.Entry, err error) {
-	names, err := r.fs.List(entriesDir)
+	names, err := listFiles(r.fs, entriesDir)
 	if err != nil {
 		return first, err
 	}
@@ -98,7 +98,7 @@ const beforeTitle = " (before the last installation)"
 // nothing, what the only other one that was cut short has. Of several others nobody knows
 // which is the last.
 func (r *replacement) keptBefore() (kept bls.Entry, ok bool) {
-	names, err := r.fs.List(entriesDir)
+	names, err := listFiles(r.fs, entriesDir)
 	if err != nil {
 		return kept, false
 	}
