@@ -63,6 +63,10 @@ func check(all []table, p *plan.Plan) error {
 	return &fault.Error{Class: fault.Config, Hint: hint, Err: c.problems}
 }
 
+// maxFixes bounds the hint of a table that fits nothing: nobody reads more, and each is
+// compared with all others.
+const maxFixes = 100
+
 // checker collects what differs.
 type checker struct {
 	plan     *plan.Plan
@@ -77,7 +81,7 @@ func (c *checker) add(file string, line int, key, fix, format string, args ...an
 		at.Column = 1
 	}
 	c.problems = append(c.problems, strict.Problem{Position: at, Key: key, Text: fmt.Sprintf(format, args...)})
-	if !slices.Contains(c.fixes, fix) {
+	if len(c.fixes) < maxFixes && !slices.Contains(c.fixes, fix) {
 		c.fixes = append(c.fixes, fix)
 	}
 }

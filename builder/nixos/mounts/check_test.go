@@ -213,3 +213,19 @@ func TestHint(t *testing.T) {
 		t.Errorf("hint %s", got)
 	}
 }
+
+// TestHintBound: a table of nothing but differences takes no time that grows with its square.
+func TestHintBound(t *testing.T) {
+	p := planOf(t, builtin(t, "btrfs-laptop"))
+	for n, want := range map[int]int{maxFixes - 1: maxFixes - 1, maxFixes: maxFixes, maxFixes + 1: maxFixes} {
+		var lines strings.Builder
+		lines.WriteString(laptop)
+		for i := range n {
+			fmt.Fprintf(&lines, "/dev/a /%d t\n", i)
+		}
+		err := check([]table{parse(t, lines.String())}, p)
+		if got := strings.Count(fault.HintOf(err), "nofail"); got != want || len(texts(t, err)) != n {
+			t.Errorf("%d lines: a hint with %d fixes, %d problems", n, got, len(texts(t, err)))
+		}
+	}
+}
