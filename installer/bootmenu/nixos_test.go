@@ -167,3 +167,40 @@ func TestReplaceNoNixOSDefault(t *testing.T) {
 		t.Errorf("Replace: %v", err)
 	}
 }
+
+// TestDefault: which entry the menu starts by itself, as systemd-boot has it.
+func TestDefault(t *testing.T) {
+	entry := func(version, options string) string {
+		return "title NixOS\nsort-key nixos\nversion " + version + "\nlinux /EFI/nixos/a.efi\noptions " + options + "\n"
+	}
+	two := map[string]string{
+		"nixos-generation-2.conf": entry("Generation 2 Fox", "two"), "nixos-generation-2-specialisation-x.conf": entry("Generation 2 Fox", "two-x"),
+		"nixos-generation-1.conf": entry("Generation 1 Fox", "one"),
+	}
+	tests := []struct {
+		name, standard string
+		add            map[string]string
+		want           string
+	}{
+		{"by name", "nixos-generation-1.conf", nil, "one"},
+		{"by a name of one's own", "my [x] entry.conf", map[string]string{"my [x] entry.conf": entry("1", "mine")}, "mine"},
+		{"a generation before its specialisations", "nixos-*", nil, "two"},
+		{"what its builder was writing", "nixos-*", map[string]string{"nixos-generation-3.tmp": entry("Generation 3 Fox", "three")}, "two"},
+		{"a count of boots", "nixos-generation-3.conf", map[string]string{"nixos-generation-3+2-1.conf": entry("Generation 3 Fox", "three")}, "three"},
+		{"a count of boots that has come to its end", "nixos-*", map[string]string{"nixos-generation-3+0-3.conf": entry("Generation 3 Fox", "three")}, "two"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := diskOf(map[string]string{"/loader/loader.conf": "default " + tt.standard + "\n"})
+			for _, list := range []map[string]string{two, tt.add} {
+				for name, text := range list {
+					f.Put("/loader/entries/"+name, text, 0o644, 0)
+				}
+			}
+			r := &replacement{fs: f, id: "7f"}
+			if err := r.readDefault(); err != nil || r.before.Options != tt.want {
+				t.Errorf("options %q, %v; want %q", r.before.Options, err, tt.want)
+			}
+		})
+	}
+}

@@ -50,36 +50,45 @@ func (r *replacement) readDefault() error {
 }
 
 // firstOf returns the entry that systemd-boot takes of those that a pattern fits: such as
-// the newest generation, where NixOS makes all of them the default.
+// the newest generation, where NixOS makes all of them the default. Names are compared
+// without the count of boots that they may have.
 func (r *replacement) firstOf(pattern string) (first bls.Entry, err error) {
-	if !strings.ContainsAny(pattern, `*?[\`) {
-		text, err := durable.Read(r.fs, path.Join(entriesDir, pattern), maxEntry)
-		if err != nil {
-			return first, err
-		}
-		return bls.ParseEntry(text)
-	}
-	names, err := r.fs.List(entriesDir)
+	names, err := listFiles(r.fs, entriesDir)
 	if err != nil {
 		return first, err
 	}
-	found := false
+	var all []bls.Named
+	var broken error
 	for _, name := range names {
-		if ok, err := path.Match(pattern, name); !ok || err != nil {
+		if !strings.HasSuffix(name, ".conf") || !fits(pattern, name) {
 			continue
 		}
 		text, err := durable.Read(r.fs, path.Join(entriesDir, name), maxEntry)
 		if err != nil {
 			return first, err
 		}
-		if e, err := bls.ParseEntry(text); err == nil && (!found || bls.Compare(e, first) < 0) {
-			first, found = e, true
+		if e, err := bls.ParseEntry(text); err == nil {
+			all = append(all, bls.Named{File: name, Entry: e})
+		} else {
+			broken = fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if !found {
-		return first, fmt.Errorf("no entry of this name")
+	switch {
+	case len(all) > 0:
+		return slices.MinFunc(all, bls.Compare).Entry, nil
+	case broken != nil:
+		return first, broken
 	}
-	return first, nil
+	return first, fmt.Errorf("no entry of this name")
+}
+
+// fits reports whether the file of an entry has a name of a pattern.
+func fits(pattern, file string) bool {
+	if id, ok := bls.ParseName(file); ok {
+		file = id + ".conf"
+	}
+	ok, err := path.Match(pattern, file)
+	return pattern == file || ok && err == nil
 }
 
 // beforeTitle ends the title of an entry of a system before an installation.
@@ -89,7 +98,7 @@ const beforeTitle = " (before the last installation)"
 // nothing, what the only other one that was cut short has. Of several others nobody knows
 // which is the last.
 func (r *replacement) keptBefore() (kept bls.Entry, ok bool) {
-	names, err := r.fs.List(entriesDir)
+	names, err := listFiles(r.fs, entriesDir)
 	if err != nil {
 		return kept, false
 	}
