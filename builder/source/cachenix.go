@@ -111,7 +111,7 @@ func (s *Source) install(ctx context.Context, c *closure.Closure, o Options) err
 	if err := nixos.Install(c.Tree, nixos.System{Toplevels: c.Roots, Database: database, Epoch: o.Epoch}); err != nil {
 		return err
 	}
-	s.Tree = c.Tree
+	s.Tree, s.Objects = c.Tree, c.Objects
 	s.digest = func(context.Context) (string, error) { return c.Digest(), nil }
 	return nil
 }
