@@ -27,7 +27,7 @@ func Load(dirs ...string) *Set {
 		} else {
 			p.Kind, p.Installer = "", Installer{} // whichever way nothing was said
 		}
-		if len(p.Nix.Substituters)+len(p.Nix.TrustedPublicKeys) == 0 && p.Nix.Store == "" {
+		if len(p.Nix.Substituters)+len(p.Nix.TrustedPublicKeys) == 0 && p.Nix.Store == "" && p.Nix.AutoOptimiseStore == nil {
 			p.Nix = Nix{}
 		}
 		anchor(p, origins)

@@ -41,11 +41,12 @@ type Profile struct {
 func (p *Profile) IsInstaller() bool { return p.Kind == KindInstaller }
 
 // Nix says where store objects come from, in the words of nix.conf and with their
-// meaning. Nothing that is built depends on it.
+// meaning. Nothing that is built depends on it, but for AutoOptimiseStore.
 type Nix struct {
 	Substituters      []string `toml:"substituters" json:"substituters,omitempty"`               // URLs of binary caches, besides the one that the source names
 	TrustedPublicKeys []string `toml:"trusted-public-keys" json:"trusted_public_keys,omitempty"` // NAME:BASE64; none means that of cache.nixos.org
 	Store             string   `toml:"store" json:"store,omitempty"`                             // directory of this host that has nix/store; "" means "/"
+	AutoOptimiseStore *bool    `toml:"auto-optimise-store" json:"auto_optimise_store,omitempty"` // equal files become hard links; nil: as the system says
 }
 
 // Kernel is what the kernel is started with.

@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -130,6 +131,12 @@ func TestPaths(t *testing.T) {
 	p, dir, err := resolveText(t, "extends = 'bandit-minimal'\nnix.store = 'chroot'\n")
 	if err != nil || p.Nix.Store != filepath.Join(dir, "chroot") {
 		t.Errorf("store %q, %v", p.Nix.Store, err)
+	}
+	for _, on := range []bool{false, true} {
+		p, _, err = resolveText(t, fmt.Sprintf("extends = 'bandit-minimal'\nnix.auto-optimise-store = %v\n", on))
+		if err != nil || p.Nix.AutoOptimiseStore == nil || *p.Nix.AutoOptimiseStore != on {
+			t.Errorf("auto-optimise-store %v, %v; want %v", p.Nix.AutoOptimiseStore, err, on)
+		}
 	}
 	p, _, err = resolveText(t, "extends = 'bandit-minimal'\n", strict.Setting{Key: "source", Value: "tar:here.tar"})
 	if err != nil || p.Source != "tar:here.tar" {

@@ -105,7 +105,7 @@ func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress
 func (f *sourceFlags) nixOptions(p *profiles.Profile) (source.NixOptions, error) {
 	o := source.NixOptions{
 		Substituters: p.Nix.Substituters, Keys: p.Nix.TrustedPublicKeys, Netrc: f.netrc, Offline: f.offline, Unsigned: f.unsigned,
-		Store: p.Nix.Store, Signed: f.signed,
+		Store: p.Nix.Store, Signed: f.signed, Optimise: p.Nix.AutoOptimiseStore,
 	}
 	var err error
 	if f.narCache != "0" {
