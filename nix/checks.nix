@@ -31,8 +31,6 @@ in
       (refuse (!pkgs.stdenv.hostPlatform.isx86_64) "the system is for ${pkgs.stdenv.hostPlatform.system}, expected x86_64-linux")
       (refuse (config.boot.initrd.secrets != { })
         "boot.initrd.secrets: an initrd that needs secrets cannot be in an image; see docs/secrets.md for those of the system")
-      (refuse (config.system.nixos-init.enable or false)
-        "system.nixos-init.enable: the system would not be activated by the initramfs of mkimage; set it to false")
       (refuse (!config.boot.loader.systemd-boot.enable)
         "boot.loader.systemd-boot.enable is false: images boot by systemd-boot, and later generations need it too")
       (refuse (cfg.swap != "none" && disk.swapDevices == [ ])

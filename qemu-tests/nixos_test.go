@@ -169,8 +169,8 @@ func wantFacts(t testing.TB, facts, want map[string]string) {
 // of garbage leaves it alone, and a generation that it builds itself boots, by its own
 // initrd, as the first one does then.
 func TestNixOS(t *testing.T) {
-	for _, stage := range []nixfixture.Stage1{nixfixture.Systemd, nixfixture.Scripted} {
-		if stage == nixfixture.Scripted && !imgtest.Full() {
+	for _, stage := range []nixfixture.Stage1{nixfixture.Systemd, nixfixture.Scripted, nixfixture.NixosInit} {
+		if stage != nixfixture.Systemd && !imgtest.Full() {
 			continue
 		}
 		t.Run(string(stage), func(t *testing.T) {

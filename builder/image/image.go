@@ -160,10 +160,11 @@ func (b *build) initramfsParams(k source.Kernel) initramfs.Params {
 // InitramfsParams returns what the archive of a kernel of a tree is made of. Recipients
 // are the public keys of age that open the system's secrets, nil when it has none.
 func InitramfsParams(t *fstree.Tree, p *plan.Plan, k source.Kernel, recipients []string) initramfs.Params {
-	want := p.Profile.Initramfs
+	want, config := p.Profile.Initramfs, plan.InitConfig(p, recipients)
+	config.EtcImage = k.EtcImage
 	return initramfs.Params{
 		Root: t, Kernel: k.Version, ModuleDir: k.Modules.Path(), FirmwareDir: k.FirmwareDir, Modules: want.Modules, Firmware: want.Firmware,
-		Microcode: want.Microcode, Shell: want.Shell, Config: plan.InitConfig(p, recipients),
+		Microcode: want.Microcode, Shell: want.Shell, Config: config,
 	}
 }
 

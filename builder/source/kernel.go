@@ -19,6 +19,9 @@ type Kernel struct {
 	// Words of the kernel command line that the system itself needs, in order: of NixOS
 	// its init and its parameters.
 	Words []string
+	// EtcImage is set where a generation that it starts has its /etc as an image, for
+	// which its initramfs must have modules.
+	EtcImage bool
 }
 
 // moduleDirs are where the modules of kernels lie; the second is another

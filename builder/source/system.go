@@ -77,14 +77,15 @@ func (s *System) kernel(t *fstree.Tree, g nixos.Generation, spec *bootspec.Spec)
 		return 0, fault.New(fault.Input, "take secrets out of boot.initrd.secrets: what is needed before the root is mounted would lie in the clear on the ESP",
 			"%s: has secrets for its initrd, by %s, which is run on the machine only", spec.Toplevel, spec.InitrdSecrets)
 	}
-	if err := checkInit(t, spec); err != nil {
+	etcImage, err := checkShape(t, spec)
+	if err != nil {
 		return 0, err
 	}
 	image, err := t.Follow(spec.Kernel.String())
 	if err != nil {
 		return 0, err
 	}
-	k := Kernel{Image: image, FirmwareDir: spec.Toplevel.String() + "/firmware"}
+	k := Kernel{Image: image, EtcImage: etcImage, FirmwareDir: spec.Toplevel.String() + "/firmware"}
 	if k.Version, k.Modules, err = modulesOf(t, spec.Toplevel); err != nil {
 		return 0, err
 	}
@@ -96,38 +97,12 @@ func (s *System) kernel(t *fstree.Tree, g nixos.Generation, spec *bootspec.Spec)
 	}
 	for i, other := range s.Kernels {
 		if other.Image == k.Image && other.Modules == k.Modules && sameDir(t, other.FirmwareDir, k.FirmwareDir) {
+			s.Kernels[i].EtcImage = other.EtcImage || etcImage
 			return i, nil
 		}
 	}
 	s.Kernels = append(s.Kernels, k)
 	return len(s.Kernels) - 1, nil
-}
-
-// elfMagic is what a program begins with that is no script.
-const elfMagic = "\x7fELF"
-
-// maxInit bounds the init of a system, in bytes: systemd's program has 100 kB.
-const maxInit = 64 << 20
-
-// checkInit refuses a system that nothing but the program nixos-init makes ready for its
-// init: then that is systemd itself, and there is no prepare-root beside it.
-func checkInit(t *fstree.Tree, spec *bootspec.Spec) error {
-	init, err := t.Follow(spec.Init.String())
-	if err != nil || init == nil || !init.IsRegular() || init.Size < int64(len(elfMagic)) {
-		return err
-	}
-	prepare, err := t.Follow(spec.Toplevel.String() + "/prepare-root")
-	if err != nil || prepare != nil {
-		return err
-	}
-	program, err := init.Read(maxInit)
-	if err != nil {
-		return fmt.Errorf("%s: %w", spec.Init, err)
-	}
-	if strings.HasPrefix(string(program), elfMagic) {
-		return fault.New(fault.Input, "set system.nixos-init.enable = false", "%s: is made ready by nixos-init, in an initrd of its own; expected a script as init, or prepare-root beside it", spec.Toplevel)
-	}
-	return nil
 }
 
 // modulesOf returns the modules of a toplevel's kernel, and its release, the name of

@@ -35,6 +35,7 @@ type machine struct {
 	finder  *finder
 	root    Device
 	mounts  mounter
+	made    mounter    // what a NixOS has mounted besides when its init starts
 	shell   bool       // a shell ran, and may have changed the disk
 	first   *firstBoot // nil when this is none
 }
@@ -273,7 +274,7 @@ func mode(c config.Config, cmd Cmdline) string {
 }
 
 func withKernelReason(err error) error {
-	lines := kernelLines(8, "BTRFS", "overlay")
+	lines := kernelLines(8, "BTRFS", "overlay", "erofs")
 	for _, l := range lines {
 		err = fmt.Errorf("%w\n  kernel: %s", err, l)
 	}
@@ -301,5 +302,6 @@ func (m *machine) handOver() error {
 	if errors.Is(err, errCommitted) {
 		return err
 	}
+	m.made.undo()
 	return errors.Join(err, moveMounts(newRoot, ""))
 }

@@ -48,9 +48,13 @@ func TestPrepareRoot(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer console.Close()
-			ran, err := prepareRoot(root, tt.init, console)
+			n, err := nixosOf(root, tt.init)
+			ran := false
+			if n != nil && err == nil {
+				ran, err = n.runPrepareRoot(console)
+			}
 			if ran != tt.ran || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
-				t.Fatalf("prepareRoot: %v, %v; want %v, %q", ran, err, tt.ran, tt.err)
+				t.Fatalf("runPrepareRoot: %v, %v; want %v, %q", ran, err, tt.ran, tt.err)
 			}
 			if err != nil && fault.HintOf(err) == "" {
 				t.Error("no hint")

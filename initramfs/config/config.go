@@ -60,7 +60,12 @@ type Config struct {
 	FirstBoot []string `json:"first_boot,omitempty"`
 	// AgeKey is the key of the system's secrets, nil when it has none.
 	AgeKey *AgeKey `json:"age_key,omitempty"`
+	// EtcImage is set where a system that the kernel starts has its /etc as an image.
+	EtcImage bool `json:"etc_image,omitempty"`
 }
+
+// EtcImageModules are the names of the modules that an /etc takes that is an image.
+var EtcImageModules = []string{"erofs", "loop", "overlay"}
 
 // AgeKey says which key of age the system needs before its init runs, and where
 // to look for it.
@@ -144,10 +149,14 @@ type Bind struct {
 // out, wherever they are: built in, or on the list at Modules. A failure to
 // load one of them is a failure to boot.
 func (c Config) Needs() []string {
+	needs := []string{"btrfs"}
 	if c.Tmpfs != nil || len(c.Factory) > 0 {
-		return []string{"btrfs", "overlay"}
+		needs = append(needs, "overlay")
 	}
-	return []string{"btrfs"}
+	if c.EtcImage {
+		needs = append(needs, EtcImageModules...)
+	}
+	return needs
 }
 
 // Wants returns the names of the modules that c is better carried out with, if

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"embed"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -38,7 +39,7 @@ var excluded = []string{
 }
 
 // version changes when this package makes something else of the same inputs.
-const version = "1"
+const version = "2"
 
 // settings are those of Nix for a store of its own, as root: no daemon, no users for
 // builds, no substituters. Nix insists on a sandbox there, into which the host's programs
@@ -82,16 +83,18 @@ func userlandKey() string {
 // among that.
 func fixtureKey() (string, error) {
 	in := bytes.NewBufferString(strings.Join([]string{version, userlandKey(), runtime.Version(), publicKey(), settings, string(secrets)}, "\n"))
-	err := fs.WalkDir(system, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+	for _, files := range []embed.FS{system, programs} {
+		err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := files.ReadFile(name)
+			fmt.Fprintf(in, "%s %d\n%s", name, len(text), text)
 			return err
+		})
+		if err != nil {
+			return "", err
 		}
-		text, err := system.ReadFile(name)
-		fmt.Fprintf(in, "%s %d\n%s", name, len(text), text)
-		return err
-	})
-	if err != nil {
-		return "", err
 	}
 	sops, err := exec.Command("go", "list", "-m", "-f", "{{.Path}} {{.Version}}", sopsModule).Output()
 	if err != nil {
@@ -153,9 +156,19 @@ func (m *maker) userland() {
 
 const sopsModule = "github.com/getsops/sops/v3"
 
+// commands are the programs of ours.
+const commands = "github.com/6FaNcY9/mkimage/builder/imgtest/nixfixture/cmd/"
+
+// program builds a static program.
+func (m *maker) program(name, from string) {
+	m.run([]string{"CGO_ENABLED=0", "GOFLAGS=", "GOAMD64=v1"}, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", m.at(name), from)
+}
+
 // fixture makes the cache and the store, and files with the toplevels.
 func (m *maker) fixture(userland string) {
-	m.run([]string{"CGO_ENABLED=0", "GOFLAGS=", "GOAMD64=v1"}, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", m.at("sops"), sopsModule+"/cmd/sops")
+	m.program("sops", sopsModule+"/cmd/sops")
+	m.program("etcimage", commands+"etcimage")
+	m.program("init", commands+"init")
 	if m.err == nil {
 		m.err = os.CopyFS(m.dir, system)
 	}
@@ -163,11 +176,11 @@ func (m *maker) fixture(userland string) {
 	m.write("key.sec", secretKey())
 	nix := []string{"NIX_CONFIG=" + settings + "trusted-public-keys = " + publicKey()}
 	built := m.run(nix, "nix-build", "--no-out-link", "--store", m.at("build"), m.at("system/fixture.nix"),
-		"--arg", "userlandTar", userland, "--arg", "sops", m.at("sops"), "--arg", "secrets", m.at("secrets.yaml"), "--argstr", "trustedKey", publicKey(),
-		"-A", string(Scripted), "-A", string(Systemd))
+		"--arg", "userlandTar", userland, "--arg", "sops", m.at("sops"), "--arg", "etcImage", m.at("etcimage"), "--arg", "nixosInit", m.at("init"), "--arg", "secrets", m.at("secrets.yaml"), "--argstr", "trustedKey", publicKey(),
+		"-A", string(Scripted), "-A", string(Systemd), "-A", string(NixosInit))
 	tops := strings.Fields(built)
-	if m.err == nil && len(tops) != 2 {
-		m.err = fmt.Errorf("nix-build: printed %q, expected two paths", built)
+	if m.err == nil && len(tops) != len(stages) {
+		m.err = fmt.Errorf("nix-build: printed %q, expected %d paths", built, len(stages))
 	}
 	m.run(nix, append([]string{"nix", "copy", "--no-check-sigs", "--from", m.at("build"), "--to", "file://" + m.at("cache") + "?compression=zstd&parallel-compression=true&secret-key=" + m.at("key.sec")}, tops...)...)
 	// Out of the cache, so that there is nothing that the builds alone needed.
@@ -175,9 +188,10 @@ func (m *maker) fixture(userland string) {
 	if m.err != nil {
 		return
 	}
-	m.write(string(Scripted), tops[0]+"\n")
-	m.write(string(Systemd), tops[1]+"\n")
-	for _, scrap := range []string{"build", "system", "sops", "secrets.yaml", "key.sec"} {
+	for i, stage := range stages {
+		m.write(string(stage), tops[i]+"\n")
+	}
+	for _, scrap := range []string{"build", "system", "sops", "etcimage", "init", "secrets.yaml", "key.sec"} {
 		m.run(nil, "rm", "-rf", m.at(scrap))
 	}
 }

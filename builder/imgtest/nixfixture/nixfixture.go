@@ -4,7 +4,7 @@
 // Its programs and its kernel are those of Debian, put into store objects by Nix as
 // Debian has it. The shape is that of NixOS 26.05: the toplevel with its bootspec and a
 // specialisation, /etc in the store, an activation that decrypts what sops encrypted, a
-// store that is mounted read-only, and either kind of stage 1. It mounts what the layout
+// store that is mounted read-only, and each kind of stage 1. It mounts what the layout
 // btrfs-laptop has, by the labels that this has.
 //
 // The running system says on its serial console what became of the boot, see ParseReport.
@@ -14,7 +14,7 @@
 // mkimage.agent is started.
 //
 // What differs from NixOS: Debian's binaries find their libraries by links in the root that
-// the activation makes; the kernel has the modules of virtual machines alone; there is no
+// the activation makes, or the init where there is none; the kernel has the modules of virtual machines alone; there is no
 // firmware and no login.
 package nixfixture
 
@@ -28,6 +28,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,6 +37,11 @@ import (
 
 //go:embed system
 var system embed.FS
+
+// programs are the sources of those that the fixture has of ours.
+//
+//go:embed cmd etcimage/etcimage.go
+var programs embed.FS
 
 //go:embed testdata/age.key
 var ageKey string
@@ -50,7 +56,12 @@ type Stage1 string
 const (
 	Scripted Stage1 = "scripted" // init is a script
 	Systemd  Stage1 = "systemd"  // init is systemd; prepare-root is what stage 1 runs before it
+	// NixosInit has a program as init which nothing in the toplevel makes ready, and its /etc
+	// as an image; secrets come by a unit.
+	NixosInit Stage1 = "nixos-init"
 )
+
+var stages = []Stage1{Scripted, Systemd, NixosInit}
 
 // Options say which system is wanted. The zero value is the one with a scripted stage 1.
 type Options struct {
@@ -100,8 +111,8 @@ func Build(ctx context.Context, log io.Writer, o Options) (Fixture, error) {
 	if o.Stage1 == "" {
 		o.Stage1 = Scripted
 	}
-	if o.Stage1 != Scripted && o.Stage1 != Systemd {
-		return Fixture{}, fmt.Errorf("stage 1 %q: expected %s or %s", o.Stage1, Scripted, Systemd)
+	if !slices.Contains(stages, o.Stage1) {
+		return Fixture{}, fmt.Errorf("stage 1 %q: expected one of %q", o.Stage1, stages)
 	}
 	dir, err := folder(ctx, log)
 	if err != nil {

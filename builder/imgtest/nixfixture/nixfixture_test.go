@@ -18,7 +18,7 @@ import (
 )
 
 func TestBuildStage1(t *testing.T) {
-	const want = `stage 1 "dracut": expected scripted or systemd`
+	const want = `stage 1 "dracut": expected one of ["scripted" "systemd" "nixos-init"]`
 	if _, err := Build(t.Context(), t.Output(), Options{Stage1: "dracut"}); errorText(err) != want {
 		t.Errorf("Build = %v; want %s", err, want)
 	}
@@ -39,7 +39,7 @@ func TestNix(t *testing.T) {
 	f := Make(t, Options{})
 	nix(t, "nix-store", "--store", f.Store, "--verify", "--check-contents")
 	nix(t, "nix", "store", "verify", "--store", f.Store, "--no-contents", "--sigs-needed", "1", "--all")
-	nix(t, "nix", "store", "verify", "--store", "file://"+f.Cache, "--sigs-needed", "1", "--recursive", f.Toplevel, Make(t, Options{Stage1: Systemd}).Toplevel)
+	nix(t, "nix", "store", "verify", "--store", "file://"+f.Cache, "--sigs-needed", "1", "--recursive", f.Toplevel, Make(t, Options{Stage1: Systemd}).Toplevel, Make(t, Options{Stage1: NixosInit}).Toplevel)
 }
 
 // open returns the tree of an image of the fixture.
@@ -59,7 +59,7 @@ func open(t *testing.T, f Fixture) *fstree.Tree {
 
 // TestSystem: a toplevel has what images are made of, and is of its kind.
 func TestSystem(t *testing.T) {
-	for kind, wantPrepare := range map[Stage1]bool{Scripted: false, Systemd: true} {
+	for kind, wantPrepare := range map[Stage1]bool{Scripted: false, Systemd: true, NixosInit: false} {
 		t.Run(string(kind), func(t *testing.T) {
 			f := Make(t, Options{Stage1: kind})
 			tree := open(t, f)

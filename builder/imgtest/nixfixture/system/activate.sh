@@ -42,26 +42,6 @@ dirs() {
 	ln -sfn /run /var/run
 }
 
-# setupSecrets does what sops-nix does: into a file system in memory, each time anew.
-setupSecrets() {
-	key=/var/lib/sops-nix/key.txt dir=/run/secrets.d
-	if [ ! -f $key ]; then
-		echo "setting up secrets: no $key"
-		return 0
-	fi
-	if ! grep -q " $dir " /proc/mounts; then
-		mkdir -p $dir
-		mount -t tmpfs -o mode=0751,nosuid,nodev secrets $dir
-	fi
-	rm -rf $dir/1
-	mkdir -m 0751 $dir/1
-	for name in $(grep -o '^[a-z-]*: ENC' @secrets@ | cut -d: -f1); do
-		(umask 0377; SOPS_AGE_KEY_FILE=$key @decrypter@/bin/sops --decrypt --extract "[\"$name\"]" @secrets@ >$dir/1/$name) ||
-			echo "setting up secrets: $name failed"
-	done
-	ln -sfn $dir/1 /run/secrets
-}
-
 gcroots() {
 	ln -sfn "$systemConfig" /run/current-system
 	mkdir -p /nix/var/nix/gcroots
@@ -73,5 +53,5 @@ usrbin
 etc
 users
 dirs
-setupSecrets
+$systemConfig/fixture-secrets
 gcroots

@@ -32,6 +32,22 @@ install -m 644 "$scripts/second.sh" fixture/second.sh
 
 mkdir -p systemd/system
 install -m 644 "$scripts/system.conf" systemd/
+
+# what_nobody_makes is what an activation would make, or units of NixOS.
+what_nobody_makes() {
+	cp "$userland/etc/passwd" "$userland/etc/group" "$userland/etc/shadow" .
+	chmod u+w passwd group shadow
+	echo 'ada:x:1000:1000::/home/ada:/bin/sh' >>passwd
+	printf 'ada:x:1000:\nnixbld:x:30000:\n' >>group
+	echo 'ada:*:::::::' >>shadow
+	for name in current-system booted-system; do
+		echo "L+ /nix/var/nix/gcroots/$name - - - - /run/$name"
+	done >>tmpfiles.d/fixture.conf
+	mkdir systemd/system/sysinit.target.wants
+	cp "$scripts/fixture-secrets.service" systemd/system/
+	ln -s ../fixture-secrets.service systemd/system/sysinit.target.wants/
+}
+[ -z "$image" ] || what_nobody_makes
 cd systemd/system
 mkdir multi-user.target.wants
 ln -s /usr/lib/systemd/system/multi-user.target default.target

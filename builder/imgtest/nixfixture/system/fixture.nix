@@ -1,7 +1,10 @@
 # A system in the shape of NixOS, made of Debian's binaries by `derivation` and builtins alone:
-# two toplevels, one for each kind of stage 1, that share all but their initrds.
+# a toplevel for each kind of stage 1. They share all but their initrds, and the last one has
+# its /etc as an image.
 { userlandTar # a root file system of Debian, with a kernel
 , sops # a static program
+, etcImage # a static program that makes an /etc that is an image
+, nixosInit # a static program, the init of a system that nixos-init makes ready
 , secrets # a file that sops encrypted
 , trustedKey # of the cache that will hold the system
 }:
@@ -27,6 +30,7 @@ let
   userland = mk "debian-userland" "userland.sh" { inherit userlandTar; };
   systemd = mk "systemd" "systemd.sh" { inherit userland; };
   firmware = mk "firmware" "firmware.sh" { };
+  imager = mk "etcimage" "program.sh" { program = etcImage; programName = "etcimage"; };
   decrypter = mk "sops" "sops.sh" { inherit sops; };
   edge = mk "edge-cases" "edge-cases.sh" { };
   systemPath = mk "system-path" "system-path.sh" { inherit userland busybox decrypter; };
@@ -48,17 +52,23 @@ let
     /swap/swapfile none swap defaults 0 0
   '';
 
-  etcOf = variant: mk "etc" "etc.sh" { inherit userland busybox fstab label variant trustedKey; };
+  # image is "yes" for an /etc that is to be an image, and has what no activation makes.
+  etcOf = image: variant: mk "etc" "etc.sh" { inherit userland busybox fstab label variant trustedKey image; };
 
   initrds = {
     scripted = mk "initrd-linux-6.1" "initrd.sh" { inherit kernel busybox fstab; stage1 = "scripted"; userland = ""; };
     systemd = mk "initrd-linux-6.1" "initrd.sh" { inherit kernel busybox fstab userland; stage1 = "systemd"; };
+    nixos-init = mk "initrd-linux-6.1" "initrd.sh" { inherit kernel busybox fstab userland; stage1 = "nixos-init"; };
   };
 
-  toplevel = stage1: { variant ? "", params, specialisations ? { } }: mk "nixos-system-fixture-${label}" "toplevel.sh" {
+  toplevel = stage1: { variant ? "", params, specialisations ? { } }: let
+    image = if stage1 == "nixos-init" then "yes" else "";
+    etc = etcOf image variant;
+  in mk "nixos-system-fixture-${label}" "toplevel.sh" {
     inherit kernel modules firmware systemPath systemd busybox userland decrypter edge secrets stage1 label params;
+    inherit etc nixosInit;
     hostSystem = system;
-    etc = etcOf variant;
+    etcOverlay = if image == "" then "" else mk "etc-overlay" "etc-overlay.sh" { inherit etc; etcImage = imager; };
     initrd = initrds.${stage1};
     childNames = builtins.attrNames specialisations;
     childPaths = builtins.attrValues specialisations;
@@ -73,4 +83,5 @@ in
 {
   scripted = systemOf "scripted";
   systemd = systemOf "systemd";
+  nixos-init = systemOf "nixos-init";
 }

@@ -17,7 +17,7 @@ tree() {
 		ln -s usr/$dir root/$dir
 	done
 	ln -s /run root/var/run
-	take_modules "$kernel" root/usr $root_modules $disk_modules $credential_modules overlay autofs4
+	take_modules "$kernel" root/usr $root_modules $disk_modules $credential_modules overlay autofs4 erofs loop
 	printf '%s\n' $root_modules >root/etc/modules-load.d/nixos.conf # udev loads what there are devices for
 	cp "$scripts/system.conf" root/etc/systemd/
 }

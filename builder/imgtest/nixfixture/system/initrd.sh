@@ -3,7 +3,7 @@
 mkdir -p root/etc root/dev root/proc root/sys root/run
 case $stage1 in
 scripted) . "$scripts/initrd-scripted.sh" ;;
-systemd) . "$scripts/initrd-systemd.sh" ;;
+systemd | nixos-init) . "$scripts/initrd-systemd.sh" ;;
 esac
 mkdir "$out"
 find root -exec touch -h -d @1 {} +

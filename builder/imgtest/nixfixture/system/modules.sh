@@ -33,4 +33,4 @@ credential_modules="qemu_fw_cfg dmi_sysfs"
 # What a running system needs besides.
 system_modules="virtio_net virtio_console virtio_rng usbhid hid_generic i8042 atkbd evdev button
 	vfat nls_cp437 nls_ascii nls_iso8859_1 nls_utf8 overlay efivarfs efi_pstore loop dm_mod fuse autofs4 configfs
-	i6300esb rtc_cmos serio_raw squashfs ext4"
+	i6300esb rtc_cmos serio_raw squashfs erofs ext4"

@@ -7,9 +7,13 @@ systemd)
 	cp "$systemd/lib/systemd/systemd" "$out/init" # NixOS has the program itself there, no link
 	subst "$scripts/stage-2.sh" "$out/prepare-root"
 	;;
+nixos-init) install -m 555 "$nixosInit" "$out/init" ;;
 esac
-subst "$scripts/activate.sh" "$out/activate"
-subst "$scripts/activate.sh" "$out/dry-activate"
+if [ "$stage1" != nixos-init ]; then
+	subst "$scripts/activate.sh" "$out/activate"
+	subst "$scripts/activate.sh" "$out/dry-activate"
+fi
+subst "$scripts/secrets.sh" "$out/fixture-secrets"
 subst "$scripts/report.sh" "$out/fixture-report"
 subst "$scripts/switch-to-configuration.sh" "$out/bin/switch-to-configuration"
 
@@ -36,6 +40,15 @@ list() {
 		separator=', '
 	done
 	printf ']'
+}
+
+# activation writes what nixos-init is told, of every system.
+activation() {
+	printf '  "org.nixos.nixos-init.v1": {\n    "env_binary": "%s",\n' "$busybox/bin/env"
+	[ -z "$etcOverlay" ] ||
+		printf '    "etc_basedir": "%s",\n    "etc_metadata_image": "%s",\n' "$etcOverlay/basedir" "$etcOverlay/metadata.erofs"
+	printf '    "firmware": "%s",\n    "modprobe_binary": "%s",\n' "$firmware/lib/firmware" "$userland/usr/sbin/modprobe"
+	printf '    "nix_store_mount_opts": %s,\n    "sh_binary": "%s"\n  },\n' "$(list ro nodev nosuid)" "$busybox/bin/sh"
 }
 
 # children links the specialisations and writes their documents.
@@ -68,6 +81,7 @@ children() {
     "toplevel": "$out"
   },
 X
+	activation
 	children
 	printf '  "org.nixos.systemd-boot": {\n    "sortKey": "nixos"\n  }\n}\n'
 } >"$out/boot.json"
