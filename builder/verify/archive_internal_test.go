@@ -69,7 +69,7 @@ func TestReadArchive(t *testing.T) {
 		{"damaged frame", compressed(t, ours)[:20], 0, "byte 0: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a, err := readArchive([]byte(tt.in))
+			a, err := readArchive([]byte(tt.in), "")
 			switch {
 			case tt.err != "":
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
@@ -94,7 +94,7 @@ func TestCheckArchiveInit(t *testing.T) {
 	}{{"000081ed", 0}, {"0000816d", 0}, {"000081e4", 1}, {"000041ed", 1}, {"0000a1ff", 1}} {
 		in := strings.Replace(member("init", "program"), "000081ed", tt.mode, 1) + end
 		c := &Check{}
-		(&run{}).checkArchive(c, "x", []byte(in))
+		(&run{}).checkArchive(c, "x", []byte(in), "")
 		if c.Found != tt.found {
 			t.Errorf("/init of mode %s: found %v; want %d", tt.mode, c.Problems, tt.found)
 		}
@@ -107,7 +107,7 @@ func FuzzReadArchive(f *testing.F) {
 	f.Add([]byte(ours))
 	f.Add([]byte(member("x", "1") + end + "\x00\x00" + compressed(f, ours)))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		a, err := readArchive(in)
+		a, err := readArchive(in, "")
 		if err != nil {
 			return
 		}
