@@ -33,6 +33,7 @@ const nixosProfile = `extends = "bandit-minimal"
 trusted-public-keys = ["%[1]s"]
 
 [initramfs]
+from = "%[4]s"
 modules = ["nvme", "sd_mod", "usb_storage", "uas", "xhci_pci", "virtio_pci", "virtio_blk", "btrfs", "overlay"]
 
 [age]
@@ -62,14 +63,14 @@ password = "restic-password"
 `
 )
 
-// newNixOS makes the profile of such a machine.
-func newNixOS(t testing.TB, stage nixfixture.Stage1) *nixos {
+// newNixOS makes the profile of such a machine; from is its initramfs.from.
+func newNixOS(t testing.TB, stage nixfixture.Stage1, from string) *nixos {
 	t.Helper()
 	n := &nixos{Fixture: nixfixture.Make(t, nixfixture.Options{Stage1: stage}), profileDir: t.TempDir()}
 	recipient := regexp.MustCompile(`age1[0-9a-z]+`).FindString(nixfixture.AgeKey())
 	secrets := filepath.Join(n.profileDir, "secrets.yaml")
 	check(t, os.WriteFile(secrets, nixfixture.Secrets(), 0o600))
-	profile := fmt.Sprintf(nixosProfile, n.Key, recipient, secrets)
+	profile := fmt.Sprintf(nixosProfile, n.Key, recipient, secrets, from)
 	if imgtest.Full() {
 		n.repository = makeRepository(t, repositoryOptions{files: 500, password: nixfixture.ResticPassword})
 		profile += fmt.Sprintf(nixosRestore, repositoryPath)
@@ -142,7 +143,7 @@ func TestNixOS(t *testing.T) {
 			continue
 		}
 		t.Run(string(stage), func(t *testing.T) {
-			n := newNixOS(t, stage)
+			n := newNixOS(t, stage, "own")
 			n.build(t)
 			vm := n.start(t)
 			first := n.report(t, vm)
@@ -151,16 +152,21 @@ func TestNixOS(t *testing.T) {
 				n.restored(t, vm)
 			}
 			running(t, vm)
-			wantFacts(t, first, map[string]string{
-				"stage1": string(stage), "current-system": n.Toplevel, "booted-system": n.Toplevel,
-				"profile": "system-1-link", "generation.system-1-link": n.Toplevel, "verify": "0*", "signatures": "0*", "secret": nixfixture.Secret,
-				"valid-paths": first["paths-on-disk"], "closure": first["paths-on-disk"], "swap": "/swap/swapfile file *", "store": "*",
-				"entries": "mkimage-nixos-factory.conf mkimage-nixos-rescue.conf nixos-generation-1-specialisation-debug.conf nixos-generation-1.conf",
-				"default": "nixos-generation-1.conf",
-			})
+			wantFacts(t, first, n.firstFacts(stage, first))
 			n.collects(t, vm)
 			n.second(t, vm, first)
 		})
+	}
+}
+
+// firstFacts are what is true of the first boot, as far as all boots have it.
+func (n *nixos) firstFacts(stage nixfixture.Stage1, got map[string]string) map[string]string {
+	return map[string]string{
+		"stage1": string(stage), "current-system": n.Toplevel, "booted-system": n.Toplevel,
+		"profile": "system-1-link", "generation.system-1-link": n.Toplevel, "verify": "0*", "signatures": "0*", "secret": nixfixture.Secret,
+		"valid-paths": got["paths-on-disk"], "closure": got["paths-on-disk"], "swap": "/swap/swapfile file *", "store": "*",
+		"entries": "mkimage-nixos-factory.conf mkimage-nixos-rescue.conf nixos-generation-1-specialisation-debug.conf nixos-generation-1.conf",
+		"default": "nixos-generation-1.conf",
 	}
 }
 

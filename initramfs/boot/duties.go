@@ -80,8 +80,8 @@ func (m *machine) dutyConfiguration() error {
 		return err
 	}
 	c := &m.cmd
-	if c.Factory || c.Shell || c.Install || c.Back != "" {
-		m.log.printf(levelWarning, "command line: mkimage.back, .factory, .install and .shell have no effect with the system's own initrd: choose another entry of the menu")
+	if c.Factory || c.Shell || c.Install || c.Back != "" || c.Subvolume != "" {
+		m.log.printf(levelWarning, "command line: mkimage.back, .factory, .install, .shell and .subvol have no effect with the system's own initrd: choose another entry of the menu")
 	}
 	c.Factory, c.Shell, c.Install, c.Back, c.Subvolume = false, false, false, "", ""
 	c.RootFlags, c.RootFSType, c.ReadOnly = "", "", false
