@@ -262,3 +262,13 @@ func TestNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestInitramfsOwn: what is so without a word is the same when it is said.
+func TestInitramfsOwn(t *testing.T) {
+	for in, want := range map[string]string{"own": "", "source": "source"} {
+		p, _, err := resolveText(t, "extends = 'bandit-minimal'\nsource = 'nix:.#fox'\ninitramfs.from = '"+in+"'\n")
+		if err != nil || p.Initramfs.From != want || p.Initramfs.OfSource() != (in == "source") {
+			t.Errorf("initramfs.from %q is %q, %v; want %q", in, p.Initramfs.From, err, want)
+		}
+	}
+}

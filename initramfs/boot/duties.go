@@ -72,20 +72,27 @@ func (m *machine) dutyModules() error {
 	return nil
 }
 
-// dutyConfiguration is the step "configuration". What the command line says of the root
-// is for the system's initrd, but for mkimage.root, and what our own entries say has no
-// meaning here.
+// dutyConfiguration is the step "configuration".
 func (m *machine) dutyConfiguration() error {
 	if err := m.configuration(); err != nil {
 		return err
 	}
-	c := &m.cmd
-	if c.Factory || c.Shell || c.Install || c.Back != "" || c.Subvolume != "" {
+	var ignored bool
+	if m.cmd, ignored = ofDuties(m.cmd); ignored {
 		m.log.printf(levelWarning, "command line: mkimage.back, .factory, .install, .shell and .subvol have no effect with the system's own initrd: choose another entry of the menu")
 	}
-	c.Factory, c.Shell, c.Install, c.Back, c.Subvolume = false, false, false, "", ""
-	c.RootFlags, c.RootFSType, c.ReadOnly = "", "", false
 	return nil
+}
+
+// ofDuties returns a command line without what has no meaning for the duties: how the
+// root is mounted is for the system's initrd, and what our own entries say is of a boot
+// that goes on with us. That some of these are there is reported.
+func ofDuties(c Cmdline) (d Cmdline, ignored bool) {
+	d = c
+	d.Factory, d.Shell, d.Install, d.Back, d.Subvolume = false, false, false, "", ""
+	ignored = d != c
+	d.RootFlags, d.RootFSType, d.ReadOnly = "", "", false
+	return d, ignored
 }
 
 // endDuties leaves the machine as it was found, but for what is meant to stay.

@@ -32,6 +32,7 @@ echo "mounts" $(while read -r what where rest; do echo $where; done </proc/self/
 func TestPrelude(t *testing.T) {
 	imgtest.NeedRoot(t)
 	imgtest.Need(t, "go", "sh", "mount")
+	t.Setenv("CGO_ENABLED", "0") // as in an archive
 	program := filepath.Join(t.TempDir(), "mkimage-init")
 	run(t, "go", "build", "-trimpath", "-buildvcs=false", "-o", program, "github.com/6FaNcY9/mkimage/cmd/mkimage-init")
 	for _, tt := range []struct {
