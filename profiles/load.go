@@ -27,6 +27,9 @@ func Load(dirs ...string) *Set {
 		} else {
 			p.Kind, p.Installer = "", Installer{} // whichever way nothing was said
 		}
+		if p.Initramfs.From == InitramfsOwn {
+			p.Initramfs.From = ""
+		}
 		if len(p.Nix.Substituters)+len(p.Nix.TrustedPublicKeys) == 0 && p.Nix.Store == "" && p.Nix.AutoOptimiseStore == nil {
 			p.Nix = Nix{}
 		}

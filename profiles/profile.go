@@ -54,13 +54,24 @@ type Kernel struct {
 	Parameters []string `toml:"parameters" json:"parameters"` // besides those that the layout asks for
 }
 
-// Initramfs says what our initramfs carries besides what every one does.
+// Initramfs says what a system starts by, and what our initramfs carries besides what
+// every one does.
 type Initramfs struct {
+	From      string   `toml:"from" json:"from,omitempty"` // "own" or "source"; "" is own, and what that is once resolved
 	Modules   []string `toml:"modules" json:"modules"`     // kernel modules, with what they depend on
 	Firmware  []string `toml:"firmware" json:"firmware"`   // files below /usr/lib/firmware; glob patterns
 	Microcode bool     `toml:"microcode" json:"microcode"` // early CPU microcode from the source, where it has it
 	Shell     bool     `toml:"shell" json:"shell"`         // the rescue shell
 }
+
+// The values of Initramfs.From.
+const (
+	InitramfsOwn    = "own"    // the initramfs of mkimage
+	InitramfsSource = "source" // the initrd of the source's own system, and before it what a first boot needs of ours
+)
+
+// OfSource reports whether the source's own system starts by its own initrd.
+func (i Initramfs) OfSource() bool { return i.From == InitramfsSource }
 
 // Boot says how the firmware gets to the kernel.
 type Boot struct {

@@ -181,6 +181,13 @@ func TestCheck(t *testing.T) {
 		{"parameter of the plan", "kernel.parameters = ['root=/dev/sda2']", "]: root is decided by the layout"},
 		{"parameter with equals signs", "kernel.parameters = ['a=b=c,d', 'quiet']", ""},
 		{"module", "initramfs.modules = ['ext4.ko']", `]: expected the name of a kernel module without .ko, found "ext4.ko"`},
+		{"initramfs of mkimage", "initramfs.from = 'own'", ""},
+		{"initrd of a NixOS", "initramfs.from = 'source'\nsource = 'nix:.#fox'", ""},
+		{"initrd of what may be a NixOS", "initramfs.from = 'source'\nsource = 'dir:x'", ""},
+		{"initrd of a Debian", "initramfs.from = 'source'", `initramfs.from: "source" is for a NixOS, found source "debian:trixie"`},
+		{"initrd of nobody", "initramfs.from = 'ours'", `initramfs.from: expected one of own, source, found "ours"`},
+		{"initrd in a unified image", "initramfs.from = 'source'\nsource = 'nix:.#fox'\nboot.loader = 'uki'", `initramfs.from: "source": a unified kernel image has the initramfs of mkimage alone`},
+		{"parameter of the prelude", "kernel.parameters = ['rdinit=/x']", "]: rdinit is decided by the layout"},
 		{"firmware", "initramfs.firmware = ['amdgpu/*.bin']", ""},
 		{"firmware that is absolute", "initramfs.firmware = ['/lib/firmware/x']", "initramfs.firmware[0]: expected a path or glob pattern below /usr/lib/firmware"},
 		{"firmware above", "initramfs.firmware = ['../x']", "initramfs.firmware[0]: expected a path or glob pattern"},
@@ -259,6 +266,16 @@ func TestNothing(t *testing.T) {
 	for _, key := range []string{"hostname", "layout", "source", "boot.loader", "locale.lang", "locale.timezone", "locale.keymap", "units.target", "swap.policy"} {
 		if !strings.Contains(err.Error(), dir+"/mine.toml: "+key+": ") {
 			t.Errorf("%s is not named in\n%v", key, err)
+		}
+	}
+}
+
+// TestInitramfsOwn: what is so without a word is the same when it is said.
+func TestInitramfsOwn(t *testing.T) {
+	for in, want := range map[string]string{"own": "", "source": "source"} {
+		p, _, err := resolveText(t, "extends = 'bandit-minimal'\nsource = 'nix:.#fox'\ninitramfs.from = '"+in+"'\n")
+		if err != nil || p.Initramfs.From != want || p.Initramfs.OfSource() != (in == "source") {
+			t.Errorf("initramfs.from %q is %q, %v; want %q", in, p.Initramfs.From, err, want)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func TestNixOSInstall(t *testing.T) {
 		t.Skip("takes minutes")
 	}
 	imgtest.Need(t, Binary, "qemu-img")
-	older, newer := newNixOS(t, nixfixture.Systemd, false), newNixOS(t, nixfixture.Scripted, false)
+	older, newer := newNixOS(t, nixfixture.Systemd, "own", false), newNixOS(t, nixfixture.Scripted, "own", false)
 	target := emptyDisk(t, installedSize)
 
 	vm := installNixOS(t, older, target)

@@ -13,7 +13,7 @@ func TestNixOSHibernate(t *testing.T) {
 	if !imgtest.Full() {
 		t.Skip("takes minutes")
 	}
-	n := newNixOS(t, nixfixture.Systemd, false)
+	n := newNixOS(t, nixfixture.Systemd, "own", false)
 	n.build(t)
 	s := newSleeper(t, n.image, VirtioBlk, 1024)
 	s.config.OldAgent = true

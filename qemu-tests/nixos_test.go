@@ -36,6 +36,7 @@ const nixosProfile = `extends = "bandit-minimal"
 trusted-public-keys = ["%[1]s"]
 
 [initramfs]
+from = "%[4]s"
 modules = ["nvme", "sd_mod", "usb_storage", "uas", "xhci_pci", "virtio_pci", "virtio_blk", "btrfs", "overlay"]
 
 [age]
@@ -66,14 +67,14 @@ password = "restic-password"
 )
 
 // newNixOS makes the profile of such a machine, whose home comes back from a backup or
-// is backed up.
-func newNixOS(t testing.TB, stage nixfixture.Stage1, restore bool) *nixos {
+// is backed up; from is its initramfs.from.
+func newNixOS(t testing.TB, stage nixfixture.Stage1, from string, restore bool) *nixos {
 	t.Helper()
 	n := &nixos{Fixture: nixfixture.Make(t, nixfixture.Options{Stage1: stage}), stage: stage, profileDir: t.TempDir()}
 	recipient := regexp.MustCompile(`age1[0-9a-z]+`).FindString(nixfixture.AgeKey())
 	secrets := filepath.Join(n.profileDir, "secrets.yaml")
 	check(t, os.WriteFile(secrets, nixfixture.Secrets(), 0o600))
-	profile := fmt.Sprintf(nixosProfile, n.Key, recipient, secrets)
+	profile := fmt.Sprintf(nixosProfile, n.Key, recipient, secrets, from)
 	if restore {
 		n.repository = makeRepository(t, repositoryOptions{files: 500, password: nixfixture.ResticPassword})
 		profile += fmt.Sprintf(nixosRestore, repositoryPath)
@@ -174,7 +175,7 @@ func TestNixOS(t *testing.T) {
 			continue
 		}
 		t.Run(string(stage), func(t *testing.T) {
-			n := newNixOS(t, stage, imgtest.Full())
+			n := newNixOS(t, stage, "own", imgtest.Full())
 			n.build(t)
 			if imgtest.Full() {
 				n.sameFromEverywhere(t)
@@ -186,16 +187,21 @@ func TestNixOS(t *testing.T) {
 				n.restored(t, vm)
 			}
 			running(t, vm)
-			wantFacts(t, first, map[string]string{
-				"stage1": string(stage), "current-system": n.Toplevel, "booted-system": n.Toplevel,
-				"profile": "system-1-link", "generation.system-1-link": n.Toplevel, "verify": "0*", "signatures": "0*", "secret": nixfixture.Secret,
-				"valid-paths": first["paths-on-disk"], "closure": first["paths-on-disk"], "swap": "/swap/swapfile file *", "store": "*",
-				"entries": "mkimage-nixos-factory.conf mkimage-nixos-rescue.conf nixos-generation-1-specialisation-debug.conf nixos-generation-1.conf",
-				"default": "nixos-generation-1.conf",
-			})
+			wantFacts(t, first, n.firstFacts(stage, first))
 			n.collects(t, vm)
 			n.second(t, vm, first)
 		})
+	}
+}
+
+// firstFacts are what is true of the first boot, as far as all boots have it.
+func (n *nixos) firstFacts(stage nixfixture.Stage1, got map[string]string) map[string]string {
+	return map[string]string{
+		"stage1": string(stage), "current-system": n.Toplevel, "booted-system": n.Toplevel,
+		"profile": "system-1-link", "generation.system-1-link": n.Toplevel, "verify": "0*", "signatures": "0*", "secret": nixfixture.Secret,
+		"valid-paths": got["paths-on-disk"], "closure": got["paths-on-disk"], "swap": "/swap/swapfile file *", "store": "*",
+		"entries": "mkimage-nixos-factory.conf mkimage-nixos-rescue.conf nixos-generation-1-specialisation-debug.conf nixos-generation-1.conf",
+		"default": "nixos-generation-1.conf",
 	}
 }
 

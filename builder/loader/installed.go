@@ -42,6 +42,9 @@ func Installed(p *plan.Plan, m *manifest.Manifest, file func(path string) ([]byt
 		}
 		kernels = append(kernels, made)
 	}
+	if err := b.readInitrds(m.Inputs.Generations, func(path string) ([]byte, error) { return file(laterPath(path)) }); err != nil {
+		return nil, err
+	}
 	if err := b.menu(kernels, m.Inputs.Generations); err != nil {
 		return nil, err
 	}
@@ -63,7 +66,11 @@ func installedKernel(m *manifest.Manifest, k manifest.Kernel, file func(path str
 	if err != nil {
 		return kernel{}, err
 	}
-	return newKernel(k.Version, linux, initramfs, k.Words)
+	made, err := newKernel(k.Version, linux, initramfs, k.Words)
+	if err == nil && k.Prelude != nil {
+		made.prelude, err = file(dir + preludeName)
+	}
+	return made, err
 }
 
 // dirOnMedium returns the directory of a kernel, with a slash at its end. It is

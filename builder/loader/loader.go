@@ -13,7 +13,9 @@
 //
 // A NixOS owns a part of the menu: the entries of its generations, and all that is
 // below /EFI/nixos, are named as its own builder does it, which replaces and removes
-// them later. What must outlive that is below /mkimage.
+// them later. What must outlive that is below /mkimage. Such an entry has our initramfs,
+// or, where the profile says so, the system's own initrd and behind it our prelude to
+// that, an archive with which it has nothing in common.
 package loader
 
 import (
@@ -48,6 +50,7 @@ type Kernel struct {
 	Version   string        // as "uname -r" prints it
 	Image     *fstree.Entry // a regular file of the source
 	Initramfs []byte        // with the microcode in front, where there is one
+	Prelude   []byte        // what comes before the initrd of a system itself, nil where none starts by that
 	Words     []string      // of the command line, behind those of the plan: what this system needs
 }
 
@@ -57,6 +60,9 @@ type System struct {
 	// Generations are the entries that a NixOS names itself, the default first. They
 	// take the place of the plan's first entry.
 	Generations []manifest.Generation
+	// Initrds are regular files of the source, by where the generations have them on the
+	// ESP: those that start by their own initrd.
+	Initrds map[string]*fstree.Entry
 }
 
 // Tree returns the content of the ESP for a plan: source is the system that is
@@ -104,9 +110,10 @@ func Put(t *fstree.Tree, path string, data []byte, mtime time.Time) error {
 
 // builder is a tree that is being filled.
 type builder struct {
-	plan   *plan.Plan
-	source *fstree.Tree
-	tree   *fstree.Tree
+	plan    *plan.Plan
+	source  *fstree.Tree
+	tree    *fstree.Tree
+	initrds map[string][]byte // of generations, by their paths on the ESP
 }
 
 func (b *builder) put(path string, data []byte) error {

@@ -158,9 +158,14 @@ func (v *run) checkEntry(c *Check, name string, checked map[string]*archive) {
 			c.problem(where, "names %s, which is a directory", p)
 		}
 	}
-	initrd := strings.Join(e.Initrd, " ")
+	archives, top := e.Initrd, ""
+	if startsByPrelude(e.Options) && len(archives) > 0 {
+		// What the system itself has may be compressed in any way that its kernel knows.
+		archives, top = archives[len(archives)-1:], config.PreludeDir[1:]+"/"
+	}
+	initrd := strings.Join(archives, " ")
 	if _, done := checked[initrd]; !done {
-		checked[initrd] = v.openInitrd(c, e.Initrd)
+		checked[initrd] = v.openInitrd(c, archives, top)
 	}
 	if _, done := checked[e.Linux]; !done && e.Linux != "" {
 		checked[e.Linux] = nil
@@ -169,8 +174,15 @@ func (v *run) checkEntry(c *Check, name string, checked map[string]*archive) {
 	v.checkCmdline(c, where, e.Options, checked[initrd])
 }
 
-// openInitrd reads the archives of an entry, which the kernel gets in a row.
-func (v *run) openInitrd(c *Check, paths []string) *archive {
+// startsByPrelude reports whether a command line starts our part of a system that has an
+// initrd of its own.
+func startsByPrelude(cmdline string) bool {
+	return slices.Contains(strings.Fields(cmdline), "rdinit="+config.PreludeInit)
+}
+
+// openInitrd reads the archives of an entry, which the kernel gets in a row. Ours is below
+// the directory top of them.
+func (v *run) openInitrd(c *Check, paths []string, top string) *archive {
 	var data []byte
 	for _, p := range paths {
 		part, err := v.esp.ReadAtMost(strings.TrimPrefix(p, "/"), maxBootFile-int64(len(data)))
@@ -179,7 +191,7 @@ func (v *run) openInitrd(c *Check, paths []string) *archive {
 		}
 		data = append(data, part...)
 	}
-	return v.checkArchive(c, "ESP: "+strings.Join(paths, " "), data)
+	return v.checkArchive(c, "ESP: "+strings.Join(paths, " "), data, top)
 }
 
 // checkUKI checks the parts of a unified kernel image.
@@ -205,7 +217,7 @@ func (v *run) checkUKI(c *Check, p *reader.Program, data []byte) {
 	}
 	var a *archive
 	if initrd := content(".initrd"); initrd != nil {
-		a = v.checkArchive(c, where+", section .initrd", initrd)
+		a = v.checkArchive(c, where+", section .initrd", initrd, "")
 	}
 	if cmdline := content(".cmdline"); cmdline != nil {
 		v.checkCmdline(c, where+", section .cmdline", string(cmdline), a)
@@ -224,8 +236,12 @@ func (v *run) checkCmdline(c *Check, where, cmdline string, a *archive) {
 		}
 		return found
 	}
-	if root := value("root"); v.rootPart != nil && !strings.EqualFold(root, "PARTUUID="+v.rootPart.GUID.String()) {
-		c.problem(where, "root=%s, the root partition is PARTUUID=%s", root, v.rootPart.GUID)
+	key := "root"
+	if startsByPrelude(cmdline) {
+		key = plan.RootKey // the other one is for the system's own initrd, as are its flags
+	}
+	if root := value(key); v.rootPart != nil && !strings.EqualFold(root, "PARTUUID="+v.rootPart.GUID.String()) {
+		c.problem(where, "%s=%s, the root partition is PARTUUID=%s", key, root, v.rootPart.GUID)
 	}
 	for option := range strings.SplitSeq(value("rootflags"), ",") {
 		if subvolume, ok := strings.CutPrefix(option, "subvol="); ok {

@@ -38,6 +38,26 @@ func nixosESP(label, standard string, own bool, generations ...int) map[string]s
 	return files
 }
 
+// sourceESP returns those of a NixOS that starts by its own initrd, with a prelude to it.
+func sourceESP(label string) map[string]string {
+	files := nixosESP(label, "nixos-generation-1.conf", false, 1)
+	const name = "/loader/entries/nixos-generation-1.conf"
+	prelude := "/EFI/nixos/mkimage-" + label + preludeSuffix
+	e, err := bls.ParseEntry([]byte(files[name]))
+	if err != nil {
+		panic(err)
+	}
+	e.Initrd = append(e.Initrd, prelude)
+	e.Options = "rdinit=/mkimage/init mkimage.root=PARTUUID=x " + e.Options + " root=fstab"
+	text, err := e.Encode()
+	if err != nil {
+		panic(err)
+	}
+	files[name], files[prelude] = string(text), "prelude "+label
+	files["/mkimage/6.1-"+label+"/linux"], files["/mkimage/6.1-"+label+"/initramfs"] = "kernel "+label, "initramfs "+label
+	return files
+}
+
 // entryOf returns the entry of a name, whose files must be there.
 func entryOf(f *cut.FS, name string) (e bls.Entry, err error) {
 	text, _ := f.Text("/loader/entries/" + name)
@@ -80,7 +100,25 @@ var nixosCases = []struct {
 		"nixos-generation-1.conf", "mkimage-nixos-generation-1-before-7f.conf",
 		"root=PARTUUID=x rw init=/b-1 quiet mkimage.switch=7f", "root=PARTUUID=x rw mkimage.back=7f", "kernel 6.1",
 	},
+	{
+		"an image with its own initrd by another", sourceESP("a"), sourceESP("b"),
+		"nixos-generation-1.conf", "mkimage-nixos-generation-1-before-7f.conf",
+		sourceOptions, "root=PARTUUID=x rootfstype=btrfs rw init=/a-1 quiet mkimage.back=7f", "kernel a",
+	},
+	{
+		"generations of its own by that", nixosESP("a", "nixos-*", false, 1, 9, 10), sourceESP("b"),
+		"nixos-generation-1.conf", "mkimage-nixos-generation-1-before-7f.conf",
+		sourceOptions, "root=PARTUUID=x rootfstype=btrfs rw init=/a-10 quiet mkimage.back=7f", "kernel b",
+	},
+	{
+		"that by a Debian", sourceESP("a"), esp("6.12", "fox"),
+		"mkimage-fox.conf", "mkimage-fox-before-7f.conf",
+		"root=PARTUUID=x rw mkimage.switch=7f", "root=PARTUUID=x rootfstype=btrfs rw init=/a-1 quiet mkimage.back=7f", "kernel a",
+	},
 }
+
+// sourceOptions are those of sourceESP("b").
+const sourceOptions = "rdinit=/mkimage/init mkimage.root=PARTUUID=x init=/b-1 quiet root=fstab mkimage.switch=7f"
 
 // TestReplaceNixOS cuts the change after every write, on a file system with and without
 // the ways of FAT.
@@ -102,7 +140,7 @@ func TestReplaceNixOS(t *testing.T) {
 						return err
 					}
 					kernel, _ := f.Text(way.Linux)
-					if standard.Options != tt.standard || way.Options != tt.way || kernel != tt.kernel || !strings.HasPrefix(way.Linux, "/mkimage/") {
+					if len(way.Initrd) != 1 || standard.Options != tt.standard || way.Options != tt.way || kernel != tt.kernel || !strings.HasPrefix(way.Linux, "/mkimage/") {
 						return fmt.Errorf("boots %q, before %q with %s (%s)", standard.Options, way.Options, kernel, way.Linux)
 					}
 					if text, _ := f.Text("/loader/loader.conf"); !strings.Contains(text, "default "+tt.first+"\n") {

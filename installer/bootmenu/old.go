@@ -125,12 +125,12 @@ func (r *replacement) keptBefore() (kept bls.Entry, ok bool) {
 func (r *replacement) keepOld() error {
 	e := &r.before
 	if !slices.ContainsFunc(e.Initrd, isInitramfs) {
-		fresh, err := bls.ParseEntry(r.entries[r.first])
+		own, err := r.ownStart()
 		if err != nil {
 			return err
 		}
-		e.Linux, e.Initrd, e.Version = fresh.Linux, fresh.Initrd, fresh.Version
-		e.Options = strings.Join(append(diskWords(fresh.Options, true), diskWords(e.Options, false)...), " ")
+		e.Linux, e.Initrd, e.Version = own.Linux, own.Initrd, own.Version
+		e.Options = strings.Join(append(diskWords(own.Options, true), diskWords(e.Options, false)...), " ")
 	}
 	for _, file := range append([]*string{&e.Linux}, pointers(e.Initrd)...) {
 		if *file == "" || ours(*file) {
@@ -151,9 +151,10 @@ func (r *replacement) keepOld() error {
 	return nil
 }
 
-// isInitramfs reports whether an archive on the ESP is one of mkimage's.
+// isInitramfs reports whether an archive on the ESP is an initramfs of mkimage's. A
+// prelude is none.
 func isInitramfs(file string) bool {
-	return ours(file) || strings.HasPrefix(file, nixosDir+"/mkimage-")
+	return ours(file) || strings.HasPrefix(file, nixosDir+"/mkimage-") && !strings.HasSuffix(file, preludeSuffix)
 }
 
 func pointers(list []string) []*string {
@@ -169,7 +170,7 @@ func pointers(list []string) []*string {
 func diskWords(options string, of bool) []string {
 	return slices.DeleteFunc(strings.Fields(options), func(word string) bool {
 		key, _, _ := strings.Cut(word, "=")
-		return slices.Contains([]string{"root", "rootflags", "rootfstype", "ro", "rw", "resume", "resume_offset"}, key) != of
+		return slices.Contains([]string{"root", "rootflags", "rootfstype", "ro", "rw", "resume", "resume_offset", "rdinit", rootWord}, key) != of
 	})
 }
 
