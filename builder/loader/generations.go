@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"path"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -12,9 +13,22 @@ import (
 // there that no entry of a generation names.
 const NixOSDir = "EFI/nixos"
 
-// initramfsPrefix is in the names of our archives there, so that none is taken for an
+// NixOSKernels is where a NixOS with GRUB has them, by the same rule.
+const NixOSKernels = "kernels"
+
+// initramfsPrefix begins the names of our archives there, so that none is taken for an
 // initrd of the system's own.
-const initramfsPrefix = NixOSDir + "/mkimage-"
+const initramfsPrefix = "mkimage-"
+
+// generationFiles returns where the kernel of a generation is and its initramfs, from
+// the root of the ESP. For GRUB, NixOS gives the kernel the same name but for its end.
+func (b *builder) generationFiles(g manifest.Generation, k kernel) (linux, initramfs string) {
+	initramfs = initramfsPrefix + k.version + "-" + contentName(k.linux, k.initramfs) + "-" + initramfsName
+	if b.grub != nil {
+		return NixOSKernels + "/" + strings.TrimSuffix(path.Base(g.Linux), ".efi"), NixOSKernels + "/" + initramfs
+	}
+	return g.Linux, NixOSDir + "/" + initramfs + ".efi"
+}
 
 // generationMenu writes the entries of a NixOS. The first entry of the plan is that of
 // each of them; the others, of which NixOS knows nothing, come behind, with files that
@@ -47,21 +61,21 @@ func (b *builder) generationMenu(kernels []kernel, generations []manifest.Genera
 // generation writes one entry of a NixOS, and what it names of which it is not known to
 // be there.
 func (b *builder) generation(g manifest.Generation, k kernel, there map[string]bool) error {
-	initramfs := initramfsPrefix + k.version + "-" + contentName(k.linux, k.initramfs) + "-" + initramfsName + ".efi"
+	linux, initramfs := b.generationFiles(g, k)
 	for _, f := range []struct {
-		path string
+		name string
 		data []byte
-	}{{g.Linux, k.linux}, {initramfs, k.initramfs}} {
-		if there[f.path] {
+	}{{linux, k.linux}, {initramfs, k.initramfs}} {
+		if there[f.name] {
 			continue
 		}
-		there[f.path] = true
-		if err := b.put(f.path, f.data); err != nil {
+		there[f.name] = true
+		if err := b.put(f.name, f.data); err != nil {
 			return err
 		}
 	}
 	return b.entry(entryID(g), bls.Entry{
-		Title: g.Title, Version: g.Version, SortKey: g.SortKey, Linux: "/" + g.Linux, Initrd: []string{"/" + initramfs},
+		Title: g.Title, Version: g.Version, SortKey: g.SortKey, Linux: "/" + linux, Initrd: []string{"/" + initramfs},
 	}, b.plan.Entries[0].Cmdline, g.Words)
 }
 
