@@ -14,7 +14,7 @@ var (
 	// Roles are what a machine can be for.
 	Roles = []string{"desktop", "laptop", "server"}
 	// Loaders are the ways from the firmware to the kernel.
-	Loaders = []string{"systemd-boot", "uki"}
+	Loaders = []string{"systemd-boot", "grub", "uki"}
 	// Steps are what a first boot can do.
 	Steps = []string{"machine-id", "host-keys", "grow", "swapfile"}
 	// Policies are the uses of a layout's swapfile.
@@ -203,6 +203,9 @@ func checkInitramfs(p *Profile, f *strict.Findings) {
 
 func checkBoot(p *Profile, f *strict.Findings) {
 	checkWord("boot.loader", p.Boot.Loader, Loaders, f)
+	if p.Boot.GRUB != "" && p.Boot.Loader != "grub" {
+		f.Add("boot.grub", "is for boot.loader = \"grub\", found %q", p.Boot.Loader)
+	}
 	if t := p.Boot.Timeout; t < 0 || t > maxTimeout {
 		f.Add("boot.timeout", "expected 0 to %d seconds, found %d", maxTimeout, t)
 	}

@@ -50,6 +50,9 @@ func anchor(p *Profile, origins strict.Origins) {
 	if p.Nix.Store != "" {
 		p.Nix.Store = beside(origins["nix.store"], p.Nix.Store)
 	}
+	if p.Boot.GRUB != "" {
+		p.Boot.GRUB = beside(origins["boot.grub"], p.Boot.GRUB)
+	}
 	for i := range p.Users {
 		u := &p.Users[i]
 		key := strict.Join(strict.Join("users", u.Name), "password_file")

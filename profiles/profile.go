@@ -75,9 +75,10 @@ func (i Initramfs) OfSource() bool { return i.From == InitramfsSource }
 
 // Boot says how the firmware gets to the kernel.
 type Boot struct {
-	Loader  string `toml:"loader" json:"loader"`   // "systemd-boot" or "uki"
-	Timeout int    `toml:"timeout" json:"timeout"` // seconds that the menu waits; 0 hides it
-	Rescue  bool   `toml:"rescue" json:"rescue"`   // an entry that ends in a shell of the initramfs
+	Loader  string `toml:"loader" json:"loader"`       // "systemd-boot", "grub" or "uki"
+	GRUB    string `toml:"grub" json:"grub,omitempty"` // on the host: the EFI program of GRUB; "" takes that of the source
+	Timeout int    `toml:"timeout" json:"timeout"`     // seconds that the menu waits; 0 hides it
+	Rescue  bool   `toml:"rescue" json:"rescue"`       // an entry that ends in a shell of the initramfs
 }
 
 // Locale is the system's language, time zone and keyboard.

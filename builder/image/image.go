@@ -47,6 +47,7 @@ type Inputs struct {
 	Lock      string            // digest of the lock file, or ""
 	Passwords map[string]string // crypt(5) hashes of users with a password file
 	Recovery  *adjust.Recovery  // what the first boot needs; nil when the profile has nothing of it
+	GRUB      []byte            // the image of GRUB that the profile names, nil where it names none
 	// Installer is what an installer medium has besides the payload; nil where the
 	// plan is of none.
 	Installer *Installer

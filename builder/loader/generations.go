@@ -15,9 +15,21 @@ import (
 // there that no entry of a generation names.
 const NixOSDir = "EFI/nixos"
 
-// ownPrefix is in the names of our archives there, so that none is taken for an
-// initrd of the system's own.
-const ownPrefix = NixOSDir + "/mkimage-"
+// NixOSKernels is where a NixOS with GRUB has them, by the same rule.
+const NixOSKernels = "kernels"
+
+// ownPrefix begins the names of our archives there, so that none is taken for an initrd
+// of the system's own.
+const ownPrefix = "mkimage-"
+
+// place returns where a file of a NixOS is, from the root of the ESP: name is its path
+// with systemd-boot. For GRUB, NixOS gives it the same name but for its end.
+func (b *builder) place(name string) string {
+	if b.grub == nil {
+		return name
+	}
+	return NixOSKernels + "/" + strings.TrimSuffix(path.Base(name), ".efi")
+}
 
 // generationMenu writes the entries of a NixOS. The first entry of the plan is that of
 // each of them; the others, of which NixOS knows nothing, come behind, with files that
@@ -50,14 +62,14 @@ func (b *builder) generationMenu(kernels []kernel, generations []manifest.Genera
 // generation writes one entry of a NixOS, and what it names of which it is not known to
 // be there.
 func (b *builder) generation(g manifest.Generation, k kernel, there map[string]bool) error {
-	files := []espFile{{g.Linux, k.linux}}
+	files := []espFile{{b.place(g.Linux), k.linux}}
 	if g.Initrd != "" && k.prelude == nil {
 		return fault.New(fault.Input, "", "boot menu: entry %s: kernel %s has no prelude to %s", g.File, k.version, g.Initrd)
 	}
 	if g.Initrd == "" {
-		files = append(files, espFile{archivePath(k, k.initramfs, initramfsName), k.initramfs})
+		files = append(files, espFile{b.archivePath(k, k.initramfs, initramfsName), k.initramfs})
 	} else {
-		files = append(files, espFile{g.Initrd, b.initrds[g.Initrd]}, espFile{archivePath(k, k.prelude, preludeName), k.prelude})
+		files = append(files, espFile{b.place(g.Initrd), b.initrds[g.Initrd]}, espFile{b.archivePath(k, k.prelude, preludeName), k.prelude})
 	}
 	var archives []string
 	for i, f := range files {
@@ -73,7 +85,7 @@ func (b *builder) generation(g manifest.Generation, k kernel, there map[string]b
 		}
 	}
 	return b.entry(entryID(g), bls.Entry{
-		Title: g.Title, Version: g.Version, SortKey: g.SortKey, Linux: "/" + g.Linux, Initrd: archives,
+		Title: g.Title, Version: g.Version, SortKey: g.SortKey, Linux: "/" + files[0].path, Initrd: archives,
 	}, b.plan.Entries[0].Cmdline, g.Words)
 }
 
@@ -84,8 +96,8 @@ type espFile struct {
 }
 
 // archivePath names an archive of ours among the files of a NixOS.
-func archivePath(k kernel, archive []byte, name string) string {
-	return ownPrefix + k.version + "-" + contentName(k.linux, archive) + "-" + name + ".efi"
+func (b *builder) archivePath(k kernel, archive []byte, name string) string {
+	return b.place(NixOSDir + "/" + ownPrefix + k.version + "-" + contentName(k.linux, archive) + "-" + name + ".efi")
 }
 
 // readInitrds reads the initrds of generations that start by their own, each from where

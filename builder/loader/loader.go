@@ -3,8 +3,9 @@
 //
 // With "systemd-boot" that is the boot loader of the installed system's own
 // package, a menu entry (type #1 of the Boot Loader Specification) for each
-// entry of the plan and each kernel, and the kernels. With "uki" it is one
-// unified kernel image, started by the firmware itself, without a menu.
+// entry of the plan and each kernel, and the kernels. With "grub" it is GRUB of the
+// installed system or of the host, with the same menu in its own configuration. With
+// "uki" it is one unified kernel image, started by the firmware itself, without a menu.
 //
 // Kernels and initramfs are named by their content, below
 // /mkimage/VERSION-DIGEST, so that a later one is never written over one that
@@ -13,7 +14,8 @@
 //
 // A NixOS owns a part of the menu: the entries of its generations, and all that is
 // below /EFI/nixos, are named as its own builder does it, which replaces and removes
-// them later. What must outlive that is below /mkimage. Such an entry has our initramfs,
+// them later; with GRUB these are its configuration, and all that is below /kernels.
+// What must outlive that is below /mkimage. Such an entry has our initramfs,
 // or, where the profile says so, the system's own initrd and behind it our prelude to
 // that, an archive with which it has nothing in common.
 package loader
@@ -42,6 +44,7 @@ const (
 // The values of profiles.Boot.Loader.
 const (
 	SystemdBoot = "systemd-boot"
+	GRUB        = "grub"
 	UKI         = "uki"
 )
 
@@ -63,6 +66,8 @@ type System struct {
 	// Initrds are regular files of the source, by where the generations have them on the
 	// ESP: those that start by their own initrd.
 	Initrds map[string]*fstree.Entry
+	// GRUB is the EFI program that the profile names; nil takes that of the source.
+	GRUB []byte
 }
 
 // Tree returns the content of the ESP for a plan: source is the system that is
@@ -79,10 +84,12 @@ func Tree(p *plan.Plan, source *fstree.Tree, s System) (*fstree.Tree, error) {
 	switch p.Profile.Boot.Loader {
 	case SystemdBoot:
 		err = b.systemdBoot(s)
+	case GRUB:
+		err = b.startGRUB(s)
 	case UKI:
 		err = b.uki(s.Kernels[0])
 	default:
-		err = fault.New(fault.Config, "", "boot.loader %q: expected %q or %q", p.Profile.Boot.Loader, SystemdBoot, UKI)
+		err = fault.New(fault.Config, "", "boot.loader %q: expected %q, %q or %q", p.Profile.Boot.Loader, SystemdBoot, GRUB, UKI)
 	}
 	if err != nil {
 		return nil, err
@@ -114,6 +121,7 @@ type builder struct {
 	source  *fstree.Tree
 	tree    *fstree.Tree
 	initrds map[string][]byte // of generations, by their paths on the ESP
+	grub    *grubMenu         // nil where the menu is one of systemd-boot
 }
 
 func (b *builder) put(path string, data []byte) error {

@@ -40,6 +40,11 @@ func (b *builder) systemdBoot(s System) error {
 	if err := b.programs(program); err != nil {
 		return err
 	}
+	return b.systemMenu(s)
+}
+
+// systemMenu writes the menu of a system whose boot loader is there.
+func (b *builder) systemMenu(s System) error {
 	var kernels []kernel
 	for _, k := range s.Kernels {
 		linux, err := read("kernel "+k.Version, k.Image)
@@ -162,6 +167,9 @@ func (b *builder) planned(e plan.Entry, k kernel) error {
 // entry writes one entry of the menu, but for its command line. What the machine will be
 // called is not known, so it has no machine-id.
 func (b *builder) entry(id string, e bls.Entry, planned, own []string) (err error) {
+	if b.grub != nil {
+		return b.grub.add(id, e, slices.Concat(planned, own))
+	}
 	file, err := bls.FileName(id)
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: %w", err)
@@ -180,9 +188,12 @@ func (b *builder) entry(id string, e bls.Entry, planned, own []string) (err erro
 	return b.put(bls.EntriesDir+"/"+file, text)
 }
 
-// conf writes what systemd-boot itself is told, of which the default is an entry's ID.
+// conf writes what the boot loader itself is told, of which the default is an entry's ID.
 // The editor is off: who can change the command line needs no password to become root.
 func (b *builder) conf(id string) error {
+	if b.grub != nil {
+		return b.grubConf(id)
+	}
 	standard, err := bls.FileName(id)
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: %w", err)

@@ -18,13 +18,18 @@ const (
 	RootKey = "mkimage.root"
 )
 
-// loaderUKI is the boot loader that is none: a unified kernel image.
-const loaderUKI = "uki"
+// The values of profiles.Boot.Loader that differ from "systemd-boot" in what goes with
+// them. The last is a boot loader that is none: a unified kernel image.
+const (
+	loaderGRUB = "grub"
+	loaderUKI  = "uki"
+)
 
 // MaxCmdline is the number of bytes of a kernel command line on x86 without the
 // NUL: COMMAND_LINE_SIZE of arch/x86/include/asm/setup.h is 2048, and the
 // kernel cuts the rest off without a word. Of that systemd-boot takes some for
-// an initrd= with the path of the initramfs, which it puts in front.
+// an initrd= with the path of the initramfs, which it puts in front, and GRUB for a
+// BOOT_IMAGE= with that of the kernel, which is shorter.
 const MaxCmdline = 2047 - initrdWord
 
 // initrdWord is more than `initrd=\mkimage\VERSION-DIGEST\initramfs ` takes:
