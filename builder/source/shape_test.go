@@ -11,7 +11,13 @@ import (
 // withExtension has the golden system say something to nixos-init.
 func withExtension(t *testing.T, tree *fstree.Tree, fields string) {
 	t.Helper()
-	e := tree.Lookup(system + "/boot.json")
+	extend(t, tree, system, fields)
+}
+
+// extend has a toplevel say something to nixos-init.
+func extend(t *testing.T, tree *fstree.Tree, top, fields string) {
+	t.Helper()
+	e := tree.Lookup(top + "/boot.json")
 	text, err := e.Read(maxSpec)
 	if err != nil {
 		t.Fatal(err)
@@ -47,6 +53,9 @@ func TestSystemOfEtcImage(t *testing.T) {
 		{"links", func(t *testing.T, tree *fstree.Tree) {
 			linkTo(t, tree, "etc-metadata-image", image)
 			linkTo(t, tree, "etc-basedir", base)
+		}, true, ""},
+		{"of a specialisation", func(t *testing.T, tree *fstree.Tree) {
+			extend(t, tree, tree.Lookup(base+"/debug").Link, `"etc_metadata_image": "`+image+`", "etc_basedir": "`+base+`"`)
 		}, true, ""},
 		{"image is a directory", func(t *testing.T, tree *fstree.Tree) {
 			withExtension(t, tree, `"etc_metadata_image": "`+base+`", "etc_basedir": "`+base+`"`)
