@@ -130,7 +130,7 @@ func TestImportMedium(t *testing.T) {
 	p := newPatient(t)
 	node := filepath.Join(p.root, "dev/disk/by-partlabel", config.KeyLabel)
 	p.write("/dev/disk/by-partlabel/other", nil) // makes the folder
-	for _, args := range [][]string{{"mkfs.fat", "-C", node, "1440"}, {"mcopy", "-i", node, "-", "::/" + config.KeyFile}} {
+	for _, args := range [][]string{{"mkfs.fat", "-s", "1", "-F", "32", "-C", node, "40960"}, {"mcopy", "-i", node, "-", "::/" + config.KeyFile}} {
 		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Stdin = strings.NewReader(p.key.String() + "\n")
 		if out, err := cmd.CombinedOutput(); err != nil {
