@@ -44,6 +44,8 @@ func TestCheckInitrds(t *testing.T) {
 			fault.Config, "none of its own: " + unitOfRestore, "set boot.initrd.systemd.enable"},
 		{"script that has not what persists", []string{"persist/" + keptUnits + unitOfRestore}, bound, func(g *source.Generation) { g.Scripted = true },
 			fault.Config, "none of its own: " + unitOfRestore, "mkimage.units.enable"},
+		{"an image of /etc", nil, nil, func(g *source.Generation) { g.Kernel = 1 }, 0, "", ""},
+		{"an image of /etc over ours", []string{keptUnits + unitOfRestore}, nil, func(g *source.Generation) { g.Kernel = 1 }, fault.Input, "hides what the image has in /etc", "initramfs.from=own"},
 		{"further initrds", nil, nil, func(g *source.Generation) { g.ExtraInitrds = []string{"EFI/x"} }, fault.Input, "wants EFI/x", "initramfs.from=own"},
 		{"no initrd", nil, nil, func(g *source.Generation) { g.Initrd = nil }, fault.Input, "its initrd is no regular file", "initramfs.from=own"},
 		{"folder as initrd", []string{"dir/x"}, nil, func(g *source.Generation) { g.Initrd = g.Initrd.Parent() }, fault.Input, "its initrd is no regular file", ""},
@@ -59,7 +61,8 @@ func TestCheckInitrds(t *testing.T) {
 			g := source.Generation{Entry: bootspec.Entry{}, Toplevel: top, Initrd: tree.Lookup("initrd")}
 			tt.change(&g)
 			p := &plan.Plan{Profile: profiles.Profile{Initramfs: profiles.Initramfs{From: profiles.InitramfsSource}}, Mounts: tt.mounts}
-			err := checkInitrds(tree, p, &source.System{Generations: []source.Generation{g}})
+			system := &source.System{Kernels: []source.Kernel{{}, {EtcImage: true}}, Generations: []source.Generation{g}}
+			err := checkInitrds(tree, p, system)
 			if tt.want == "" {
 				if err != nil {
 					t.Error(err)
@@ -70,7 +73,7 @@ func TestCheckInitrds(t *testing.T) {
 				t.Errorf("checkInitrds: %v, hint %q; want %q of class %v, hint %q", err, fault.HintOf(err), tt.want, tt.class, tt.wantHint)
 			}
 			p.Profile.Initramfs.From = ""
-			if err := checkInitrds(tree, p, &source.System{Generations: []source.Generation{g}}); err != nil {
+			if err := checkInitrds(tree, p, system); err != nil {
 				t.Errorf("with our initramfs: %v", err)
 			}
 		})
