@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"builder/nix/narinfo":  {"builder/fault", "builder/nix"},
 	"builder/nix/narstore": {"builder/fault"},
 	"builder/nix/storedb":  {"builder/fault", "builder/nix"},
-	"builder/nix/bincache": {"builder/fault", "builder/nix", "builder/nix/narinfo", "builder/strict"},
+	"builder/nix/bincache": {"builder/fault", "builder/unpack", "builder/nix", "builder/nix/narinfo", "builder/strict"},
 	"builder/nix/closure": {
 		"builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/nix", "builder/nix/nar", "builder/nix/narinfo", "builder/nix/narstore", "builder/nix/bincache", "builder/nix/storedb",
 	},
@@ -52,16 +52,16 @@ var mayImport = map[string][]string{
 	"profiles":               {"builder/fault", "builder/strict"},
 	"builder/plan":           {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config"},
 	"builder/adjust":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan", "builder/fstree", "builder/unpack", "installer/firstboot", "installer/durable"},
-	"builder/loader":         {"builder/fault", "builder/ids", "builder/fstree", "builder/unpack", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/uki", "builder/loader/bls", "builder/manifest"},
+	"builder/loader":         {"builder/fault", "builder/ids", "builder/fstree", "builder/unpack", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/uki", "builder/loader/bls", "builder/loader/grubcfg", "builder/loader/grubimage", "builder/manifest"},
 	"builder/manifest":       {"builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse"},
 	"builder/inspect": {
 		"builder/fault", "builder/fstree", "builder/unpack", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt",
-		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader",
+		"builder/esp/reader", "builder/uki/reader", "builder/loader/bls", "builder/loader/grubcfg", "builder/loader/grubimage", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader",
 	},
 	"builder/diff": {"builder", "builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/source", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls"},
 	"builder/installed": {
 		"builder", "builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/source", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls", "builder/diff",
-		"builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/sparse", "builder/manifest", "builder/gpt", "builder/inspect",
+		"builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/sparse", "builder/manifest", "builder/gpt", "builder/inspect", "builder/loader/grubcfg", "builder/loader/grubimage",
 		"builder/esp/reader", "builder/uki/reader", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader",
 	},
 	"builder/hardware": {
@@ -70,10 +70,12 @@ var mayImport = map[string][]string{
 	},
 	"builder/verify": {
 		"builder", "builder/fault", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt",
-		"builder/esp/reader", "builder/mediumlog", "builder/uki/reader", "builder/loader/bls", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check",
+		"builder/esp/reader", "builder/mediumlog", "builder/uki/reader", "builder/loader/bls", "builder/loader/grubcfg", "builder/loader/grubimage", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check",
 	},
-	"builder/loader/bls": {},
-	"builder/source":     {"builder", "builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls"},
+	"builder/loader/bls":       {},
+	"builder/loader/grubcfg":   {},
+	"builder/loader/grubimage": {},
+	"builder/source":           {"builder", "builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls"},
 	"builder/nixos/mounts": {
 		"builder/fault", "builder/fstab", "builder/fstree", "builder/unpack", "builder/ids", "builder/strict", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls",
 		"builder/plan", "profiles", "layouts", "initramfs/config",

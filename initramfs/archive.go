@@ -20,9 +20,12 @@ type record struct {
 
 // contents are the entries of an archive by their path, which is relative and
 // clean.
-type contents struct{ records map[string]record }
+type contents struct {
+	records map[string]record
+	top     string // the directory of the archive that they are in; "" is its root
+}
 
-func newContents() *contents { return &contents{map[string]record{}} }
+func newContents() *contents { return &contents{records: map[string]record{}} }
 
 // add adds an entry and the directories above it.
 func (c *contents) add(name string, r record) {
@@ -49,9 +52,16 @@ func (c *contents) addSymlink(name, target string) {
 // and without times.
 func (c *contents) write(w io.Writer) error {
 	out := cpio.NewWriter(w)
-	for i, name := range slices.Sorted(maps.Keys(c.records)) {
-		r := c.records[name]
-		h := cpio.Header{Name: name, Mode: r.mode, Links: 1, Inode: int64(i + 1)}
+	names := slices.Sorted(maps.Keys(c.records))
+	if c.top != "" {
+		names = slices.Insert(names, 0, "")
+	}
+	for i, name := range names {
+		r, ok := c.records[name]
+		if !ok {
+			r.mode = cpio.TypeDir | 0o755
+		}
+		h := cpio.Header{Name: path.Join(c.top, name), Mode: r.mode, Links: 1, Inode: int64(i + 1)}
 		data := r.data
 		switch r.mode &^ cpio.ModePerm {
 		case cpio.TypeDir:

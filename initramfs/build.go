@@ -46,7 +46,7 @@ type Archive struct {
 
 // Segment is one part of an archive.
 type Segment struct {
-	Name   string // "microcode", "main" or "shell"
+	Name   string // "microcode", "main", "shell" or "prelude"
 	Length int64  // bytes, with the zeros behind it
 }
 
@@ -55,14 +55,57 @@ var directories = []string{"dev", "etc", "proc", "root", "run", "sys", "tmp", "v
 
 // Build makes an archive. Its bytes depend on p alone.
 func Build(ctx context.Context, p Params) (*Archive, error) {
-	programs := p.Programs
-	if programs.Init == nil {
-		var err error
-		if programs, err = embedded.Load(); err != nil {
-			return nil, err
-		}
+	programs, err := p.programs()
+	if err != nil {
+		return nil, err
 	}
 	a := &Archive{}
+	c, err := a.main(ctx, p, programs)
+	if err != nil {
+		return nil, fmt.Errorf("initramfs: %w", err)
+	}
+	if err := a.addMicrocode(p); err != nil {
+		return nil, fmt.Errorf("initramfs: %w", err)
+	}
+	if err := a.compress("main", c); err != nil {
+		return nil, fmt.Errorf("initramfs: %w", err)
+	}
+	if p.Shell {
+		a.append("shell", programs.Busybox)
+	}
+	return a, ctx.Err()
+}
+
+// Prelude makes an archive that is unpacked beside the initrd of a system itself, of
+// which it replaces nothing: all of it is below config.PreludeDir. It has neither
+// microcode nor a shell, whatever p says. Its bytes depend on p alone.
+func Prelude(ctx context.Context, p Params) (*Archive, error) {
+	programs, err := p.programs()
+	if err != nil {
+		return nil, err
+	}
+	a := &Archive{}
+	c, err := a.main(ctx, p, programs)
+	if err == nil {
+		c.top = config.PreludeDir[1:]
+		err = a.compress("prelude", c)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("prelude: %w", err)
+	}
+	return a, ctx.Err()
+}
+
+// programs returns the programs that are asked for, or the embedded ones.
+func (p *Params) programs() (embedded.Programs, error) {
+	if p.Programs.Init != nil {
+		return p.Programs, nil
+	}
+	return embedded.Load()
+}
+
+// main returns all of an archive but microcode and shell.
+func (a *Archive) main(ctx context.Context, p Params, programs embedded.Programs) (*contents, error) {
 	c := newContents()
 	for _, d := range directories {
 		c.addDir(d)
@@ -76,26 +119,18 @@ func Build(ctx context.Context, p Params) (*Archive, error) {
 	}
 	modules, err := a.addModules(ctx, c, p)
 	if err != nil {
-		return nil, fmt.Errorf("initramfs: %w", err)
-	}
-	if err := a.addFirmware(c, p, modules); err != nil {
-		return nil, fmt.Errorf("initramfs: %w", err)
-	}
-	if err := a.addMicrocode(p); err != nil {
-		return nil, fmt.Errorf("initramfs: %w", err)
-	}
-	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	main, err := c.compressed()
-	if err != nil {
-		return nil, fmt.Errorf("initramfs: %w", err)
+	return c, a.addFirmware(c, p, modules)
+}
+
+// compress adds a segment of entries.
+func (a *Archive) compress(name string, c *contents) error {
+	data, err := c.compressed()
+	if err == nil {
+		a.append(name, data)
 	}
-	a.append("main", main)
-	if p.Shell {
-		a.append("shell", programs.Busybox)
-	}
-	return a, nil
+	return err
 }
 
 // append adds a segment. The kernel looks for an uncompressed one, such as a

@@ -8,6 +8,10 @@
 //	main        cpio, one frame of zstd: /init, /etc/mkimage, modules, firmware
 //	shell       cpio, one frame of zstd: /bin, compressed when mkimage was built
 //
+// A prelude is an archive that stands beside the initrd of a system itself: it has what
+// main has, in a directory of its own, and starts that system's /init when it has done
+// what a first boot needs.
+//
 // Everything is decided on the host: modules.dep, modules.softdep and
 // modules.alias of the source are resolved here, as modprobe would, and modules
 // are stored decompressed in a compressed archive. The source's own programs

@@ -61,8 +61,12 @@ func PlanFresh(ctx context.Context, m *Medium, t Target, seed ids.Seed, now time
 	return f, f.makeESP(ctx, now)
 }
 
-// edits are the places in the payload that name the disk it is on.
+// edits are the places in the payload that name the disk it is on. A NixOS has none: it
+// finds its disk by labels, which stay.
 func (m *Medium) edits(target *plan.Plan) []identity.Edit {
+	if m.Manifest.NixOS() {
+		return nil
+	}
 	root := ""
 	for _, mount := range target.Mounts {
 		if mount.Target == "/" { // what lies below it, where it is in memory

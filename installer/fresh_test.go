@@ -21,6 +21,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/installer/mediumtest"
 )
 
 // disk is a target in memory that notes what is done to it.
@@ -143,8 +144,22 @@ func checkInstalled(t *testing.T, m *Medium, d *disk, f *Fresh) {
 	if got, want := ids.UUID(fs.Super().FSID).String(), f.Plan.Partition(plan.RoleRoot).FSID; got != want {
 		t.Errorf("fsid %s; the plan says %s", got, want)
 	}
-	checkFstab(t, fs, root)
+	if !m.Manifest.NixOS() {
+		checkFstab(t, fs, root)
+	}
 	checkESP(t, m, d, esp, f)
+}
+
+// TestFreshNixOS installs a system that makes its fstab itself.
+func TestFreshNixOS(t *testing.T) {
+	image := mediumtest.WriteNixOS(t, filepath.Join(t.TempDir(), "medium.img"), func([]byte) ([]byte, error) { return []byte(goodSignature), nil })
+	m := madeMedium{image}.open(t, nil)
+	d := newDisk(targetSize)
+	f, err := install(t, m, d, ids.Seed{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkInstalled(t, m, d, f)
 }
 
 func checkFstab(t *testing.T, fs *reader.FS, root gpt.Partition) {
@@ -185,7 +200,11 @@ func checkESP(t *testing.T, m *Medium, d *disk, esp gpt.Partition, f *Fresh) {
 	if got, err := files.ReadFile("EFI/BOOT/BOOTX64.EFI"); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("boot loader: %d bytes, %v; want %d", len(got), err, len(want))
 	}
-	entry, err := files.ReadFile("loader/entries/mkimage-bandit-full.conf")
+	first := "mkimage-bandit-full.conf"
+	if m.Manifest.NixOS() {
+		first = m.Manifest.Inputs.Generations[0].File
+	}
+	entry, err := files.ReadFile("loader/entries/" + first)
 	if err != nil || !strings.Contains(string(entry), "root=PARTUUID="+f.Table.Partitions[1].GUID.String()) || strings.Contains(string(entry), plan.InstallWord) {
 		t.Errorf("entry, %v:\n%s", err, entry)
 	}

@@ -313,3 +313,22 @@ func TestSettings(t *testing.T) {
 		t.Errorf("%+v, %v", l, err)
 	}
 }
+
+func TestUnmountable(t *testing.T) {
+	for _, tt := range []struct{ options, want string }{
+		{"", ""},
+		{"subvol=@,noatime,ssd,x-initrd.mount,unknown", ""},
+		{"ssd,space_cache=v2", ""},
+		{"ssd,space_cache", "space_cache"},
+		{"space_cache=v1", "space_cache=v1"},
+		{"nospace_cache,norecovery", "nospace_cache"},
+		{"ro,norecovery", ""},
+		{"norecovery", "norecovery"},
+		{"ro,device=/dev/sda", "device=/dev/sda"},
+	} {
+		got, why := Unmountable(strings.Split(tt.options, ","))
+		if got != tt.want || (got == "") != (why == "") {
+			t.Errorf("Unmountable(%s) = %q, %q; want %q", tt.options, got, why, tt.want)
+		}
+	}
+}

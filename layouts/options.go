@@ -33,6 +33,9 @@ var compression = value{
 	"no value, or no, lzo, zlib or zstd with a level, such as zstd:3",
 }
 
+// spaceCache is the option of which the kernel takes one value alone.
+const spaceCache = "space_cache"
+
 // values are the options that take a value, or can. All others are refused with
 // one by the kernel.
 var values = map[string]value{
@@ -43,16 +46,19 @@ var values = map[string]value{
 	"fatal_errors":   {regexp.MustCompile(`^=(bug|panic)$`), "bug or panic"},
 	"max_inline":     {regexp.MustCompile(`^=[0-9]{1,9}[kKmM]?$`), "bytes, such as max_inline=2048"},
 	"metadata_ratio": {regexp.MustCompile(`^=[0-9]{1,9}$`), "a number, such as metadata_ratio=4"},
-	"space_cache":    {regexp.MustCompile(`^=v2$`), "v2, which the file system is made with and cannot be mounted without"},
+	spaceCache:       {regexp.MustCompile(`^=v2$`), "v2, which the file system is made with and cannot be mounted without"},
 	"thread_pool":    {regexp.MustCompile(`^=[1-9][0-9]{0,8}$`), "a number of at least 1, such as thread_pool=8"},
 }
+
+// readOnly is the reason of those that it takes otherwise.
+const readOnly = "the kernel takes it with ro only"
 
 // unmountable are options of btrfs that the kernel refuses for a file system
 // such as ours that is mounted to be written to (btrfs_check_options of Linux).
 var unmountable = map[string]string{
-	"norecovery":    "the kernel takes it with ro only",
-	"nologreplay":   "the kernel takes it with ro only",
-	"rescue":        "the kernel takes it with ro only",
+	"norecovery":    readOnly,
+	"nologreplay":   readOnly,
+	"rescue":        readOnly,
 	"nospace_cache": "the file system has a free space tree, which cannot be turned off",
 	"device":        "a layout names no devices",
 }
@@ -85,6 +91,23 @@ var exclusive = [][]string{
 // IsFileSystemOption reports whether an option, without its value, is one that btrfs has
 // for the whole file system.
 func IsFileSystemOption(name string) bool { return slices.Contains(btrfsOptions, name) }
+
+// Unmountable returns the option with which the kernel would not mount a file system such
+// as ours, and the reason; two empty texts where there is none. Options that are not known
+// here pass.
+func Unmountable(options []string) (option, why string) {
+	for _, o := range options {
+		name := optionName(o)
+		switch why := unmountable[name]; {
+		case why == readOnly && slices.Contains(options, "ro"):
+		case why != "":
+			return o, why
+		case name == spaceCache && !values[name].form.MatchString(strings.TrimPrefix(o, name)):
+			return o, "expected " + values[name].expected
+		}
+	}
+	return "", ""
+}
 
 // optionName returns the part of an option before its value.
 func optionName(o string) string {

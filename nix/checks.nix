@@ -31,8 +31,11 @@ in
       (refuse (!pkgs.stdenv.hostPlatform.isx86_64) "the system is for ${pkgs.stdenv.hostPlatform.system}, expected x86_64-linux")
       (refuse (config.boot.initrd.secrets != { })
         "boot.initrd.secrets: an initrd that needs secrets cannot be in an image; see docs/secrets.md for those of the system")
-      (refuse (!config.boot.loader.systemd-boot.enable)
-        "boot.loader.systemd-boot.enable is false: images boot by systemd-boot, and later generations need it too")
+      # Its label is that of the file system on it, so that no table of mounts tells.
+      (refuse ((config.boot.initrd.luks.devices or { }) != { })
+        "boot.initrd.luks.devices: an image has no encrypted partition, and a rebuilt system would wait for ${toString (builtins.attrNames config.boot.initrd.luks.devices)}")
+      (refuse (!config.boot.loader.systemd-boot.enable && (cfg.profile.boot.loader or "systemd-boot") != "grub")
+        "boot.loader.systemd-boot.enable is false: images boot by systemd-boot, and later generations need it too; for GRUB set mkimage.profile.boot.loader")
       (refuse (cfg.swap != "none" && disk.swapDevices == [ ])
         "mkimage.swap is \"${cfg.swap}\", and the layout has no swapfile in the image: expected \"none\"")
       (refuse (builtins.any (s: !lib.hasPrefix "/dev/" s.device && !builtins.elem s.device swapfiles) config.swapDevices)

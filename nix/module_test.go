@@ -37,6 +37,8 @@ func TestChecks(t *testing.T) {
 		{"secrets", `{ mkimage.swap = "none"; boot.initrd.secrets."/key" = "/key"; }`, []string{"boot.initrd.secrets: an initrd that needs secrets cannot be in an image"}, nil},
 		{"nixos-init", `{ mkimage.swap = "none"; system.nixos-init.enable = true; }`, nil, nil},
 		{"GRUB", `{ mkimage.swap = "none"; boot.loader.systemd-boot.enable = false; }`, []string{"boot.loader.systemd-boot.enable is false"}, nil},
+		{"GRUB of the profile", `{ mkimage.swap = "none"; boot.loader.systemd-boot.enable = false; mkimage.profile.boot.loader = "grub"; }`, nil, nil},
+		{"encrypted", `{ mkimage.swap = "none"; boot.initrd.luks.devices.crypt.device = "/dev/sda2"; }`, []string{"boot.initrd.luks.devices: an image has no encrypted partition, and a rebuilt system would wait for crypt"}, nil},
 		{"swap without a swapfile", `{ mkimage.layout = "btrfs-server"; mkimage.swap = "swapfile"; }`, []string{`mkimage.swap is "swapfile", and the layout has no swapfile`}, nil},
 		{"another swapfile", `{ mkimage.resumeOffset = 1; swapDevices = [ { device = "/swapfile"; } ]; }`, []string{"swapDevices: a file that the image does not have: expected /swap/swapfile"}, nil},
 		{"swapfile of no layout", `{ mkimage.swap = "none"; swapDevices = [ { device = "/swap/swapfile"; } ]; }`, []string{"swapDevices: a file that the image does not have: expected none"}, nil},

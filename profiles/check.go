@@ -14,11 +14,13 @@ var (
 	// Roles are what a machine can be for.
 	Roles = []string{"desktop", "laptop", "server"}
 	// Loaders are the ways from the firmware to the kernel.
-	Loaders = []string{"systemd-boot", "uki"}
+	Loaders = []string{"systemd-boot", "grub", "uki"}
 	// Steps are what a first boot can do.
 	Steps = []string{"machine-id", "host-keys", "grow", "swapfile"}
 	// Policies are the uses of a layout's swapfile.
 	Policies = []string{"none", "swapfile", "hibernate"}
+	// Initramfses are what a system can start by.
+	Initramfses = []string{InitramfsOwn, InitramfsSource}
 	// Promises are the checks that a booted image can be put to.
 	Promises = []string{"boot", "mounts", "running", "hostname", "cmdline", "machine-id", "esp", "empty-mountpoints", "factory", "rescue"}
 	// Schemes are the kinds of source, which end with a colon.
@@ -162,7 +164,7 @@ func checkNix(p *Profile, f *strict.Findings) {
 }
 
 // decided are the kernel parameters that follow from the layout.
-var decided = []string{"root", "rootfstype", "rootflags", "ro", "rw", "init", "resume", "resume_offset", "mkimage.factory", "mkimage.install", "mkimage.shell"}
+var decided = []string{"root", "rootfstype", "rootflags", "ro", "rw", "init", "rdinit", "mkimage.root", "resume", "resume_offset", "mkimage.factory", "mkimage.install", "mkimage.shell"}
 
 func checkKernel(p *Profile, f *strict.Findings) {
 	for i, param := range p.Kernel.Parameters {
@@ -173,6 +175,21 @@ func checkKernel(p *Profile, f *strict.Findings) {
 			f.Add(key, "expected one parameter of printable ASCII without spaces and quotes, found %q", param)
 		case slices.Contains(decided, name):
 			f.Add(key, "%s is decided by the layout and by how the system is booted", name)
+		}
+	}
+	checkInitramfs(p, f)
+}
+
+func checkInitramfs(p *Profile, f *strict.Findings) {
+	if p.Initramfs.From != "" {
+		checkWord("initramfs.from", p.Initramfs.From, Initramfses, f)
+	}
+	if p.Initramfs.OfSource() {
+		if scheme, _, _ := strings.Cut(p.Source, ":"); scheme == "debian" {
+			f.Add("initramfs.from", "%q is for a NixOS, found source %q", InitramfsSource, p.Source)
+		}
+		if p.Boot.Loader == "uki" {
+			f.Add("initramfs.from", "%q: a unified kernel image has the initramfs of mkimage alone; set boot.loader = \"systemd-boot\"", InitramfsSource)
 		}
 	}
 	checkForms("initramfs.modules", p.Initramfs.Modules, module, "the name of a kernel module without .ko", f)
@@ -186,6 +203,9 @@ func checkKernel(p *Profile, f *strict.Findings) {
 
 func checkBoot(p *Profile, f *strict.Findings) {
 	checkWord("boot.loader", p.Boot.Loader, Loaders, f)
+	if p.Boot.GRUB != "" && p.Boot.Loader != "grub" {
+		f.Add("boot.grub", "is for boot.loader = \"grub\", found %q", p.Boot.Loader)
+	}
 	if t := p.Boot.Timeout; t < 0 || t > maxTimeout {
 		f.Add("boot.timeout", "expected 0 to %d seconds, found %d", maxTimeout, t)
 	}

@@ -27,7 +27,10 @@ func Load(dirs ...string) *Set {
 		} else {
 			p.Kind, p.Installer = "", Installer{} // whichever way nothing was said
 		}
-		if len(p.Nix.Substituters)+len(p.Nix.TrustedPublicKeys) == 0 && p.Nix.Store == "" {
+		if p.Initramfs.From == InitramfsOwn {
+			p.Initramfs.From = ""
+		}
+		if len(p.Nix.Substituters)+len(p.Nix.TrustedPublicKeys) == 0 && p.Nix.Store == "" && p.Nix.AutoOptimiseStore == nil {
 			p.Nix = Nix{}
 		}
 		anchor(p, origins)
@@ -46,6 +49,9 @@ func anchor(p *Profile, origins strict.Origins) {
 	}
 	if p.Nix.Store != "" {
 		p.Nix.Store = beside(origins["nix.store"], p.Nix.Store)
+	}
+	if p.Boot.GRUB != "" {
+		p.Boot.GRUB = beside(origins["boot.grub"], p.Boot.GRUB)
 	}
 	for i := range p.Users {
 		u := &p.Users[i]

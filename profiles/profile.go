@@ -41,11 +41,12 @@ type Profile struct {
 func (p *Profile) IsInstaller() bool { return p.Kind == KindInstaller }
 
 // Nix says where store objects come from, in the words of nix.conf and with their
-// meaning. Nothing that is built depends on it.
+// meaning. Nothing that is built depends on it, but for AutoOptimiseStore.
 type Nix struct {
 	Substituters      []string `toml:"substituters" json:"substituters,omitempty"`               // URLs of binary caches, besides the one that the source names
 	TrustedPublicKeys []string `toml:"trusted-public-keys" json:"trusted_public_keys,omitempty"` // NAME:BASE64; none means that of cache.nixos.org
 	Store             string   `toml:"store" json:"store,omitempty"`                             // directory of this host that has nix/store; "" means "/"
+	AutoOptimiseStore *bool    `toml:"auto-optimise-store" json:"auto_optimise_store,omitempty"` // equal files become hard links; nil: as the system says
 }
 
 // Kernel is what the kernel is started with.
@@ -53,19 +54,31 @@ type Kernel struct {
 	Parameters []string `toml:"parameters" json:"parameters"` // besides those that the layout asks for
 }
 
-// Initramfs says what our initramfs carries besides what every one does.
+// Initramfs says what a system starts by, and what our initramfs carries besides what
+// every one does.
 type Initramfs struct {
+	From      string   `toml:"from" json:"from,omitempty"` // "own" or "source"; "" is own, and what that is once resolved
 	Modules   []string `toml:"modules" json:"modules"`     // kernel modules, with what they depend on
 	Firmware  []string `toml:"firmware" json:"firmware"`   // files below /usr/lib/firmware; glob patterns
 	Microcode bool     `toml:"microcode" json:"microcode"` // early CPU microcode from the source, where it has it
 	Shell     bool     `toml:"shell" json:"shell"`         // the rescue shell
 }
 
+// The values of Initramfs.From.
+const (
+	InitramfsOwn    = "own"    // the initramfs of mkimage
+	InitramfsSource = "source" // the initrd of the source's own system, and before it what a first boot needs of ours
+)
+
+// OfSource reports whether the source's own system starts by its own initrd.
+func (i Initramfs) OfSource() bool { return i.From == InitramfsSource }
+
 // Boot says how the firmware gets to the kernel.
 type Boot struct {
-	Loader  string `toml:"loader" json:"loader"`   // "systemd-boot" or "uki"
-	Timeout int    `toml:"timeout" json:"timeout"` // seconds that the menu waits; 0 hides it
-	Rescue  bool   `toml:"rescue" json:"rescue"`   // an entry that ends in a shell of the initramfs
+	Loader  string `toml:"loader" json:"loader"`       // "systemd-boot", "grub" or "uki"
+	GRUB    string `toml:"grub" json:"grub,omitempty"` // on the host: the EFI program of GRUB; "" takes that of the source
+	Timeout int    `toml:"timeout" json:"timeout"`     // seconds that the menu waits; 0 hides it
+	Rescue  bool   `toml:"rescue" json:"rescue"`       // an entry that ends in a shell of the initramfs
 }
 
 // Locale is the system's language, time zone and keyboard.

@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -131,6 +132,12 @@ func TestPaths(t *testing.T) {
 	if err != nil || p.Nix.Store != filepath.Join(dir, "chroot") {
 		t.Errorf("store %q, %v", p.Nix.Store, err)
 	}
+	for _, on := range []bool{false, true} {
+		p, _, err = resolveText(t, fmt.Sprintf("extends = 'bandit-minimal'\nnix.auto-optimise-store = %v\n", on))
+		if err != nil || p.Nix.AutoOptimiseStore == nil || *p.Nix.AutoOptimiseStore != on {
+			t.Errorf("auto-optimise-store %v, %v; want %v", p.Nix.AutoOptimiseStore, err, on)
+		}
+	}
 	p, _, err = resolveText(t, "extends = 'bandit-minimal'\n", strict.Setting{Key: "source", Value: "tar:here.tar"})
 	if err != nil || p.Source != "tar:here.tar" {
 		t.Errorf("source of the command line is %q, %v; want it as it was typed", p.Source, err)
@@ -174,11 +181,21 @@ func TestCheck(t *testing.T) {
 		{"parameter of the plan", "kernel.parameters = ['root=/dev/sda2']", "]: root is decided by the layout"},
 		{"parameter with equals signs", "kernel.parameters = ['a=b=c,d', 'quiet']", ""},
 		{"module", "initramfs.modules = ['ext4.ko']", `]: expected the name of a kernel module without .ko, found "ext4.ko"`},
+		{"initramfs of mkimage", "initramfs.from = 'own'", ""},
+		{"initrd of a NixOS", "initramfs.from = 'source'\nsource = 'nix:.#fox'", ""},
+		{"initrd of what may be a NixOS", "initramfs.from = 'source'\nsource = 'dir:x'", ""},
+		{"initrd of a Debian", "initramfs.from = 'source'", `initramfs.from: "source" is for a NixOS, found source "debian:trixie"`},
+		{"initrd of nobody", "initramfs.from = 'ours'", `initramfs.from: expected one of own, source, found "ours"`},
+		{"initrd in a unified image", "initramfs.from = 'source'\nsource = 'nix:.#fox'\nboot.loader = 'uki'", `initramfs.from: "source": a unified kernel image has the initramfs of mkimage alone`},
+		{"parameter of the prelude", "kernel.parameters = ['rdinit=/x']", "]: rdinit is decided by the layout"},
 		{"firmware", "initramfs.firmware = ['amdgpu/*.bin']", ""},
 		{"firmware that is absolute", "initramfs.firmware = ['/lib/firmware/x']", "initramfs.firmware[0]: expected a path or glob pattern below /usr/lib/firmware"},
 		{"firmware above", "initramfs.firmware = ['../x']", "initramfs.firmware[0]: expected a path or glob pattern"},
 		{"firmware pattern", "initramfs.firmware = ['a[']", "initramfs.firmware[0]: expected a path or glob pattern"},
-		{"loader", "boot.loader = 'grub'", `boot.loader: expected one of systemd-boot, uki, found "grub"`},
+		{"loader", "boot.loader = 'lilo'", `boot.loader: expected one of systemd-boot, grub, uki, found "lilo"`},
+		{"GRUB", "boot.loader = 'grub'", ""},
+		{"GRUB of the host", "boot.loader = 'grub'\nboot.grub = 'grubx64.efi'", ""},
+		{"GRUB beside another loader", "boot.grub = 'grubx64.efi'", `boot.grub: is for boot.loader = "grub", found "systemd-boot"`},
 		{"timeout at the least", "boot.timeout = 0", ""},
 		{"timeout below", "boot.timeout = -1", "boot.timeout: expected 0 to 60 seconds, found -1"},
 		{"timeout at the most", "boot.timeout = 60", ""},
@@ -252,6 +269,16 @@ func TestNothing(t *testing.T) {
 	for _, key := range []string{"hostname", "layout", "source", "boot.loader", "locale.lang", "locale.timezone", "locale.keymap", "units.target", "swap.policy"} {
 		if !strings.Contains(err.Error(), dir+"/mine.toml: "+key+": ") {
 			t.Errorf("%s is not named in\n%v", key, err)
+		}
+	}
+}
+
+// TestInitramfsOwn: what is so without a word is the same when it is said.
+func TestInitramfsOwn(t *testing.T) {
+	for in, want := range map[string]string{"own": "", "source": "source"} {
+		p, _, err := resolveText(t, "extends = 'bandit-minimal'\nsource = 'nix:.#fox'\ninitramfs.from = '"+in+"'\n")
+		if err != nil || p.Initramfs.From != want || p.Initramfs.OfSource() != (in == "source") {
+			t.Errorf("initramfs.from %q is %q, %v; want %q", in, p.Initramfs.From, err, want)
 		}
 	}
 }

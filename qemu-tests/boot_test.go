@@ -38,6 +38,7 @@ var bootCases = []bootCase{
 	{"minimal-buses", "bandit-minimal", nil, []Bus{NVMe, USB, VirtioSCSI, AHCI}, allChecks, true},
 	{"impermanence", "bandit-minimal", []string{"--set", "layout=impermanence"}, []Bus{VirtioBlk}, append(slices.Clone(allChecks), "impermanence"), true},
 	{"uki", "bandit-minimal", []string{"--set", "boot.loader=uki"}, []Bus{VirtioBlk}, systemChecks, true},
+	{"grub", "bandit-minimal", []string{"--set", "boot.loader=grub", "--set", "boot.grub=" + imgtest.GRUB}, []Bus{VirtioBlk}, allChecks, true},
 	{"server", "server-home", nil, []Bus{VirtioBlk}, allChecks, true},
 }
 
@@ -61,6 +62,9 @@ func TestBoot(t *testing.T) {
 			continue
 		}
 		t.Run(tt.name, func(t *testing.T) {
+			if slices.Contains(tt.args, "boot.loader=grub") {
+				imgtest.NeedGRUB(t)
+			}
 			image := buildImage(t, tt)
 			checks := bootImage(t, image, tt.buses)
 			for _, bus := range tt.buses {

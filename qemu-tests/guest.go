@@ -106,6 +106,14 @@ cat /run/mkimage-test/oneshot >%s`, content, oneShotVariable))
 	return err
 }
 
+// BootOnceGRUB chooses the entry that the next boot takes by its ID, as grub-reboot
+// does, which not every system has: in GRUB's block of variables on the ESP, that is
+// mounted at a path.
+func (vm *VM) BootOnceGRUB(ctx context.Context, esp, id string) error {
+	_, err := vm.Output(ctx, fmt.Sprintf(`{ printf '# GRUB Environment Block\nnext_entry=%%s\n' %s; head -c 1024 /dev/zero | tr '\0' '#'; } | head -c 1024 >%s/grub/grubenv && sync`, id, esp))
+	return err
+}
+
 // efiString returns what efivarfs takes for a text: the attributes of a
 // variable that stays and that the system may change, and UTF-16 with its end.
 func efiString(s string) []byte {

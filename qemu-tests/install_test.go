@@ -13,6 +13,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/userland"
 	"github.com/6FaNcY9/mkimage/builder/mediumlog"
 )
 
@@ -39,15 +40,21 @@ countdown = 5
 bus = ["nvme"]
 `
 
-// newMedium builds a medium. more are lines of [installer], payload is a profile,
-// for which profiles has others.
+// newMedium builds a medium of the reference userland. more are lines of [installer],
+// payload is a profile, for which profiles has others.
 func newMedium(t testing.TB, payload, more string, args ...string) installMedium {
+	t.Helper()
+	return newMediumFrom(t, "tar:"+userland.Reference(t).Tar, payload, more, args...)
+}
+
+// newMediumFrom builds a medium of a source.
+func newMediumFrom(t testing.TB, source, payload, more string, args ...string) installMedium {
 	t.Helper()
 	dir := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(dir, "test-installer.toml"), fmt.Appendf(nil, installerProfile, payload, more), 0o644))
 	key := filepath.Join(dir, "maker")
 	command(t, builtMkimage(t), "sign", "--generate", key, "--no-passphrase", "--quiet")
-	image := buildImage(t, bootCase{profile: "test-installer", args: append([]string{"--profile-dir", dir, "--sign-key", key + ".key"}, args...)})
+	image := buildFrom(t, source, bootCase{profile: "test-installer", args: append([]string{"--profile-dir", dir, "--sign-key", key + ".key"}, args...)})
 	return installMedium{image, key + ".pub"}
 }
 

@@ -3,6 +3,8 @@ package qemutests
 import (
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +22,7 @@ import (
 // nixos is a machine with a NixOS that was made out of a binary cache.
 type nixos struct {
 	nixfixture.Fixture
+	stage      nixfixture.Stage1
 	profileDir string
 	image      string
 	repository repository
@@ -33,6 +36,7 @@ const nixosProfile = `extends = "bandit-minimal"
 trusted-public-keys = ["%[1]s"]
 
 [initramfs]
+from = "%[4]s"
 modules = ["nvme", "sd_mod", "usb_storage", "uas", "xhci_pci", "virtio_pci", "virtio_blk", "btrfs", "overlay"]
 
 [age]
@@ -62,15 +66,16 @@ password = "restic-password"
 `
 )
 
-// newNixOS makes the profile of such a machine.
-func newNixOS(t testing.TB, stage nixfixture.Stage1) *nixos {
+// newNixOS makes the profile of such a machine, whose home comes back from a backup or
+// is backed up; from is its initramfs.from.
+func newNixOS(t testing.TB, stage nixfixture.Stage1, from string, restore bool) *nixos {
 	t.Helper()
-	n := &nixos{Fixture: nixfixture.Make(t, nixfixture.Options{Stage1: stage}), profileDir: t.TempDir()}
+	n := &nixos{Fixture: nixfixture.Make(t, nixfixture.Options{Stage1: stage}), stage: stage, profileDir: t.TempDir()}
 	recipient := regexp.MustCompile(`age1[0-9a-z]+`).FindString(nixfixture.AgeKey())
 	secrets := filepath.Join(n.profileDir, "secrets.yaml")
 	check(t, os.WriteFile(secrets, nixfixture.Secrets(), 0o600))
-	profile := fmt.Sprintf(nixosProfile, n.Key, recipient, secrets)
-	if imgtest.Full() {
+	profile := fmt.Sprintf(nixosProfile, n.Key, recipient, secrets, from)
+	if restore {
 		n.repository = makeRepository(t, repositoryOptions{files: 500, password: nixfixture.ResticPassword})
 		profile += fmt.Sprintf(nixosRestore, repositoryPath)
 	} else {
@@ -80,16 +85,44 @@ func newNixOS(t testing.TB, stage nixfixture.Stage1) *nixos {
 	return n
 }
 
-// build makes the image where no program of Nix can be found.
+// source is the system in its cache.
+func (n *nixos) source() string { return "cache:file://" + n.Cache + "#" + n.Toplevel }
+
+// build makes the image.
 func (n *nixos) build(t testing.TB) {
 	t.Helper()
+	n.image = n.buildFrom(t, n.source())
+}
+
+// buildFrom makes an image where no program of Nix can be found, and returns its name.
+func (n *nixos) buildFrom(t testing.TB, source string, more ...string) string {
+	t.Helper()
 	dir := t.TempDir()
-	n.image = filepath.Join(dir, "disk.img")
-	cmd := exec.CommandContext(t.Context(), builtMkimage(t), "build", "nixos", "--quiet", "--profile-dir", n.profileDir,
-		"--source", "cache:file://"+n.Cache+"#"+n.Toplevel, "--cache-dir", filepath.Join(dir, "cache"), "-o", n.image)
+	image := filepath.Join(dir, "disk.img")
+	cmd := exec.CommandContext(t.Context(), builtMkimage(t), append([]string{"build", "nixos", "--quiet", "--profile-dir", n.profileDir,
+		"--source", source, "--cache-dir", filepath.Join(dir, "cache"), "-o", image}, more...)...)
 	cmd.Env = []string{"PATH=", "HOME=" + dir}
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("mkimage build: %v\n%s", err, out)
+		t.Fatalf("mkimage build --source %s: %v\n%s", source, err, out)
+	}
+	return image
+}
+
+// sameFromEverywhere wants the image that is started out of a cache by HTTP and out of
+// a store too.
+func (n *nixos) sameFromEverywhere(t testing.TB) {
+	t.Helper()
+	server := httptest.NewServer(http.FileServer(http.Dir(n.Cache)))
+	defer server.Close()
+	want := digestData(t, n.image)
+	for _, image := range []string{
+		n.buildFrom(t, "cache:"+server.URL+"#"+n.Toplevel),
+		n.buildFrom(t, "nix:"+n.Toplevel, "--set", "nix.store="+n.Store, "--check-sigs"),
+	} {
+		if got := digestData(t, image); got != want {
+			t.Errorf("%s: SHA-256 %s; want %s, as out of a folder", image, got, want)
+		}
+		check(t, os.Remove(image))
 	}
 }
 
@@ -142,8 +175,11 @@ func TestNixOS(t *testing.T) {
 			continue
 		}
 		t.Run(string(stage), func(t *testing.T) {
-			n := newNixOS(t, stage)
+			n := newNixOS(t, stage, "own", imgtest.Full())
 			n.build(t)
+			if imgtest.Full() {
+				n.sameFromEverywhere(t)
+			}
 			vm := n.start(t)
 			first := n.report(t, vm)
 			t.Logf("%v", slices.Sorted(maps.Keys(first)))
@@ -151,16 +187,21 @@ func TestNixOS(t *testing.T) {
 				n.restored(t, vm)
 			}
 			running(t, vm)
-			wantFacts(t, first, map[string]string{
-				"stage1": string(stage), "current-system": n.Toplevel, "booted-system": n.Toplevel,
-				"profile": "system-1-link", "generation.system-1-link": n.Toplevel, "verify": "0*", "signatures": "0*", "secret": nixfixture.Secret,
-				"valid-paths": first["paths-on-disk"], "closure": first["paths-on-disk"], "swap": "/swap/swapfile file *", "store": "*",
-				"entries": "mkimage-nixos-factory.conf mkimage-nixos-rescue.conf nixos-generation-1-specialisation-debug.conf nixos-generation-1.conf",
-				"default": "nixos-generation-1.conf",
-			})
+			wantFacts(t, first, n.firstFacts(stage, first))
 			n.collects(t, vm)
 			n.second(t, vm, first)
 		})
+	}
+}
+
+// firstFacts are what is true of the first boot, as far as all boots have it.
+func (n *nixos) firstFacts(stage nixfixture.Stage1, got map[string]string) map[string]string {
+	return map[string]string{
+		"stage1": string(stage), "current-system": n.Toplevel, "booted-system": n.Toplevel,
+		"profile": "system-1-link", "generation.system-1-link": n.Toplevel, "verify": "0*", "signatures": "0*", "secret": nixfixture.Secret,
+		"valid-paths": got["paths-on-disk"], "closure": got["paths-on-disk"], "swap": "/swap/swapfile file *", "store": "*",
+		"entries": "mkimage-nixos-factory.conf mkimage-nixos-rescue.conf nixos-generation-1-specialisation-debug.conf nixos-generation-1.conf",
+		"default": "nixos-generation-1.conf",
 	}
 }
 

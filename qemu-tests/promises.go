@@ -54,8 +54,8 @@ func checkHostname(ctx context.Context, s *session) error {
 	return compare("hostname", got, s.plan.Profile.Hostname)
 }
 
-// checkCmdline wants the words of the entry, in order. The boot loader adds
-// initrd= where the kernel is too old to be handed one otherwise.
+// checkCmdline wants the words of the entry, in order. systemd-boot adds initrd=
+// where the kernel is too old to be handed one otherwise, and GRUB BOOT_IMAGE=.
 func checkCmdline(ctx context.Context, s *session) error {
 	return s.cmdlineOf(ctx, NormalBoot)
 }
@@ -65,7 +65,9 @@ func (s *session) cmdlineOf(ctx context.Context, b Boot) error {
 	if err != nil {
 		return err
 	}
-	words := slices.DeleteFunc(strings.Fields(got), func(w string) bool { return strings.HasPrefix(w, "initrd=") })
+	words := slices.DeleteFunc(strings.Fields(got), func(w string) bool {
+		return strings.HasPrefix(w, "initrd=") || strings.HasPrefix(w, "BOOT_IMAGE=")
+	})
 	entry := entryOf(s.plan, b)
 	if entry == nil {
 		return fmt.Errorf("the plan has no entry for the %s boot", b)

@@ -144,6 +144,14 @@ func (r *run) add(o Outcome) {
 	}
 }
 
+// choose chooses the entry that the next boot alone takes.
+func (s *session) choose(ctx context.Context, id string) error {
+	if s.plan.Profile.Boot.Loader == "grub" {
+		return s.vm.BootOnceGRUB(ctx, s.plan.Layout.ESP.Mount, id)
+	}
+	return s.vm.BootOnce(ctx, id+".conf")
+}
+
 // enter waits for a normal boot, or restarts into another one and leaves marks
 // for it to see or not to see.
 func (s *session) enter(ctx context.Context, b Boot) error {
@@ -160,7 +168,7 @@ func (s *session) enter(ctx context.Context, b Boot) error {
 		}
 		s.restarted = true
 	}
-	if err := s.vm.BootOnce(ctx, entry.ID+".conf"); err != nil {
+	if err := s.choose(ctx, entry.ID); err != nil {
 		return err
 	}
 	if err := s.vm.Reboot(ctx); err != nil {

@@ -18,6 +18,7 @@ packages=(
 	qemu-system-x86 qemu-utils ovmf # boots of what was built
 	mtools dosfstools gdisk fdisk # other people's readers of FAT32 and GPT
 	systemd-boot-efi            # the boot loader of made systems
+	grub-efi-amd64-bin          # GRUB of made systems, and grub-script-check, which reads what it is told
 	systemd                     # systemd-analyze, which reads units that are written
 	minisign efibootmgr         # other people's signatures and boot entries
 	bmap-tools                  # what writing a disk is compared with

@@ -96,6 +96,16 @@ func (t *Tree) put(path string, inode *Inode) error {
 	return nil
 }
 
+// LinkTo makes e a further name of an inode of the same tree, so that what it named
+// before is gone, unless it has other names. It refuses directories.
+func (e *Entry) LinkTo(inode *Inode) error {
+	if e.IsDir() || inode.IsDir() {
+		return fmt.Errorf("%s: a directory cannot be a hard link", e.Path())
+	}
+	e.become(inode)
+	return nil
+}
+
 // become makes e a name of another inode in the same place. Its children stay
 // if it is a directory before and after.
 func (e *Entry) become(inode *Inode) {

@@ -156,3 +156,35 @@ func TestInode(t *testing.T) {
 		}
 	}
 }
+
+// TestLinkTo: a name becomes that of another inode, and only a file can be one.
+func TestLinkTo(t *testing.T) {
+	tree := New()
+	first, second := &Inode{Mode: TypeRegular | 0o644}, &Inode{Mode: TypeSymlink | 0o777, Link: "x", Size: 1}
+	a, err := tree.Root().Add("a", first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := tree.Root().Add("b", second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.LinkTo(first); err != nil {
+		t.Fatal(err)
+	}
+	if b.Inode != a.Inode || first.Links() != 2 || second.Links() != 0 || len(tree.Root().Children()) != 2 {
+		t.Errorf("b is %v; the inodes have %d and %d names", b.Inode, first.Links(), second.Links())
+	}
+	dir, err := tree.Root().Add("dir", &Inode{Mode: TypeDir | 0o755})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{"b": b.LinkTo(dir.Inode), "dir": dir.LinkTo(first)} {
+		if err == nil || err.Error() != name+": a directory cannot be a hard link" {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if dir.Links() != 1 || first.Links() != 2 {
+		t.Error("a link was made in spite of an error")
+	}
+}

@@ -29,7 +29,7 @@ const manifestReserve = 8 << 20
 // long part of the build.
 func (b *build) fillESP(context.Context) error {
 	b.report(builder.StageESP, 0, 0)
-	tree, err := loader.Tree(b.plan, b.in.Tree, loader.System{Kernels: b.boot, Generations: b.generations()})
+	tree, err := loader.Tree(b.plan, b.in.Tree, loader.System{Kernels: b.boot, Generations: b.generations(), Initrds: b.initrds(), GRUB: b.in.GRUB})
 	if err != nil {
 		return err
 	}

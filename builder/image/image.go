@@ -47,6 +47,7 @@ type Inputs struct {
 	Lock      string            // digest of the lock file, or ""
 	Passwords map[string]string // crypt(5) hashes of users with a password file
 	Recovery  *adjust.Recovery  // what the first boot needs; nil when the profile has nothing of it
+	GRUB      []byte            // the image of GRUB that the profile names, nil where it names none
 	// Installer is what an installer medium has besides the payload; nil where the
 	// plan is of none.
 	Installer *Installer
@@ -135,6 +136,9 @@ func (b *build) adjustTree(context.Context) error {
 	if err := adjust.Apply(b.in.Tree, b.plan, adjust.Inputs{Passwords: b.in.Passwords, Recovery: b.in.Recovery}); err != nil {
 		return err
 	}
+	if err := checkInitrds(b.in.Tree, b.plan, b.system); err != nil {
+		return err
+	}
 	b.in.Tree.Freeze()
 	return nil
 }
@@ -147,7 +151,15 @@ func (b *build) makeInitramfs(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("initramfs of kernel %s: %w", k.Version, err)
 		}
-		b.boot = append(b.boot, loader.Kernel{Version: k.Version, Image: k.Image, Initramfs: archive.Data, Words: k.Words})
+		made := loader.Kernel{Version: k.Version, Image: k.Image, Initramfs: archive.Data, Words: k.Words}
+		if b.plan.Profile.Initramfs.OfSource() {
+			prelude, err := initramfs.Prelude(ctx, b.initramfsParams(k))
+			if err != nil {
+				return fmt.Errorf("initramfs of kernel %s: %w", k.Version, err)
+			}
+			made.Prelude = prelude.Data
+		}
+		b.boot = append(b.boot, made)
 		b.result.Kernels = append(b.result.Kernels, Kernel{Version: k.Version, Size: k.Image.Size, Archive: archive})
 	}
 	return nil
@@ -190,7 +202,12 @@ func (b *build) digests() ([]manifest.Kernel, error) {
 		if err != nil {
 			return nil, fmt.Errorf("kernel %s: %w", k.Version, err)
 		}
-		list = append(list, manifest.Kernel{Version: k.Version, Linux: linux, Initramfs: sha256.Sum256(k.Initramfs), Words: k.Words})
+		made := manifest.Kernel{Version: k.Version, Linux: linux, Initramfs: sha256.Sum256(k.Initramfs), Words: k.Words}
+		if k.Prelude != nil {
+			sum := manifest.SHA256(sha256.Sum256(k.Prelude))
+			made.Prelude = &sum
+		}
+		list = append(list, made)
 	}
 	return list, nil
 }
@@ -199,9 +216,13 @@ func (b *build) digests() ([]manifest.Kernel, error) {
 func (b *build) generations() []manifest.Generation {
 	var list []manifest.Generation
 	for _, g := range b.system.Generations {
-		list = append(list, manifest.Generation{
+		made := manifest.Generation{
 			File: g.FileName, Title: g.Title, SortKey: g.SortKey, Version: g.Version, Kernel: g.Kernel, Linux: g.Entry.Kernel, Words: g.Words,
-		})
+		}
+		if b.plan.Profile.Initramfs.OfSource() {
+			made.Initrd, made.Words = g.Entry.Initrd, g.AllWords
+		}
+		list = append(list, made)
 	}
 	return list
 }

@@ -108,3 +108,14 @@ func NeedSystem(t testing.TB) {
 		skip(t, "needs "+systemdBoot+" of the package systemd-boot-efi")
 	}
 }
+
+// GRUB is the image of GRUB of this host's own package.
+const GRUB = "/usr/lib/grub/x86_64-efi/monolithic/grubx64.efi"
+
+// NeedGRUB ends a test where it is not there.
+func NeedGRUB(t testing.TB) {
+	t.Helper()
+	if _, err := os.Stat(GRUB); err != nil {
+		skip(t, "needs "+GRUB+" of the package grub-efi-amd64-bin")
+	}
+}

@@ -23,15 +23,16 @@ const (
 // The boot loaders that are told apart.
 const (
 	LoaderSystemdBoot = "systemd-boot"
+	LoaderGRUB        = "grub"
 	LoaderUKI         = "uki"
 )
 
 // Boot is what the firmware starts.
 type Boot struct {
-	Loader  string  `json:"loader"`  // LoaderSystemdBoot, LoaderUKI, or "" for none that is known
+	Loader  string  `json:"loader"`  // LoaderSystemdBoot, LoaderGRUB, LoaderUKI, or "" for none that is known
 	Timeout int     `json:"timeout"` // seconds that the menu waits, see bls.Conf
-	Default string  `json:"default"` // a glob pattern for file names of entries
-	Entries []Entry `json:"entries"` // sorted as in the menu, by sort key; one of a UKI
+	Default string  `json:"default"` // a glob pattern for file names of entries; with GRUB, the ID of one
+	Entries []Entry `json:"entries"` // in the order of the menu; one of a UKI
 }
 
 // Entry is a way to start Linux.
@@ -77,6 +78,8 @@ func (i *inspection) boot() error {
 		i.unread("/"+bls.FallbackPath, err)
 	case p.IsUKI():
 		i.uki(p)
+	case isGRUB(p):
+		i.grub()
 	default:
 		i.menu()
 	}

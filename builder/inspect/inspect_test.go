@@ -136,9 +136,16 @@ func TestSubvolumes(t *testing.T) {
 }
 
 func TestBoot(t *testing.T) {
-	f, m := assemble(t, "systemd-boot", nil)
+	for loader, standard := range map[string]string{inspect.LoaderSystemdBoot: "mkimage-demo.conf", inspect.LoaderGRUB: "mkimage-demo"} {
+		t.Run(loader, func(t *testing.T) { testMenu(t, loader, standard) })
+	}
+}
+
+// testMenu wants the entries of the plan, and which one is the default.
+func testMenu(t *testing.T, loader, standard string) {
+	f, m := assemble(t, loader, nil)
 	b := read(t, f).Boot
-	if b.Loader != inspect.LoaderSystemdBoot || b.Timeout != 3 || b.Default != "mkimage-demo.conf" {
+	if b.Loader != loader || b.Timeout != 3 || b.Default != standard {
 		t.Errorf("boot: %+v", b)
 	}
 	var ids []string

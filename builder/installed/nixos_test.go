@@ -150,6 +150,27 @@ func TestNixOSRunning(t *testing.T) {
 	}
 }
 
+// TestNixOSMasked: a unit with enable = false is a link to one in an object of its own,
+// which is a link to /dev/null.
+func TestNixOSMasked(t *testing.T) {
+	f := twoGenerations(t)
+	f[in("units-1", "system/off.service")] = "-> /" + in("unit-off.service-disabled", "off.service")
+	f[in("unit-off.service-disabled", "off.service")] = "-> /dev/null"
+	f[in("units-1", "system/late.service")] = "-> /run/late.service"
+	got, err := read(t, f.image(t), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	masked := map[string]bool{}
+	for _, u := range got.Units {
+		masked[u.Name] = u.Masked
+	}
+	want := map[string]bool{"off.service": true, "late.service": false, "sshd.service": false}
+	if d := cmp.Diff(want, masked); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 func TestReadCancelled(t *testing.T) {
 	image := twoGenerations(t).image(t)
 	info, err := image.Stat()

@@ -111,10 +111,15 @@ func (r *unitReader) file(name, base string) error {
 		return nil
 	}
 	target, err := r.view.link(name)
+	if err != nil {
+		return err
+	}
+	// NixOS masks a unit by a link to an object that is such a link.
+	masked, err := r.view.leadsTo(name, "/dev/null")
 	switch {
 	case err != nil:
 		return err
-	case target == "/dev/null":
+	case masked:
 		u.masked = true
 		return nil
 	case target != "" && path.Base(target) != base:

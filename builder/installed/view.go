@@ -158,6 +158,24 @@ func (v *view) link(name string) (string, error) {
 	return n.link, ignoreAbsent(err)
 }
 
+// leadsTo reports whether a symlink leads to a path, itself or through others.
+func (v *view) leadsTo(name, end string) (bool, error) {
+	for range maxSymlinks {
+		target, err := v.link(name)
+		if err != nil || target == "" {
+			return false, err
+		}
+		if !path.IsAbs(target) {
+			target = path.Join(path.Dir(name), target)
+		}
+		if target == end {
+			return true, nil
+		}
+		name = target
+	}
+	return false, nil
+}
+
 func ignoreAbsent(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -19,8 +19,8 @@ const damagedHint = "make the medium anew"
 // initramfs are the medium's to the byte; the menu is that of p. Errors have
 // class fault.Input, or fault.Config where the plan asks for what there is not.
 func Installed(p *plan.Plan, m *manifest.Manifest, file func(path string) ([]byte, error)) (*fstree.Tree, error) {
-	if p.Profile.Boot.Loader != SystemdBoot {
-		return nil, fault.New(fault.Config, "", "boot.loader %q: expected %q, which the medium has", p.Profile.Boot.Loader, SystemdBoot)
+	if kind := p.Profile.Boot.Loader; kind != SystemdBoot && kind != GRUB {
+		return nil, fault.New(fault.Config, "", "boot.loader %q: expected %q or %q, which the medium has", kind, SystemdBoot, GRUB)
 	}
 	if len(m.Inputs.Kernels) == 0 || len(p.Entries) == 0 {
 		return nil, fault.New(fault.Input, damagedHint, "boot loader: %d kernels and %d entries, expected at least one of both", len(m.Inputs.Kernels), len(p.Entries))
@@ -31,7 +31,7 @@ func Installed(p *plan.Plan, m *manifest.Manifest, file func(path string) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	if err := b.programs(program); err != nil {
+	if err := b.installedPrograms(program); err != nil {
 		return nil, err
 	}
 	var kernels []kernel
@@ -42,11 +42,22 @@ func Installed(p *plan.Plan, m *manifest.Manifest, file func(path string) ([]byt
 		}
 		kernels = append(kernels, made)
 	}
+	if err := b.readInitrds(m.Inputs.Generations, func(path string) ([]byte, error) { return file(laterPath(path)) }); err != nil {
+		return nil, err
+	}
 	if err := b.menu(kernels, m.Inputs.Generations); err != nil {
 		return nil, err
 	}
 	b.tree.Freeze()
 	return b.tree, nil
+}
+
+// installedPrograms puts the boot loader of a medium where that of the system goes.
+func (b *builder) installedPrograms(program []byte) error {
+	if b.plan.Profile.Boot.Loader == GRUB {
+		return b.grubProgram(bls.FallbackPath, program)
+	}
+	return b.programs(program)
 }
 
 // installedKernel takes a kernel and its initramfs from a medium.
@@ -63,7 +74,11 @@ func installedKernel(m *manifest.Manifest, k manifest.Kernel, file func(path str
 	if err != nil {
 		return kernel{}, err
 	}
-	return newKernel(k.Version, linux, initramfs, k.Words)
+	made, err := newKernel(k.Version, linux, initramfs, k.Words)
+	if err == nil && k.Prelude != nil {
+		made.prelude, err = file(dir + preludeName)
+	}
+	return made, err
 }
 
 // dirOnMedium returns the directory of a kernel, with a slash at its end. It is

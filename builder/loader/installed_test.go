@@ -20,7 +20,12 @@ import (
 // mediumTree returns the ESP of a medium of two kernels, and its manifest.
 func mediumTree(t *testing.T) (*fstree.Tree, *manifest.Manifest) {
 	t.Helper()
-	p := testPlan(loader.SystemdBoot)
+	return mediumOf(t, loader.SystemdBoot)
+}
+
+func mediumOf(t *testing.T, kind string) (*fstree.Tree, *manifest.Manifest) {
+	t.Helper()
+	p := testPlan(kind)
 	p.Medium = &plan.Medium{Name: "stick"}
 	p.Entries = []plan.Entry{{ID: "mkimage-stick", Title: "Install bandit", SortKey: "mkimage-1", Cmdline: []string{"mkimage.install"}}}
 	source := sourceTree(t, sourceFiles())
@@ -63,8 +68,14 @@ func TestMediumEntries(t *testing.T) {
 // TestInstalled wants what a medium installs to be the very ESP that a build of
 // the same system has.
 func TestInstalled(t *testing.T) {
-	medium, m := mediumTree(t)
-	p := testPlan(loader.SystemdBoot)
+	for _, kind := range []string{loader.SystemdBoot, loader.GRUB} {
+		t.Run(kind, func(t *testing.T) { testInstalled(t, kind) })
+	}
+}
+
+func testInstalled(t *testing.T, kind string) {
+	medium, m := mediumOf(t, kind)
+	p := testPlan(kind)
 	got, err := loader.Installed(p, m, reading(t, medium, ""))
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +115,7 @@ func TestInstalledRefuses(t *testing.T) {
 		want        string
 		class       fault.Class
 	}{
-		{"loader", "", func(p *plan.Plan, _ *manifest.Manifest) { p.Profile.Boot.Loader = loader.UKI }, `boot.loader "uki": expected "systemd-boot"`, fault.Config},
+		{"loader", "", func(p *plan.Plan, _ *manifest.Manifest) { p.Profile.Boot.Loader = loader.UKI }, `boot.loader "uki": expected "systemd-boot" or "grub"`, fault.Config},
 		{"no kernel", "", func(_ *plan.Plan, m *manifest.Manifest) { m.Inputs.Kernels = nil }, "0 kernels and 2 entries", fault.Input},
 		{"no entry", "", func(p *plan.Plan, _ *manifest.Manifest) { p.Entries = nil }, "2 kernels and 0 entries", fault.Input},
 		{"other kernel", "", func(_ *plan.Plan, m *manifest.Manifest) { m.Inputs.Kernels[1].Linux[0]++ }, "no files of kernel 6.12.1+deb13-amd64", fault.Input},

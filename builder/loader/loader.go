@@ -3,8 +3,9 @@
 //
 // With "systemd-boot" that is the boot loader of the installed system's own
 // package, a menu entry (type #1 of the Boot Loader Specification) for each
-// entry of the plan and each kernel, and the kernels. With "uki" it is one
-// unified kernel image, started by the firmware itself, without a menu.
+// entry of the plan and each kernel, and the kernels. With "grub" it is GRUB of the
+// installed system or of the host, with the same menu in its own configuration. With
+// "uki" it is one unified kernel image, started by the firmware itself, without a menu.
 //
 // Kernels and initramfs are named by their content, below
 // /mkimage/VERSION-DIGEST, so that a later one is never written over one that
@@ -13,7 +14,10 @@
 //
 // A NixOS owns a part of the menu: the entries of its generations, and all that is
 // below /EFI/nixos, are named as its own builder does it, which replaces and removes
-// them later. What must outlive that is below /mkimage.
+// them later; with GRUB these are its configuration, and all that is below /kernels.
+// What must outlive that is below /mkimage. Such an entry has our initramfs,
+// or, where the profile says so, the system's own initrd and behind it our prelude to
+// that, an archive with which it has nothing in common.
 package loader
 
 import (
@@ -40,6 +44,7 @@ const (
 // The values of profiles.Boot.Loader.
 const (
 	SystemdBoot = "systemd-boot"
+	GRUB        = "grub"
 	UKI         = "uki"
 )
 
@@ -48,6 +53,7 @@ type Kernel struct {
 	Version   string        // as "uname -r" prints it
 	Image     *fstree.Entry // a regular file of the source
 	Initramfs []byte        // with the microcode in front, where there is one
+	Prelude   []byte        // what comes before the initrd of a system itself, nil where none starts by that
 	Words     []string      // of the command line, behind those of the plan: what this system needs
 }
 
@@ -57,6 +63,11 @@ type System struct {
 	// Generations are the entries that a NixOS names itself, the default first. They
 	// take the place of the plan's first entry.
 	Generations []manifest.Generation
+	// Initrds are regular files of the source, by where the generations have them on the
+	// ESP: those that start by their own initrd.
+	Initrds map[string]*fstree.Entry
+	// GRUB is the EFI program that the profile names; nil takes that of the source.
+	GRUB []byte
 }
 
 // Tree returns the content of the ESP for a plan: source is the system that is
@@ -73,10 +84,12 @@ func Tree(p *plan.Plan, source *fstree.Tree, s System) (*fstree.Tree, error) {
 	switch p.Profile.Boot.Loader {
 	case SystemdBoot:
 		err = b.systemdBoot(s)
+	case GRUB:
+		err = b.startGRUB(s)
 	case UKI:
 		err = b.uki(s.Kernels[0])
 	default:
-		err = fault.New(fault.Config, "", "boot.loader %q: expected %q or %q", p.Profile.Boot.Loader, SystemdBoot, UKI)
+		err = fault.New(fault.Config, "", "boot.loader %q: expected %q, %q or %q", p.Profile.Boot.Loader, SystemdBoot, GRUB, UKI)
 	}
 	if err != nil {
 		return nil, err
@@ -104,9 +117,11 @@ func Put(t *fstree.Tree, path string, data []byte, mtime time.Time) error {
 
 // builder is a tree that is being filled.
 type builder struct {
-	plan   *plan.Plan
-	source *fstree.Tree
-	tree   *fstree.Tree
+	plan    *plan.Plan
+	source  *fstree.Tree
+	tree    *fstree.Tree
+	initrds map[string][]byte // of generations, by their paths on the ESP
+	grub    *grubMenu         // nil where the menu is one of systemd-boot
 }
 
 func (b *builder) put(path string, data []byte) error {

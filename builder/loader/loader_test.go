@@ -41,12 +41,19 @@ func sourceTree(t testing.TB, files map[string][]byte) *fstree.Tree {
 	return tree
 }
 
+// Where Debian has its images of GRUB.
+const (
+	grubMonolithic = "usr/lib/grub/x86_64-efi/monolithic/grubx64.efi"
+	grubSigned     = "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
+)
+
 const efiDir = "usr/lib/systemd/boot/efi/"
 
 func sourceFiles() map[string][]byte {
 	return map[string][]byte{
 		efiDir + "systemd-bootx64.efi": smalldisk.EFIProgram("systemd-boot"),
 		efiDir + "linuxx64.efi.stub":   smalldisk.EFIProgram("stub"),
+		grubMonolithic:                 smalldisk.GRUBProgram("/EFI/debian", smalldisk.GRUBModules...),
 		"usr/lib/os-release":           []byte("ID=bandit\n"),
 		"boot/vmlinuz-new":             smalldisk.EFIProgram("new kernel"),
 		"boot/vmlinuz-old":             smalldisk.EFIProgram("old kernel"),
@@ -125,7 +132,7 @@ func wantGolden(t testing.TB, name, got string) {
 }
 
 func TestTreeGolden(t *testing.T) {
-	for _, kind := range []string{loader.SystemdBoot, loader.UKI} {
+	for _, kind := range []string{loader.SystemdBoot, loader.GRUB, loader.UKI} {
 		t.Run(kind, func(t *testing.T) {
 			source := sourceTree(t, sourceFiles())
 			tree, err := loader.Tree(testPlan(kind), source, loader.System{Kernels: kernels(source)})
@@ -252,7 +259,7 @@ func TestTreeRefuses(t *testing.T) {
 	}{
 		{"no kernel", loader.SystemdBoot, func(in *input) { in.kernels = func([]loader.Kernel) []loader.Kernel { return nil } }, "0 kernels and 2 entries", fault.Input},
 		{"no entry", loader.SystemdBoot, func(in *input) { in.plan.Entries = nil }, "2 kernels and 0 entries", fault.Input},
-		{"loader", "grub", func(*input) {}, `boot.loader "grub": expected "systemd-boot" or "uki"`, fault.Config},
+		{"loader", "lilo", func(*input) {}, `boot.loader "lilo": expected "systemd-boot", "grub" or "uki"`, fault.Config},
 		{"no systemd-boot", loader.SystemdBoot, func(in *input) { delete(in.files, efiDir+"systemd-bootx64.efi") }, "the source has no /usr/lib/systemd/boot/efi/systemd-bootx64.efi", fault.Input},
 		{"no stub", loader.UKI, func(in *input) { delete(in.files, efiDir+"linuxx64.efi.stub") }, "the source has no /usr/lib/systemd/boot/efi/linuxx64.efi.stub", fault.Input},
 		{"systemd-boot is text", loader.SystemdBoot, func(in *input) { in.files[efiDir+"systemd-bootx64.efi"] = []byte("x") }, "systemd-bootx64.efi: not an EFI program", fault.Input},

@@ -40,6 +40,11 @@ func (b *builder) systemdBoot(s System) error {
 	if err := b.programs(program); err != nil {
 		return err
 	}
+	return b.systemMenu(s)
+}
+
+// systemMenu writes the menu of a system whose boot loader is there.
+func (b *builder) systemMenu(s System) error {
 	var kernels []kernel
 	for _, k := range s.Kernels {
 		linux, err := read("kernel "+k.Version, k.Image)
@@ -50,7 +55,11 @@ func (b *builder) systemdBoot(s System) error {
 		if err != nil {
 			return err
 		}
+		made.prelude = k.Prelude
 		kernels = append(kernels, made)
+	}
+	if err := b.readInitrds(s.Generations, func(path string) ([]byte, error) { return read("initrd "+path, s.Initrds[path]) }); err != nil {
+		return err
 	}
 	return b.menu(kernels, s.Generations)
 }
@@ -77,6 +86,9 @@ func (b *builder) menu(kernels []kernel, generations []manifest.Generation) erro
 		}
 	}
 	if b.plan.Medium != nil {
+		if err := b.putForLater(kernels); err != nil {
+			return err
+		}
 		kernels = kernels[:1] // what an installer has is made for this one
 	}
 	for i, k := range kernels {
@@ -96,6 +108,7 @@ func (b *builder) menu(kernels []kernel, generations []manifest.Generation) erro
 type kernel struct {
 	version          string
 	linux, initramfs []byte
+	prelude          []byte   // nil where no system starts by its own initrd
 	words            []string // of the command line
 	dir              string   // of its own, on the ESP, without a slash at either end
 }
@@ -104,6 +117,7 @@ type kernel struct {
 const (
 	linuxName     = "linux"
 	initramfsName = "initramfs"
+	preludeName   = "prelude" // on a medium, for the systems that it installs
 )
 
 // newKernel checks a kernel, and names its directory.
@@ -114,7 +128,7 @@ func newKernel(version string, linux, initramfs []byte, words []string) (kernel,
 	if _, err := uki.ImageSize(linux); err != nil {
 		return kernel{}, fault.New(fault.Input, "use a kernel with CONFIG_EFI_STUB", "kernel %s: %w", version, err)
 	}
-	return kernel{version, linux, initramfs, words, kernelDir(version) + contentName(linux, initramfs)}, nil
+	return kernel{version: version, linux: linux, initramfs: initramfs, words: words, dir: kernelDir(version) + contentName(linux, initramfs)}, nil
 }
 
 // putKernel puts a kernel and its initramfs into their directory.
@@ -153,11 +167,18 @@ func (b *builder) planned(e plan.Entry, k kernel) error {
 // entry writes one entry of the menu, but for its command line. What the machine will be
 // called is not known, so it has no machine-id.
 func (b *builder) entry(id string, e bls.Entry, planned, own []string) (err error) {
+	if b.grub != nil {
+		return b.grub.add(id, e, slices.Concat(planned, own))
+	}
 	file, err := bls.FileName(id)
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: %w", err)
 	}
-	if e.Options, err = cmdline(planned, own); err != nil {
+	most := plan.MaxCmdline
+	for _, archive := range e.Initrd[min(1, len(e.Initrd)):] { // of which systemd-boot may put the names in front
+		most -= len(" initrd=") + len(archive)
+	}
+	if e.Options, err = cmdline(planned, own, most); err != nil {
 		return fault.New(fault.Config, "", "boot menu: entry %s: %w", id, err)
 	}
 	text, err := e.Encode()
@@ -167,9 +188,12 @@ func (b *builder) entry(id string, e bls.Entry, planned, own []string) (err erro
 	return b.put(bls.EntriesDir+"/"+file, text)
 }
 
-// conf writes what systemd-boot itself is told, of which the default is an entry's ID.
+// conf writes what the boot loader itself is told, of which the default is an entry's ID.
 // The editor is off: who can change the command line needs no password to become root.
 func (b *builder) conf(id string) error {
+	if b.grub != nil {
+		return b.grubConf(id)
+	}
 	standard, err := bls.FileName(id)
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: %w", err)
@@ -185,8 +209,9 @@ func (b *builder) conf(id string) error {
 }
 
 // cmdline joins the parameters of a kernel command line, those of the plan and those
-// of a system. A space within one must be in double quotes, as the kernel reads it.
-func cmdline(planned, own []string) (string, error) {
+// of a system, to a text of most bytes. A space within one must be in double quotes, as
+// the kernel reads it.
+func cmdline(planned, own []string, most int) (string, error) {
 	words := slices.Concat(planned, own)
 	for _, w := range words {
 		quoted := false
@@ -203,8 +228,8 @@ func cmdline(planned, own []string) (string, error) {
 		}
 	}
 	text := strings.Join(words, " ")
-	if len(own) > 0 && len(text) > plan.MaxCmdline { // that of a plan alone is checked there
-		return "", fmt.Errorf("kernel command line of %d bytes, expected at most %d", len(text), plan.MaxCmdline)
+	if len(own) > 0 && len(text) > most { // that of a plan alone is checked there
+		return "", fmt.Errorf("kernel command line of %d bytes, expected at most %d", len(text), most)
 	}
 	return text, nil
 }

@@ -3,6 +3,7 @@ package loader
 import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
+	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/uki"
 )
 
@@ -23,7 +24,7 @@ func (b *builder) uki(k Kernel) error {
 		return err
 	}
 	entry := b.plan.Entries[0]
-	options, err := cmdline(entry.Cmdline, k.Words)
+	options, err := cmdline(entry.Cmdline, k.Words, plan.MaxCmdline)
 	if err != nil {
 		return fault.New(fault.Config, "", "entry %s: %w", entry.ID, err)
 	}

@@ -66,21 +66,26 @@ type Kernel struct {
 	Version   string `json:"version"`
 	Linux     SHA256 `json:"linux"`
 	Initramfs SHA256 `json:"initramfs"`
+	// Prelude is what comes before the initrds of the systems themselves, nil where they
+	// do not start by these.
+	Prelude *SHA256 `json:"prelude,omitempty"`
 	// Words of the command line that the system itself needs, behind those of the
 	// plan's entries.
 	Words []string `json:"words,omitempty"`
 }
 
 // Generation is an entry of the boot menu as NixOS's own boot loader builder makes
-// it, but for the initramfs and for what the command line says of the disk.
+// it, but for what comes from us: an initramfs and what the command line says of the
+// disk, or what comes before its own initrd.
 type Generation struct {
 	File    string   `json:"file"` // name of the entry, such as nixos-generation-1.conf
 	Title   string   `json:"title"`
 	SortKey string   `json:"sort_key"`
 	Version string   `json:"version"`
-	Kernel  int      `json:"kernel"` // index in Inputs.Kernels
-	Linux   string   `json:"linux"`  // where NixOS has its kernel, from the root of the ESP, without a leading slash
-	Words   []string `json:"words"`  // of the command line, behind those of the plan
+	Kernel  int      `json:"kernel"`           // index in Inputs.Kernels
+	Linux   string   `json:"linux"`            // where NixOS has its kernel, from the root of the ESP, without a leading slash
+	Initrd  string   `json:"initrd,omitempty"` // where it has its initrd, if it starts by that
+	Words   []string `json:"words"`            // of the command line, behind those of the plan
 }
 
 // Image is the image as a whole.
@@ -142,6 +147,10 @@ type Range struct {
 func (r Range) touches(o Range) bool {
 	return r.Offset < o.Offset+o.Length && o.Offset < r.Offset+r.Length
 }
+
+// NixOS reports whether the system of the image is one: it names the entries of its
+// menu, and makes its own /etc, with the fstab, when it is activated.
+func (m *Manifest) NixOS() bool { return len(m.Inputs.Generations) > 0 }
 
 // Partition returns the partition of a role, or nil.
 func (m *Manifest) Partition(role string) *Partition {

@@ -3,7 +3,6 @@ package nixos
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,11 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/6FaNcY9/mkimage/builder/btrfs"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
-	"github.com/6FaNcY9/mkimage/builder/ids"
-	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/nix"
 	"github.com/6FaNcY9/mkimage/builder/nix/bincache"
 	"github.com/6FaNcY9/mkimage/builder/nix/closure"
@@ -61,7 +57,7 @@ func fetch(t testing.TB) *closure.Closure {
 	t.Cleanup(func() { store.Close() })
 	keys, err := narinfo.ParseKeys(text(t, golden+"/key.pub"))
 	must(t, err)
-	c, err := closure.Fetch(t.Context(), []nix.StorePath{toplevel(t)}, closure.Options{Caches: []*bincache.Cache{cache}, Store: store, Keys: keys})
+	c, err := closure.Fetch(t.Context(), []nix.StorePath{toplevel(t)}, closure.Options{Caches: []*bincache.Cache{cache}, Store: store, Keys: keys, FileSums: true})
 	must(t, err)
 	return c
 }
@@ -69,7 +65,11 @@ func fetch(t testing.TB) *closure.Closure {
 // installed returns a tree with the golden system as so many generations.
 func installed(t testing.TB, generations int) *fstree.Tree {
 	t.Helper()
-	c := fetch(t)
+	return install(t, fetch(t), generations)
+}
+
+func install(t testing.TB, c *closure.Closure, generations int) *fstree.Tree {
+	t.Helper()
 	db := filepath.Join(t.TempDir(), "db.sqlite")
 	must(t, storedb.Write(t.Context(), db, c.Objects))
 	data, err := os.ReadFile(db)
@@ -239,46 +239,4 @@ func TestSynthesised(t *testing.T) {
 	if a.Kernel != b.Kernel || a.Initrd != b.Initrd || a.Init != b.Init || fmt.Sprint(a.KernelParams) != fmt.Sprint(b.KernelParams) || len(b.Specialisations) != len(a.Specialisations) {
 		t.Errorf("%+v\nwithout boot.json %+v", a, b)
 	}
-}
-
-// TestNix: Nix takes the store that is in a file system with the system, finds
-// everything in it right, and keeps it when it collects garbage.
-func TestNix(t *testing.T) {
-	imgtest.NeedRoot(t)
-	imgtest.Need(t, "nix-store", "mount", "umount")
-	tree := installed(t, 2)
-	dir := t.TempDir()
-	f, err := os.Create(dir + "/image")
-	must(t, err)
-	defer f.Close()
-	result, err := btrfs.Write(t.Context(), f, tree, btrfs.Params{Seed: ids.Seed{1}, Free: 64 << 20, Timestamp: epoch})
-	must(t, err)
-	must(t, f.Truncate(result.Size))
-	root := dir + "/root"
-	must(t, os.Mkdir(root, 0o755))
-	run(t, "mount", "-o", "loop", f.Name(), root)
-	t.Cleanup(func() { run(t, "umount", root) })
-	store := func(args ...string) string {
-		return run(t, append([]string{"env", "NIX_CONFIG=build-users-group =\nsubstituters =\n", "nix-store", "--store", root}, args...)...)
-	}
-	before := store("--dump-db")
-	store("--verify", "--check-contents")
-	if got := strings.Fields(store("--query", "--requisites", toplevel(t).String())); len(got) != len(strings.Fields(text(t, golden+"/store-paths"))) {
-		t.Errorf("requisites %q", got)
-	}
-	if out := store("--gc"); !strings.Contains(out, "0 store paths deleted") {
-		t.Errorf("garbage collection: %s", out)
-	}
-	if after := store("--dump-db"); after != before {
-		t.Error("the database has changed")
-	}
-}
-
-func run(t testing.TB, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%q: %v\n%s", args, err, out)
-	}
-	return string(out)
 }

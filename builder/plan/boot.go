@@ -6,21 +6,30 @@ import (
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
 // Words of the kernel command line that mkimage-init understands.
 const (
 	FactoryWord = "mkimage.factory" // boot the factory snapshots, below memory
 	ShellWord   = "mkimage.shell"   // end in a shell of the initramfs
+	// RootKey is where the root is, beside a root= that is for the initrd of the
+	// source's system.
+	RootKey = "mkimage.root"
 )
 
-// loaderUKI is the boot loader that is none: a unified kernel image.
-const loaderUKI = "uki"
+// The values of profiles.Boot.Loader that differ from "systemd-boot" in what goes with
+// them. The last is a boot loader that is none: a unified kernel image.
+const (
+	loaderGRUB = "grub"
+	loaderUKI  = "uki"
+)
 
 // MaxCmdline is the number of bytes of a kernel command line on x86 without the
 // NUL: COMMAND_LINE_SIZE of arch/x86/include/asm/setup.h is 2048, and the
 // kernel cuts the rest off without a word. Of that systemd-boot takes some for
-// an initrd= with the path of the initramfs, which it puts in front.
+// an initrd= with the path of the initramfs, which it puts in front, and GRUB for a
+// BOOT_IMAGE= with that of the kernel, which is shorter.
 const MaxCmdline = 2047 - initrdWord
 
 // initrdWord is more than `initrd=\mkimage\VERSION-DIGEST\initramfs ` takes:
@@ -30,7 +39,17 @@ const initrdWord = 128
 // installerWord is more than the path of a medium's second archive takes.
 const installerWord = 64
 
+// makeCmdline returns the command line of the normal entry.
 func makeCmdline(p *Plan) []string {
+	if !p.Profile.Initramfs.OfSource() {
+		return ownCmdline(p)
+	}
+	// Of rdinit= the kernel makes a beginning: words for init before it are lost.
+	return slices.Concat([]string{"rdinit=" + config.PreludeInit, RootKey + "=" + partuuid(p, RoleRoot)}, p.Profile.Kernel.Parameters)
+}
+
+// ownCmdline returns the command line of entries with our initramfs alone.
+func ownCmdline(p *Plan) []string {
 	root := rootOf(&p.Layout)
 	flags := slices.Concat([]string{"subvol=" + root.Name}, subvolumeOptions(&p.Layout, root))
 	return slices.Concat([]string{
@@ -45,10 +64,11 @@ func makeEntries(p *Plan) []Entry {
 	entry := func(suffix, title, key string, words ...string) Entry {
 		return Entry{
 			ID: "mkimage-" + name + suffix, Title: title, SortKey: "mkimage-" + key,
-			Cmdline: slices.Concat(p.Cmdline, words),
+			Cmdline: slices.Concat(ownCmdline(p), words),
 		}
 	}
 	entries := []Entry{entry("", name, "1")}
+	entries[0].Cmdline = slices.Clone(p.Cmdline)
 	if !p.HasMenu() {
 		return entries
 	}

@@ -99,7 +99,10 @@ func withoutFolders(p profiles.Profile) profiles.Profile {
 			p.Source = "nix:#" + attribute
 		}
 	}
-	p.Nix = profiles.Nix{}
+	p.Nix = profiles.Nix{AutoOptimiseStore: p.Nix.AutoOptimiseStore}
+	if p.Boot.GRUB != "" {
+		p.Boot.GRUB = path.Base(p.Boot.GRUB)
+	}
 	p.Users = slices.Clone(p.Users)
 	for i := range p.Users {
 		if u := &p.Users[i]; u.PasswordFile != "" {

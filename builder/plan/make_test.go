@@ -294,3 +294,13 @@ func TestNoStores(t *testing.T) {
 		}
 	}
 }
+
+// TestOptimise: that equal files are linked is something to the image.
+func TestOptimise(t *testing.T) {
+	p := laptop()
+	p.Source, p.Nix.Store, p.Nix.AutoOptimiseStore = "nix:.#fox", "/srv", new(bool)
+	made := mustMake(t, p, laptopLayout(), Options{})
+	if nix := made.Profile.Nix; nix.AutoOptimiseStore == nil || *nix.AutoOptimiseStore || nix.Store != "" {
+		t.Errorf("plan has %+v", nix)
+	}
+}

@@ -200,6 +200,9 @@ func mediumContradictions(installer *profiles.Profile, medium *layouts.Layout, p
 	}
 	c.all()
 	c.installable()
+	if mode := installer.Installer.Mode; payload.Boot.Loader == loaderGRUB && mode != "fresh" {
+		c.Add("installer.mode", `%q: expected "fresh" for a payload with boot.loader = "grub": an entry for the system before is kept in the menu of systemd-boot alone`, mode)
+	}
 	for i, name := range installer.Installer.Keep {
 		c.kept(strict.Index("installer.keep", i), name)
 	}

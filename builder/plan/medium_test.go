@@ -192,6 +192,15 @@ func TestMediumContradictions(t *testing.T) {
 		{"unified kernel", func(_ *profiles.Profile, _ *layouts.Layout, p *profiles.Profile, _ *layouts.Layout) {
 			p.Boot.Loader = loaderUKI
 		}, `boot.loader: "uki": expected "systemd-boot"`},
+		{"GRUB", func(i *profiles.Profile, _ *layouts.Layout, p *profiles.Profile, _ *layouts.Layout) {
+			i.Installer.Mode, p.Boot.Loader = "fresh", loaderGRUB
+		}, ""},
+		{"GRUB that keeps what there is", func(_ *profiles.Profile, _ *layouts.Layout, p *profiles.Profile, _ *layouts.Layout) {
+			p.Boot.Loader = loaderGRUB
+		}, `installer.mode: "auto": expected "fresh" for a payload with boot.loader = "grub"`},
+		{"GRUB that keeps the home", func(i *profiles.Profile, _ *layouts.Layout, p *profiles.Profile, _ *layouts.Layout) {
+			i.Installer.Mode, p.Boot.Loader = "keep-home", loaderGRUB
+		}, `installer.mode: "keep-home": expected "fresh"`},
 		{"keep", keep("/etc/ssh", "/var/lib/x", "/bootx", "/swapx"), ""},
 		{"keep what is on the ESP", keep("/etc/ssh", "/boot/loader"), "installer.keep[1]: /boot/loader is on the ESP, mounted at /boot"},
 		{"keep a subvolume", keep("/var"), "installer.keep[0]: /var is where @var is mounted"},

@@ -1,6 +1,7 @@
 // Package sbom writes the bill of materials of an image: SPDX 2.3 in JSON.
 //
-// The document is made of what package source knows about installed packages.
+// The document is made of what package source knows about installed packages, or
+// of a NixOS about the objects of its store.
 // Equal arguments give equal bytes: its time is the image's epoch, its namespace
 // comes from the image's own identity, and everything is sorted.
 //

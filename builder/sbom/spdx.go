@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/nix/storedb"
 	"github.com/6FaNcY9/mkimage/builder/source"
 )
 
@@ -24,6 +25,7 @@ type Params struct {
 	SHA256   string    // of the archive of Source in hexadecimal, or ""
 	Vendor   string    // of the packages: ID of os-release(5), which is what package URLs call it; "" is "debian"
 	Packages []source.Package
+	Objects  []storedb.Object // of a NixOS: all that is in its store, each with what it refers to
 }
 
 // The document, in the names and the order of the SPDX schema.
@@ -33,6 +35,7 @@ type (
 		DataLicense       string         `json:"dataLicense"`
 		SPDXID            string         `json:"SPDXID"`
 		Name              string         `json:"name"`
+		Comment           string         `json:"comment,omitempty"`
 		DocumentNamespace string         `json:"documentNamespace"`
 		CreationInfo      creationInfo   `json:"creationInfo"`
 		Packages          []spdxPackage  `json:"packages"`
@@ -46,6 +49,7 @@ type (
 		SPDXID           string        `json:"SPDXID"`
 		Name             string        `json:"name"`
 		Version          string        `json:"versionInfo,omitempty"`
+		FileName         string        `json:"packageFileName,omitempty"`
 		Supplier         string        `json:"supplier"`
 		DownloadLocation string        `json:"downloadLocation"`
 		FilesAnalyzed    bool          `json:"filesAnalyzed"`
@@ -101,18 +105,9 @@ func lazily(expr string) func() *regexp.Regexp {
 // SPDX returns the document, ending in a newline. Errors are of class
 // fault.Config: the arguments cannot stand in a document.
 func SPDX(p Params) ([]byte, error) {
-	vendor := strings.ToLower(p.Vendor) // package URLs of type deb have it so
-	switch {
-	case !validName().MatchString(p.Name):
-		return nil, fault.New(fault.Config, "", "sbom: name %.80q: expected letters, digits and . _ + : -", p.Name)
-	case !validIdentity().MatchString(p.Identity):
-		return nil, fault.New(fault.Config, "", "sbom: identity %.80q: expected letters, digits, dots, colons and dashes", p.Identity)
-	case !validVendor().MatchString(vendor):
-		return nil, fault.New(fault.Config, "", "sbom: vendor %.80q: expected an ID of os-release(5), of letters, digits and . _ -", p.Vendor)
-	case !validTool().MatchString(p.Tool):
-		return nil, fault.New(fault.Config, "", "sbom: tool %.80q: expected a name without blanks", p.Tool)
-	case p.Created.Unix() < 0 || p.Created.UTC().Year() > 9999:
-		return nil, fault.New(fault.Config, "", "sbom: time %v: expected one from 1970 to 9999", p.Created)
+	p.Vendor = strings.ToLower(p.Vendor) // package URLs of type deb have it so
+	if err := p.check(); err != nil {
+		return nil, err
 	}
 	doc := document{
 		SPDXVersion: "SPDX-2.3", DataLicense: "CC0-1.0", SPDXID: documentID, Name: p.Name,
@@ -124,11 +119,31 @@ func SPDX(p Params) ([]byte, error) {
 	ids := map[string]bool{documentID: true, imageID: true}
 	for _, pkg := range sorted(p.Packages) {
 		id := packageID(pkg, ids)
-		doc.Packages = append(doc.Packages, describe(pkg, id, cmp.Or(vendor, "debian")))
+		doc.Packages = append(doc.Packages, describe(pkg, id, cmp.Or(p.Vendor, "debian")))
 		doc.Relationships = append(doc.Relationships, relationship{imageID, "CONTAINS", id})
+	}
+	if err := doc.addObjects(p.Objects, ids); err != nil {
+		return nil, err
 	}
 	data, err := json.MarshalIndent(doc, "", "  ")
 	return append(data, '\n'), err
+}
+
+// check refuses what cannot stand in a document.
+func (p *Params) check() error {
+	switch {
+	case !validName().MatchString(p.Name):
+		return fault.New(fault.Config, "", "sbom: name %.80q: expected letters, digits and . _ + : -", p.Name)
+	case !validIdentity().MatchString(p.Identity):
+		return fault.New(fault.Config, "", "sbom: identity %.80q: expected letters, digits, dots, colons and dashes", p.Identity)
+	case !validVendor().MatchString(p.Vendor):
+		return fault.New(fault.Config, "", "sbom: vendor %.80q: expected an ID of os-release(5), of letters, digits and . _ -", p.Vendor)
+	case !validTool().MatchString(p.Tool):
+		return fault.New(fault.Config, "", "sbom: tool %.80q: expected a name without blanks", p.Tool)
+	case p.Created.Unix() < 0 || p.Created.UTC().Year() > 9999:
+		return fault.New(fault.Config, "", "sbom: time %v: expected one from 1970 to 9999", p.Created)
+	}
+	return nil
 }
 
 func imagePackage(p Params) spdxPackage {
@@ -153,15 +168,20 @@ func sorted(packages []source.Package) []source.Package {
 	return packages
 }
 
-// packageID makes an SPDXID, which may hold letters, digits, dots and dashes
-// only, that is not in taken, and adds it there.
+// packageID makes an SPDXID of a package.
 func packageID(p source.Package, taken map[string]bool) string {
-	base := "SPDXRef-Package-" + strings.Map(func(r rune) rune {
+	return newID("SPDXRef-Package-", p.Name+"-"+p.Architecture, taken)
+}
+
+// newID makes an SPDXID, which may hold letters, digits, dots and dashes only, that
+// is not in taken, and adds it there.
+func newID(prefix, text string, taken map[string]bool) string {
+	base := prefix + strings.Map(func(r rune) rune {
 		if r == '.' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' {
 			return r
 		}
 		return '-'
-	}, p.Name+"-"+p.Architecture)
+	}, text)
 	id := base
 	for n := 2; taken[id]; n++ {
 		id = fmt.Sprintf("%s.%d", base, n)

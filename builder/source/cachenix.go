@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -21,7 +22,8 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/nixos"
 )
 
-// NixOptions says where store objects come from. No byte of a tree depends on it.
+// NixOptions says where store objects come from. No byte of a tree depends on it, but
+// for Optimise.
 type NixOptions struct {
 	Substituters []string // URLs of binary caches besides the one that a source names
 	// Store is the directory that the store of a nix: source is below; "" means "/".
@@ -34,6 +36,9 @@ type NixOptions struct {
 	Unsigned  bool   // take objects of a cache whose signature is missing or not trusted
 	Signed    bool   // want a signature of objects of a store of this host too
 	CacheSize int64  // bytes of archives that are kept; 0 keeps none
+	// Optimise makes equal files of the store hard links of each other, see
+	// closure.Closure.Optimise; nil means what the current system has in its nix.conf.
+	Optimise *bool
 	// Note, when set, is told of what went wrong and did not end the run, such as of a
 	// cache that did not answer. Calls are made one after the other.
 	Note func(text string)
@@ -77,7 +82,7 @@ func (s *Source) openCache(ctx context.Context, o Options) error {
 		return store.Close()
 	}
 	c, err := closure.Fetch(ctx, roots, closure.Options{
-		Caches: caches, Store: store, Keys: keys, Unsigned: o.Nix.Unsigned,
+		Caches: caches, Store: store, Keys: keys, Unsigned: o.Nix.Unsigned, FileSums: o.Nix.mayOptimise(),
 		Progress: func(done, total int64) { o.Progress.Report(builder.StageFetch, done, total) },
 		Log:      note,
 	})
@@ -108,12 +113,34 @@ func (s *Source) install(ctx context.Context, c *closure.Closure, o Options) err
 	if err != nil {
 		return err
 	}
+	if err := o.Nix.optimise(c, o.Epoch); err != nil {
+		return err
+	}
 	if err := nixos.Install(c.Tree, nixos.System{Toplevels: c.Roots, Database: database, Epoch: o.Epoch}); err != nil {
 		return err
 	}
-	s.Tree = c.Tree
+	s.Tree, s.Objects = c.Tree, c.Objects
 	s.digest = func(context.Context) (string, error) { return c.Digest(), nil }
 	return nil
+}
+
+// mayOptimise reports whether the closure has to be made so that optimise can be called.
+func (o *NixOptions) mayOptimise() bool { return o.Optimise == nil || *o.Optimise }
+
+// optimise links equal files of a closure, where that is asked for or the last of its
+// systems, the current one, does so.
+func (o *NixOptions) optimise(c *closure.Closure, epoch time.Time) error {
+	wanted := o.mayOptimise()
+	if o.Optimise == nil {
+		var err error
+		if wanted, err = nixos.AutoOptimises(c.Tree, c.Roots[len(c.Roots)-1]); err != nil {
+			return err
+		}
+	}
+	if !wanted {
+		return nil
+	}
+	return c.Optimise(epoch)
 }
 
 // openCaches opens caches, those that want to be asked first in front. Without

@@ -58,6 +58,9 @@ func TestOpenCache(t *testing.T) {
 		if all, err := nixos.Generations(s.Tree); err != nil || len(all) != 1 || all[0].Spec.Toplevel.String() != system {
 			t.Errorf("%s: generations %v, %v", name, all, err)
 		}
+		if len(s.Objects) != 13 {
+			t.Errorf("%s: %d objects; want 13", name, len(s.Objects))
+		}
 		d, err := s.Digest(context.Background())
 		if err != nil {
 			t.Fatal(err)

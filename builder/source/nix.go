@@ -42,7 +42,7 @@ func (s *Source) openNix(ctx context.Context, o Options) error {
 	}
 	s.close = store.Close
 	c, err := store.Closure(ctx, roots, closure.HostOptions{
-		Keys: keys, Signed: o.Nix.Signed,
+		Keys: keys, Signed: o.Nix.Signed, FileSums: o.Nix.mayOptimise(),
 		Progress: func(done, total int64) { o.Progress.Report(builder.StageFetch, done, total) },
 	})
 	if err == nil {

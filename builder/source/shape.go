@@ -125,3 +125,14 @@ func isBareProgram(t *fstree.Tree, spec *bootspec.Spec) (bool, error) {
 	}
 	return strings.HasPrefix(string(program), elfMagic), nil
 }
+
+// isScripted reports whether the stage 1 of a system is a script: then its init is one too,
+// and no other program is run before that.
+func isScripted(t *fstree.Tree, spec *bootspec.Spec) (bool, error) {
+	prepare, err := t.Follow(spec.Toplevel.String() + "/prepare-root")
+	if err != nil || prepare != nil {
+		return false, err
+	}
+	bare, err := isBareProgram(t, spec)
+	return !bare, err
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/nix/storedb"
 )
 
 // Options says how a source is opened. Packages, Locales, Arch, Lock and Epoch
@@ -44,8 +45,9 @@ type Options struct {
 type Source struct {
 	Spec     Spec
 	Tree     *fstree.Tree
-	Packages []Package // installed in it, sorted; none where it has no database of them
-	Arch     string    // of a Debian source, else ""
+	Packages []Package        // installed in it, sorted; none where it has no database of them
+	Arch     string           // of a Debian source, else ""
+	Objects  []storedb.Object // of a NixOS out of a cache or a store: all of it, sorted by path
 
 	digest func(context.Context) (string, error)
 	close  func() error

@@ -27,6 +27,14 @@ type Generation struct {
 	bootspec.Entry
 	Kernel int      // its kernel, of System.Kernels
 	Words  []string // of the kernel command line that it needs: its init and its parameters
+	// What it needs where it starts by its own initrd: that, and all words that NixOS gives
+	// it, also of where the root is.
+	Initrd   *fstree.Entry
+	AllWords []string
+	// Toplevel is its store object, and Scripted whether its stage 1 is a script: that
+	// hides what another initramfs left in /run.
+	Toplevel nix.StorePath
+	Scripted bool
 }
 
 // SystemOf returns what of a tree can be booted. Epoch is when its files come to be. The
@@ -60,8 +68,17 @@ func nixosSystem(t *fstree.Tree, epoch time.Time) (*System, error) {
 			if err != nil {
 				return nil, err
 			}
-			// Entries are in this very order.
-			s.Generations = append(s.Generations, Generation{entries[len(s.Generations)], kernel, words(spec.Init.String(), spec.KernelParams)})
+			made := Generation{
+				Entry: entries[len(s.Generations)], Kernel: kernel, Toplevel: spec.Toplevel, // entries are in this very order
+				Words: words(spec.Init.String(), spec.KernelParams), AllWords: allWords(spec.Init.String(), spec.KernelParams),
+			}
+			if made.Initrd, err = t.Follow(spec.Initrd.String()); err != nil {
+				return nil, err
+			}
+			if made.Scripted, err = isScripted(t, spec); err != nil {
+				return nil, err
+			}
+			s.Generations = append(s.Generations, made)
 		}
 	}
 	s.Kernels[0].Words = s.Generations[0].Words
@@ -123,17 +140,23 @@ func sameDir(t *fstree.Tree, a, b string) bool {
 	return err == nil && err2 == nil && one == other
 }
 
-// words are what a boot loader of NixOS adds to the command line. A parameter may be
-// several words, unless it has quotes. What says where the root is or where to resume
-// from is left out: the image has these for itself, and the last one would count.
+// words are what a boot loader of NixOS adds to the command line of our initramfs. What
+// says where the root is or where to resume from is left out: the image has these for
+// itself, and the last one would count.
 func words(init string, params []string) []string {
+	return slices.DeleteFunc(allWords(init, params), isOfDisk)
+}
+
+// allWords are what a boot loader of NixOS adds to the command line. A parameter may be
+// several words, unless it has quotes.
+func allWords(init string, params []string) []string {
 	all := []string{"init=" + init}
 	for _, p := range params {
-		list := []string{p}
-		if !strings.Contains(p, `"`) {
-			list = strings.Fields(p)
+		if strings.Contains(p, `"`) {
+			all = append(all, p)
+		} else {
+			all = append(all, strings.Fields(p)...)
 		}
-		all = append(all, slices.DeleteFunc(list, isOfDisk)...)
 	}
 	return all
 }

@@ -44,6 +44,9 @@ func TestSystemOf(t *testing.T) {
 	if main.FileName != "nixos-generation-1.conf" || !slices.Equal(main.Words, k.Words) || !strings.HasSuffix(main.Version, "built on 2026-03-04") {
 		t.Errorf("entry %+v", main)
 	}
+	if !main.Scripted || main.Toplevel.String() != system || main.Initrd == nil || !main.Initrd.IsRegular() || !slices.Equal(main.AllWords, main.Words) {
+		t.Errorf("what it needs by its own initrd: %+v", main)
+	}
 	if debug.FileName != "nixos-generation-1-specialisation-debug.conf" || debug.Kernel != 0 || debug.Words[len(debug.Words)-1] != "fixture.debug" || debug.Entry.Kernel != main.Entry.Kernel {
 		t.Errorf("entry of the specialisation %+v", debug)
 	}
@@ -57,6 +60,15 @@ func TestSystemOfRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	init := tree.Lookup(system + "/init")
+	top := tree.Lookup(system)
+	prepare, err := top.Add("prepare-root", init.Inode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := SystemOf(tree, built); err != nil || s.Generations[0].Scripted {
+		t.Errorf("with prepare-root: a scripted stage 1, %v", err)
+	}
+	top.Remove(prepare)
 	script := init.Content
 	init.Content, init.Size = fstree.Bytes("\x7fELF"), 4
 	if _, err := SystemOf(tree, built); fault.ClassOf(err) != fault.Input || fault.HintOf(err) != "set system.nixos-init.enable = false" {
@@ -82,9 +94,14 @@ func TestSystemOfDebian(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
-	got := words("/x/init", []string{"a=b", "two words", " ", `quoted="a b"`, "root=fstab", "resume=/dev/x resume_offset=7", "rootwait", "rootflags=subvol=x", "rootfstype=ext4", "root"})
+	params := []string{"a=b", "two words", " ", `quoted="a b"`, "root=fstab", "resume=/dev/x resume_offset=7", "rootwait", "rootflags=subvol=x", "rootfstype=ext4", "root"}
+	got := words("/x/init", params)
 	if want := []string{"init=/x/init", "a=b", "two", "words", `quoted="a b"`, "rootwait", "root"}; !slices.Equal(got, want) {
 		t.Errorf("words %q; want %q", got, want)
+	}
+	all := []string{"init=/x/init", "a=b", "two", "words", `quoted="a b"`, "root=fstab", "resume=/dev/x", "resume_offset=7", "rootwait", "rootflags=subvol=x", "rootfstype=ext4", "root"}
+	if got := allWords("/x/init", params); !slices.Equal(got, all) {
+		t.Errorf("all words %q; want %q", got, all)
 	}
 }
 

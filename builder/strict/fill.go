@@ -92,6 +92,12 @@ func (f *filler) value(v reflect.Value, val *value, key string) bool {
 		f.table(v, val.table, key)
 	case reflect.Slice:
 		return f.list(v, val, key)
+	case reflect.Pointer: // nil where nothing is said
+		to := reflect.New(v.Type().Elem())
+		if !f.value(to.Elem(), val, key) {
+			return false
+		}
+		v.Set(to)
 	default:
 		return f.integer(v, val, key)
 	}

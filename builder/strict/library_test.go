@@ -68,6 +68,7 @@ func TestExtends(t *testing.T) {
 		{"table", "[inner]\ntext = 'j'", "inner", `"j" "d"`},
 		{"table inside", "inner.depth.words = ['e']", "inner", `"i" "d" "e"`},
 		{"named table changes", "[[items]]\nname = 'one'\ncount = 7", "items", `"one" 7 "w" "two" 2 []`},
+		{"what may be said is said", "[[items]]\nname = 'one'\nmaybe = false", "items", `"one" 1 "w" false "two" 2 []`},
 		{"named table is added", "[[items]]\nname = 'six'", "items", `"one" 1 "w" "two" 2 [] "six" 0 []`},
 		{"named table's list", "[[items]]\nname = 'one'\nwords = ['!w', 'v']", "items", `"one" 1 "v" "two" 2 []`},
 		{"named table is taken away", "[[items]]\nname = '!one'", "items", `"two" 2 []`},

@@ -29,6 +29,7 @@ func TestSettings(t *testing.T) {
 		{"in a table", []string{"inner.depth.words=['d']"}, func(s *sample) { s.Inner.Depth.Words = []string{"d"} }},
 		{"table", []string{"inner={text = 'i'}"}, func(s *sample) { s.Inner.Text = "i" }},
 		{"named table", []string{"items.one.count=7", "items.one.words=['w']"}, func(s *sample) { s.Items[0].Count, s.Items[0].Words = 7, []string{"w"} }},
+		{"said", []string{"items.one.maybe=false"}, func(s *sample) { s.Items[0].Maybe = new(bool) }},
 		{"quoted name", []string{`items."x.y".count=7`}, func(s *sample) { s.Items[1].Count = 7 }},
 		{"the last holds", []string{"text=a", "text=b"}, func(s *sample) { s.Text = "b" }},
 	}

@@ -42,6 +42,7 @@ type item struct {
 	Name  string   `toml:"name"`
 	Count uint16   `toml:"count"`
 	Words []string `toml:"words"`
+	Maybe *bool    `toml:"maybe"`
 }
 
 // hex is a type that reads itself, of digits that may be written as a number.
@@ -72,6 +73,7 @@ func TestDecode(t *testing.T) {
 		{"inline", "inner = {text = 'x', depth.words = ['y']}", sample{Inner: inner{"x", deeper{[]string{"y"}}}}},
 		{"array of tables", "[[items]]\nname = 'a'\ncount = 1\n[[items]]\nname = 'b'\nwords = ['w']", sample{Items: []item{{Name: "a", Count: 1}, {Name: "b", Words: []string{"w"}}}}},
 		{"array of tables inline", "items = [{name = 'a', count = 1}]", sample{Items: []item{{Name: "a", Count: 1}}}},
+		{"said, and not said", "[[items]]\nname = 'a'\nmaybe = false\n[[items]]\nname = 'b'", sample{Items: []item{{Name: "a", Maybe: new(bool)}, {Name: "b"}}}},
 		{"CRLF and comments", "# c\r\ntext = 'x' # d\r\n", sample{Text: "x"}},
 	}
 	for _, test := range tests {
@@ -116,6 +118,7 @@ func TestDecodeProblems(t *testing.T) {
 		{"no name", "[[items]]\ncount = 1", "f:1:3: items[0]: the name is missing"},
 		{"name twice", "[[items]]\nname = 'a'\n[[items]]\nname = 'a'", `f:3:3: items.a: "a" is listed twice, first at line 1`},
 		{"in an element", "[[items]]\nname = 'a b'\ncout = 1", `f:3:1: items."a b".cout: unknown key; did you mean count?`},
+		{"number for what may be said", "[[items]]\nname = 'a'\nmaybe = 1", "f:3:9: items.a.maybe: expected true or false, found integer 1"},
 		{"column counts letters", "inner = {text = 'äöü', texd = 1}", "f:1:24: inner.texd: unknown key; did you mean text?"},
 		{"long value", "flag = '" + strings.Repeat("x", 70) + "'", `f:1:8: flag: expected true or false, found text "` + strings.Repeat("x", 60) + `..."`},
 		{"taken away", "words = ['!a']", `f:1:10: words: "!a" takes away what is not inherited`},

@@ -42,6 +42,11 @@ func (w *walker) value(key string, v reflect.Value) {
 	case reflect.Struct:
 		w.table(key, v)
 		return
+	case reflect.Pointer:
+		if !v.IsNil() { // TOML has no text for what is not said
+			w.value(key, v.Elem())
+		}
+		return
 	case reflect.Slice:
 		if v.Len() == 0 {
 			w.out = append(w.out, Value{key, "[]", w.origins[key]})

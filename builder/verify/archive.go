@@ -17,6 +17,7 @@ import (
 
 // archive is what is looked at in an initramfs.
 type archive struct {
+	top     string // "", or a directory with a slash at its end
 	files   map[string]archiveFile
 	config  config.Config
 	modules string // the list at config.Modules
@@ -31,10 +32,10 @@ const maxUnpacked = 1 << 30
 
 var zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
 
-// checkArchive unpacks an initramfs and wants in it what a boot needs. It
-// returns nil for one that cannot be unpacked.
-func (v *run) checkArchive(c *Check, where string, data []byte) *archive {
-	a, err := readArchive(data)
+// checkArchive unpacks an initramfs and wants in it, below the directory top, what a
+// boot needs. It returns nil for one that cannot be unpacked.
+func (v *run) checkArchive(c *Check, where string, data []byte, top string) *archive {
+	a, err := readArchive(data, top)
 	if err != nil {
 		c.problem(where, "%v", err)
 		return nil
@@ -58,9 +59,10 @@ func (v *run) checkArchive(c *Check, where string, data []byte) *archive {
 
 // readArchive reads an initramfs as the kernel does: archives in a row, each
 // plain or compressed, with zeros between them. See Linux,
-// Documentation/driver-api/early-userspace/buffer-format.rst.
-func readArchive(data []byte) (*archive, error) {
-	a := &archive{files: map[string]archiveFile{}}
+// Documentation/driver-api/early-userspace/buffer-format.rst. Of what it holds that
+// below the directory top counts.
+func readArchive(data []byte, top string) (*archive, error) {
+	a := &archive{top: top, files: map[string]archiveFile{}}
 	left := int64(maxUnpacked)
 	for at := 0; at < len(data); {
 		rest := data[at:]
@@ -170,6 +172,9 @@ const (
 	maxName    = 4096 // PATH_MAX
 )
 
+// outside is before the names of what is not below archive.top: no path has it.
+const outside = "/"
+
 // readNewc reads one archive up to its end.
 func (a *archive) readNewc(r *counter, left *int64) error {
 	start := r.n
@@ -184,7 +189,10 @@ func (a *archive) readNewc(r *counter, left *int64) error {
 		if *left -= int64(f.size) + newcHeader; *left < 0 {
 			return fmt.Errorf("more than %d bytes when unpacked", int64(maxUnpacked))
 		}
-		name = strings.TrimPrefix(name, "./")
+		name, ours := strings.CutPrefix(strings.TrimPrefix(name, "./"), a.top)
+		if !ours {
+			name = outside + name
+		}
 		a.files[name] = f
 		if err := a.content(name, io.LimitReader(r, int64(f.size))); err != nil {
 			return fmt.Errorf("%s: %w", name, err)

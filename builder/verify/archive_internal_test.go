@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/6FaNcY9/mkimage/builder/gpt"
+	"github.com/6FaNcY9/mkimage/builder/ids"
 )
 
 // member returns a member of a cpio archive.
@@ -69,7 +72,7 @@ func TestReadArchive(t *testing.T) {
 		{"damaged frame", compressed(t, ours)[:20], 0, "byte 0: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a, err := readArchive([]byte(tt.in))
+			a, err := readArchive([]byte(tt.in), "")
 			switch {
 			case tt.err != "":
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
@@ -94,7 +97,7 @@ func TestCheckArchiveInit(t *testing.T) {
 	}{{"000081ed", 0}, {"0000816d", 0}, {"000081e4", 1}, {"000041ed", 1}, {"0000a1ff", 1}} {
 		in := strings.Replace(member("init", "program"), "000081ed", tt.mode, 1) + end
 		c := &Check{}
-		(&run{}).checkArchive(c, "x", []byte(in))
+		(&run{}).checkArchive(c, "x", []byte(in), "")
 		if c.Found != tt.found {
 			t.Errorf("/init of mode %s: found %v; want %d", tt.mode, c.Problems, tt.found)
 		}
@@ -107,7 +110,7 @@ func FuzzReadArchive(f *testing.F) {
 	f.Add([]byte(ours))
 	f.Add([]byte(member("x", "1") + end + "\x00\x00" + compressed(f, ours)))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		a, err := readArchive(in)
+		a, err := readArchive(in, "")
 		if err != nil {
 			return
 		}
@@ -143,5 +146,42 @@ func TestReportText(t *testing.T) {
 	}
 	if empty := (&Report{Checks: r.Checks[:1]}); !empty.Clean() {
 		t.Error("a report without problems is not clean")
+	}
+}
+
+// TestReadArchiveTop: of a prelude what is below its directory counts.
+func TestReadArchiveTop(t *testing.T) {
+	in := member("init", "the system's own") + member("etc/mkimage/init.json", "not ours") + member("mkimage/init", "program") +
+		member("mkimage/etc/mkimage/init.json", config1) + member("mkimage/etc/mkimage/modules", "/a.ko\n") + member("TRAILER!!!", "")
+	a, err := readArchive([]byte(in), "mkimage/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(a.files) != 5 || len(a.config.Mounts) != 1 || a.modules != "/a.ko\n" || a.files["init"].size != 7 {
+		t.Errorf("read %+v", a)
+	}
+}
+
+// TestCheckCmdlinePrelude: where the root is says one word to us and another to the
+// system's own initrd.
+func TestCheckCmdlinePrelude(t *testing.T) {
+	v := &run{rootPart: &gpt.Partition{GUID: ids.UUID{1}}}
+	const id = "PARTUUID=01000000-0000-0000-0000-000000000000"
+	for _, tt := range []struct{ name, in, want string }{
+		{"ours alone", "root=" + id, ""},
+		{"ours alone, another root", "root=fstab", "root=fstab, the root partition is " + id},
+		{"with a prelude", "rdinit=/mkimage/init mkimage.root=" + id + " root=fstab", ""},
+		{"with a prelude, another root", "rdinit=/mkimage/init mkimage.root=x root=" + id, "mkimage.root=x, the root partition is " + id},
+		{"with a prelude that has none", "rdinit=/mkimage/init root=" + id, "mkimage.root=, the root partition is " + id},
+	} {
+		c := &Check{}
+		v.checkCmdline(c, "x", tt.in, nil)
+		got := ""
+		for _, p := range c.Problems {
+			got += p.What
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q; want %q", tt.name, got, tt.want)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
+	"github.com/6FaNcY9/mkimage/builder/loader/grubimage"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/uki/reader"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
@@ -32,6 +33,9 @@ func (v *run) checkBoot() error {
 		c.Subject = "unified kernel image /" + bls.FallbackPath
 		v.checkUKI(c, program, data)
 		return nil
+	}
+	if _, err := program.Section(grubimage.Section); err == nil {
+		return v.checkGRUB(c, data)
 	}
 	return v.checkMenu(c)
 }
@@ -114,12 +118,20 @@ func (v *run) checkConf(c *Check, entries []string) {
 const maxText = 1 << 20
 
 // wantEntries wants the entries of the plan, and those of a NixOS in the place of the
-// first.
+// first, among the names of entry files.
 func (v *run) wantEntries(c *Check, names []string) {
-	if v.manifest == nil {
-		return
+	for _, file := range v.wantedEntries() {
+		if !slices.Contains(names, file) {
+			c.problem("ESP: /"+bls.EntriesDir, "has no entry %s, which the plan asks for", file)
+		}
 	}
-	var wanted []string
+}
+
+// wantedEntries returns the file names of those entries.
+func (v *run) wantedEntries() (wanted []string) {
+	if v.manifest == nil {
+		return nil
+	}
 	for _, e := range v.manifest.Plan.Entries {
 		wanted = append(wanted, e.ID+".conf")
 	}
@@ -129,11 +141,7 @@ func (v *run) wantEntries(c *Check, names []string) {
 			wanted = append(wanted, g.File)
 		}
 	}
-	for _, file := range wanted {
-		if !slices.Contains(names, file) {
-			c.problem("ESP: /"+bls.EntriesDir, "has no entry %s, which the plan asks for", file)
-		}
-	}
+	return wanted
 }
 
 // checkEntry checks an entry, its kernel and its initramfs.
@@ -149,28 +157,54 @@ func (v *run) checkEntry(c *Check, name string, checked map[string]*archive) {
 		c.problem(where, "%v", err)
 		return
 	}
-	for _, p := range e.Files() {
+	v.checkStart(c, start{where, e.Linux, e.Initrd, e.Files(), e.Options}, checked)
+}
+
+// start is what an entry of a menu starts.
+type start struct {
+	where   string // the entry
+	linux   string // a path from the root of the ESP, with a leading slash
+	initrd  []string
+	files   []string // all that it names
+	options string
+}
+
+// checkStart checks the files that an entry names, and its command line.
+func (v *run) checkStart(c *Check, e start, checked map[string]*archive) {
+	for _, p := range e.files {
 		info, err := v.esp.Stat(strings.TrimPrefix(p, "/"))
 		switch {
 		case err != nil:
-			c.problem(where, "names %s: %v", p, err)
+			c.problem(e.where, "names %s: %v", p, err)
 		case !info.Mode().IsRegular():
-			c.problem(where, "names %s, which is a directory", p)
+			c.problem(e.where, "names %s, which is a directory", p)
 		}
 	}
-	initrd := strings.Join(e.Initrd, " ")
+	archives, top := e.initrd, ""
+	if startsByPrelude(e.options) && len(archives) > 0 {
+		// What the system itself has may be compressed in any way that its kernel knows.
+		archives, top = archives[len(archives)-1:], config.PreludeDir[1:]+"/"
+	}
+	initrd := strings.Join(archives, " ")
 	if _, done := checked[initrd]; !done {
-		checked[initrd] = v.openInitrd(c, e.Initrd)
+		checked[initrd] = v.openInitrd(c, archives, top)
 	}
-	if _, done := checked[e.Linux]; !done && e.Linux != "" {
-		checked[e.Linux] = nil
-		v.program(c, strings.TrimPrefix(e.Linux, "/"))
+	if _, done := checked[e.linux]; !done && e.linux != "" {
+		checked[e.linux] = nil
+		v.program(c, strings.TrimPrefix(e.linux, "/"))
 	}
-	v.checkCmdline(c, where, e.Options, checked[initrd])
+	v.checkCmdline(c, e.where, e.options, checked[initrd])
 }
 
-// openInitrd reads the archives of an entry, which the kernel gets in a row.
-func (v *run) openInitrd(c *Check, paths []string) *archive {
+// startsByPrelude reports whether a command line starts our part of a system that has an
+// initrd of its own.
+func startsByPrelude(cmdline string) bool {
+	return slices.Contains(strings.Fields(cmdline), "rdinit="+config.PreludeInit)
+}
+
+// openInitrd reads the archives of an entry, which the kernel gets in a row. Ours is below
+// the directory top of them.
+func (v *run) openInitrd(c *Check, paths []string, top string) *archive {
 	var data []byte
 	for _, p := range paths {
 		part, err := v.esp.ReadAtMost(strings.TrimPrefix(p, "/"), maxBootFile-int64(len(data)))
@@ -179,7 +213,7 @@ func (v *run) openInitrd(c *Check, paths []string) *archive {
 		}
 		data = append(data, part...)
 	}
-	return v.checkArchive(c, "ESP: "+strings.Join(paths, " "), data)
+	return v.checkArchive(c, "ESP: "+strings.Join(paths, " "), data, top)
 }
 
 // checkUKI checks the parts of a unified kernel image.
@@ -205,7 +239,7 @@ func (v *run) checkUKI(c *Check, p *reader.Program, data []byte) {
 	}
 	var a *archive
 	if initrd := content(".initrd"); initrd != nil {
-		a = v.checkArchive(c, where+", section .initrd", initrd)
+		a = v.checkArchive(c, where+", section .initrd", initrd, "")
 	}
 	if cmdline := content(".cmdline"); cmdline != nil {
 		v.checkCmdline(c, where+", section .cmdline", string(cmdline), a)
@@ -224,8 +258,12 @@ func (v *run) checkCmdline(c *Check, where, cmdline string, a *archive) {
 		}
 		return found
 	}
-	if root := value("root"); v.rootPart != nil && !strings.EqualFold(root, "PARTUUID="+v.rootPart.GUID.String()) {
-		c.problem(where, "root=%s, the root partition is PARTUUID=%s", root, v.rootPart.GUID)
+	key := "root"
+	if startsByPrelude(cmdline) {
+		key = plan.RootKey // the other one is for the system's own initrd, as are its flags
+	}
+	if root := value(key); v.rootPart != nil && !strings.EqualFold(root, "PARTUUID="+v.rootPart.GUID.String()) {
+		c.problem(where, "%s=%s, the root partition is PARTUUID=%s", key, root, v.rootPart.GUID)
 	}
 	for option := range strings.SplitSeq(value("rootflags"), ",") {
 		if subvolume, ok := strings.CutPrefix(option, "subvol="); ok {

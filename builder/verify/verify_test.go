@@ -30,7 +30,7 @@ func text(t testing.TB, r *verify.Report) string {
 }
 
 func TestClean(t *testing.T) {
-	for _, kind := range []string{"systemd-boot", "uki"} {
+	for _, kind := range []string{"systemd-boot", "grub", "uki"} {
 		t.Run(kind, func(t *testing.T) {
 			m := assemble(t, makeParts(t, kind))
 			for name, o := range map[string]verify.Options{
@@ -201,6 +201,18 @@ func TestParts(t *testing.T) {
 		{"default missing", "", onESP(func(e *fstree.Tree) { change(e, "loader/loader.conf", "mkimage-demo.conf", "x*") }), "boot", "ESP: /loader/loader.conf", `default "x*" is none of the entries`},
 		{"loader.conf damaged", "", onESP(func(e *fstree.Tree) { put(e, "loader/loader.conf", "timeout x") }), "boot", "ESP: /loader/loader.conf", `timeout "x"`},
 		{"entry without a kernel", "", onESP(func(e *fstree.Tree) { put(e, entry, "title x") }), "boot", "ESP: /" + entry, "expected one"},
+		{"PARTUUID of the root in GRUB", "grub", func(s *smalldisk.Parts) { s.Table = func(g *gpt.Table) { g.Partitions[1].GUID[0]++ } }, "boot", "ESP: /grub, entry mkimage-demo", "root=PARTUUID="},
+		{"grub.cfg missing", "grub", onESP(func(e *fstree.Tree) { remove(e, "grub/grub.cfg") }), "boot", "ESP: /grub/grub.cfg", "not exist"},
+		{"grub.cfg changed", "grub", onESP(func(e *fstree.Tree) { change(e, "grub/grub.cfg", "export superusers\n", "export superusers\nboot\n") }), "boot", "ESP: /grub/grub.cfg", "is not as mkimage writes it"},
+		{"grub.cfg with another timeout", "grub", onESP(func(e *fstree.Tree) { change(e, "grub/grub.cfg", "timeout=3", "timeout=4") }), "files", "ESP: /grub/grub.cfg", "SHA-256 "},
+		{"custom.cfg missing", "grub", onESP(func(e *fstree.Tree) { remove(e, "grub/custom.cfg") }), "boot", "ESP: /grub/custom.cfg", "not exist"},
+		{"custom.cfg changed", "grub", onESP(func(e *fstree.Tree) { change(e, "grub/custom.cfg", "--unrestricted ", "") }), "boot", "ESP: /grub/custom.cfg", "is not as mkimage writes it"},
+		{"kernel of GRUB missing", "grub", onESP(func(e *fstree.Tree) { change(e, "grub/custom.cfg", "/linux ", "/vmlinuz ") }), "boot", "ESP: /grub, entry mkimage-demo", "vmlinuz: "},
+		{"default of GRUB missing", "grub", onESP(func(e *fstree.Tree) { change(e, "grub/grub.cfg", "default=mkimage-demo\n", "default=x\n") }), "boot", "ESP: /grub/grub.cfg", `default "x" is none of the entries`},
+		{"entry of the plan missing in GRUB", "grub", onESP(func(e *fstree.Tree) { change(e, "grub/custom.cfg", "--id mkimage-demo-rescue", "--id other") }), "boot", "ESP: /grub/grub.cfg", "has no entry mkimage-demo-rescue"},
+		{"way to grub.cfg missing", "grub", onESP(func(e *fstree.Tree) { remove(e, "EFI/debian/grub.cfg") }), "boot", "ESP: /EFI/debian/grub.cfg", "not exist"},
+		{"way to grub.cfg changed", "grub", onESP(func(e *fstree.Tree) { change(e, "EFI/debian/grub.cfg", "$root", "hd1") }), "boot", "ESP: /EFI/debian/grub.cfg", "does not lead to /grub/grub.cfg"},
+		{"GRUB damaged", "grub", onESP(func(e *fstree.Tree) { change(e, "EFI/BOOT/BOOTX64.EFI", "mimg", "mimh") }), "boot", "ESP: /EFI/BOOT/BOOTX64.EFI", "expected mimg"},
 		{"kernel missing", "", onESP(func(e *fstree.Tree) { change(e, entry, "/linux", "/vmlinuz") }), "boot", "ESP: /" + entry, "vmlinuz: "},
 		{"kernel is text", "", onESP(func(e *fstree.Tree) {
 			put(e, "x", strings.Repeat("x", 100))

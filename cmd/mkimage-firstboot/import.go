@@ -52,7 +52,7 @@ the backup is started, without a reboot.`,
 			default:
 				found, err = s.search(&c)
 			}
-			return s.importKey(cmd.Context(), &c, found, err)
+			return s.importKey(cmd.Context(), &c, found, err, medium)
 		},
 	}
 	cmd.Flags().BoolVar(&medium, "medium", false, "from a key medium only, asking nothing")
@@ -76,37 +76,43 @@ type keyText struct {
 }
 
 // importKey puts a key that was found into its place, and goes on with what
-// waits for it.
-func (s *system) importKey(ctx context.Context, c *firstboot.Config, found keyText, err error) error {
-	message := ""
+// waits for it. Unasked, as for a medium that is there at each boot, nothing is done for
+// a key that was in its place: what it opens is open, and would be gone while it is
+// opened again.
+func (s *system) importKey(ctx context.Context, c *firstboot.Config, found keyText, err error, unasked bool) error {
+	message, outcome := "", agekey.Installed
 	if err == nil {
-		message, err = s.install(c, found)
+		message, outcome, err = s.install(c, found)
 	}
 	if err = s.record(c, firstboot.StepKey, err, message); err != nil {
 		return err
 	}
 	fmt.Fprintln(s.out, message)
+	if unasked && outcome == agekey.Kept {
+		return nil
+	}
 	return s.goOn(ctx, c)
 }
 
-// install checks a key and puts it into its place. It returns what it has done.
-func (s *system) install(c *firstboot.Config, found keyText) (string, error) {
+// install checks a key and puts it into its place. It returns what it has done, for a
+// message too.
+func (s *system) install(c *firstboot.Config, found keyText) (string, agekey.Outcome, error) {
 	text, err := s.decrypted(found)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	key, err := agekey.Parse(text)
 	if err == nil {
 		err = agekey.Check(key, c.Age.Recipients)
 	}
 	if err != nil {
-		return "", firstboot.Located(found.where, err)
+		return "", 0, firstboot.Located(found.where, err)
 	}
 	outcome, err := agekey.Install(s.files(), c.Age.Path, key, time.Now())
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	return fmt.Sprintf("age key from %s: %s as %s", found.where, outcome, c.Age.Path), nil
+	return fmt.Sprintf("age key from %s: %s as %s", found.where, outcome, c.Age.Path), outcome, nil
 }
 
 // decrypted returns the text of a key, asking for a passphrase where it needs

@@ -5,12 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"filippo.io/age"
 
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/installer/agekey"
 	"github.com/6FaNcY9/mkimage/installer/durable"
@@ -118,6 +121,30 @@ func TestImport(t *testing.T) {
 	p.expect(p.key.String(), 0, "kept as", "import", "-")
 	if want := "start --no-block mkimage-restore.service"; p.calls[len(p.calls)-1] != want {
 		t.Errorf("systemctl was called with %q; want %q last", p.calls, want)
+	}
+}
+
+// TestImportMedium: a key medium that stays plugged in restarts nothing at the next boot.
+func TestImportMedium(t *testing.T) {
+	imgtest.Need(t, "mkfs.fat", "mcopy")
+	p := newPatient(t)
+	node := filepath.Join(p.root, "dev/disk/by-partlabel", config.KeyLabel)
+	p.write("/dev/disk/by-partlabel/other", nil) // makes the folder
+	for _, args := range [][]string{{"mkfs.fat", "-s", "1", "-F", "32", "-C", node, "40960"}, {"mcopy", "-i", node, "-", "::/" + config.KeyFile}} {
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Stdin = strings.NewReader(p.key.String() + "\n")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", args, err, out)
+		}
+	}
+	p.expect("", 0, "installed as", "import", "--medium")
+	if want := []string{"restart mkimage-secrets.service"}; !slices.Equal(p.calls, want) {
+		t.Errorf("systemctl was called with %q; want %q", p.calls, want)
+	}
+	p.calls = nil
+	p.expect("", 0, "kept as", "import", "--medium")
+	if len(p.calls) > 0 {
+		t.Errorf("for a key that is there it called systemctl %q", p.calls)
 	}
 }
 

@@ -293,8 +293,12 @@ func (k *keeping) expire() error {
 	return nil
 }
 
-// fstab has the new system mount the partitions that the disk has.
+// fstab has the new system mount the partitions that the disk has. A NixOS finds them by
+// their labels.
 func (k *keeping) fstab(in *keephome.Install) func() error {
+	if k.medium.Manifest.NixOS() {
+		return func() error { return nil }
+	}
 	was, is := k.medium.Manifest.Plan, k.plan
 	texts := map[string]string{}
 	for _, role := range []string{plan.RoleESP, plan.RoleRoot} {

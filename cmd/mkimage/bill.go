@@ -20,7 +20,7 @@ func makeBill(p *plan.Plan, src *source.Source, digest string) ([]byte, error) {
 		return nil, err
 	}
 	b := sbom.Params{Name: p.Profile.Name, Created: p.Epoch, Tool: "mkimage-" + readVersion().Version,
-		Source: p.Profile.Source, Vendor: osID(src.Tree), Packages: src.Packages}
+		Source: p.Profile.Source, Vendor: osID(src.Tree), Packages: src.Packages, Objects: src.Objects}
 	b.Identity = billIdentity(planned, digest, b.Tool)
 	b.SHA256, _ = strings.CutPrefix(digest, "sha256:")
 	if b.SHA256 == digest { // of a tree, which is no archive

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/nix"
+	"github.com/6FaNcY9/mkimage/builder/nix/storedb"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/source"
 )
@@ -74,7 +76,8 @@ func TestMakeBill(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := &source.Source{Tree: systemOf(t, map[string]string{"etc/os-release": "ID=ubuntu\n"}),
-		Packages: []source.Package{{Name: "bash", Version: "5", Architecture: "amd64"}}}
+		Packages: []source.Package{{Name: "bash", Version: "5", Architecture: "amd64"}},
+		Objects:  []storedb.Object{{Path: nix.StorePath{Hash: strings.Repeat("0", 32), Name: "hello-2.12"}}}}
 	seen := map[string]bool{}
 	for _, tt := range []struct {
 		name   string
@@ -93,8 +96,10 @@ func TestMakeBill(t *testing.T) {
 			t.Errorf("%s: namespace %q is not its own", tt.name, bill.DocumentNamespace)
 		}
 		seen[bill.DocumentNamespace] = true
-		if want := "pkg:deb/ubuntu/bash@5?arch=amd64"; !strings.Contains(string(data), want) {
-			t.Errorf("the bill has no %s:\n%s", want, data)
+		for _, want := range []string{"pkg:deb/ubuntu/bash@5?arch=amd64", "pkg:nix/hello@2.12?outputhash=0"} {
+			if !strings.Contains(string(data), want) {
+				t.Errorf("the bill has no %s:\n%s", want, data)
+			}
 		}
 	}
 }

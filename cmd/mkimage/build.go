@@ -170,6 +170,9 @@ func (f *buildFlags) gather(ctx context.Context, u *ui, p *plan.Plan, asked *pro
 	if in.Passwords, err = readPasswords(asked); err != nil {
 		return err
 	}
+	if in.GRUB, err = readGRUB(asked); err != nil {
+		return err
+	}
 	if err = f.mediumFlags.inputs(ctx, u, p, in); err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func newInitramfs(u *ui) *cobra.Command {
 		Short: "make the initramfs of a profile alone",
 		Long: `initramfs makes the initramfs that an image of a profile would have, of the newest
 kernel in its source, for a system that is installed already and gets new kernels.
-Equal inputs give equal bytes.
+It is that of mkimage, whatever initramfs.from says. Equal inputs give equal bytes.
 
 Of the source it takes kernel modules, firmware and microcode; a directory with
 nothing but lib/modules/VERSION, the kernel in it as vmlinuz, and lib/firmware will

@@ -187,15 +187,15 @@ func cmdSystem(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdNixcache makes a binary cache with a system in it, whose toplevel is in $SYSTEM:
-// nixcache DIR COMPRESSION LABEL [FSTAB], where FSTAB is a file.
+// nixcache DIR COMPRESSION LABEL [FSTAB [NIXCONF]], where these are files.
 func cmdNixcache(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 && len(args) != 4 {
-		ts.Fatalf("usage: nixcache DIR COMPRESSION LABEL [FSTAB]")
+	if neg || len(args) < 3 || len(args) > 5 {
+		ts.Fatalf("usage: nixcache DIR COMPRESSION LABEL [FSTAB [NIXCONF]]")
 	}
 	objects, err := nixcache.System(args[2])
 	ts.Check(err)
-	if len(args) == 4 {
-		nixcache.SetFstab(objects, ts.ReadFile(args[3]))
+	for i, name := range args[3:] {
+		nixcache.SetEtc(objects, []string{"fstab", "nix/nix.conf"}[i], ts.ReadFile(name))
 	}
 	ts.Check(nixcache.Write(ts.MkAbs(args[0]), args[1], objects))
 	ts.Setenv("SYSTEM", nixcache.Path(nixcache.Toplevel(args[2])).String())

@@ -105,7 +105,7 @@ func (f *sourceFlags) open(ctx context.Context, u *ui, progress builder.Progress
 func (f *sourceFlags) nixOptions(p *profiles.Profile) (source.NixOptions, error) {
 	o := source.NixOptions{
 		Substituters: p.Nix.Substituters, Keys: p.Nix.TrustedPublicKeys, Netrc: f.netrc, Offline: f.offline, Unsigned: f.unsigned,
-		Store: p.Nix.Store, Signed: f.signed,
+		Store: p.Nix.Store, Signed: f.signed, Optimise: p.Nix.AutoOptimiseStore,
 	}
 	var err error
 	if f.narCache != "0" {
@@ -172,6 +172,34 @@ func readPasswords(p *profiles.Profile) (map[string]string, error) {
 		hashes[user.Name] = hash
 	}
 	return hashes, nil
+}
+
+// maxGRUB bounds an image of GRUB; those of Debian have 4 MiB.
+const maxGRUB = 64 << 20
+
+// readGRUB reads the image of GRUB that a profile names, nil where it names none.
+func readGRUB(p *profiles.Profile) ([]byte, error) {
+	name := p.Boot.GRUB
+	if name == "" {
+		return nil, nil
+	}
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fault.New(fault.Input, "in Debian, grub-efi-amd64-bin has one: /usr/lib/grub/x86_64-efi/monolithic/grubx64.efi", "boot.grub: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxGRUB {
+		return nil, fault.New(fault.Input, "", "boot.grub: %s: expected a regular file of at most %d bytes", name, maxGRUB)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxGRUB))
+	if err != nil {
+		return nil, fault.New(fault.Input, "", "boot.grub: %s: %w", name, err)
+	}
+	return data, nil
 }
 
 // maxPasswordFile bounds a password file; the longest hash of crypt(5) has 384

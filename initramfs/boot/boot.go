@@ -38,6 +38,9 @@ type machine struct {
 	made    mounter    // what a NixOS has mounted besides when its init starts
 	shell   bool       // a shell ran, and may have changed the disk
 	first   *firstBoot // nil when this is none
+
+	prelude  bool    // this is no PID 1, and before the initrd of a system itself: see Duties
+	firmware *string // what firmwarePath held, nil when that was left alone
 }
 
 // step is one part of the boot. It can be run again after it failed.
@@ -146,6 +149,9 @@ var kernelMounts = []struct {
 func (m *machine) kernelFileSystems() error {
 	unix.Umask(0o022)
 	for _, k := range kernelMounts {
+		if m.prelude && k.target == "/run" {
+			continue // mounted, and for the system too
+		}
 		if err := os.MkdirAll(k.target, 0o755); err != nil {
 			return err
 		}
@@ -159,7 +165,9 @@ func (m *machine) kernelFileSystems() error {
 	if err := m.log.open(); err != nil {
 		return err
 	}
-	m.rebootOnCtrlAltDel()
+	if !m.prelude {
+		m.rebootOnCtrlAltDel()
+	}
 	return nil
 }
 

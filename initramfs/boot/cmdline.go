@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -20,7 +21,7 @@ const maxTimeout = 24 * 60 * 60
 // Cmdline is what the kernel's command line asks of the initramfs. Everything
 // else on it is for the kernel or for the system, which read it themselves.
 type Cmdline struct {
-	Root       string        // root=, as written
+	Root       string        // mkimage.root=, or else root=, as written
 	RootFlags  string        // rootflags=, mount options
 	RootFSType string        // rootfstype=
 	ReadOnly   bool          // the last of ro and rw; rw when neither is there
@@ -52,11 +53,15 @@ type Param struct {
 func ParseCmdline(line string) (Cmdline, error) {
 	c := Cmdline{Timeout: DefaultTimeout}
 	var errs []error
+	ours := ""
 	for _, p := range SplitParams(line) {
-		if err := c.apply(p); err != nil {
+		if p.Name == "mkimage.root" {
+			ours = p.Value
+		} else if err := c.apply(p); err != nil {
 			errs = append(errs, fmt.Errorf("parameter %s: %w", p.Name, err))
 		}
 	}
+	c.Root = cmp.Or(ours, c.Root)
 	return c, errors.Join(errs...)
 }
 
@@ -103,7 +108,7 @@ func (c *Cmdline) apply(p Param) (err error) {
 		}
 	default:
 		if strings.HasPrefix(p.Name, "mkimage.") {
-			err = errors.New("unknown; expected mkimage.back, .factory, .install, .shell, .subvol, .switch or .timeout")
+			err = errors.New("unknown; expected mkimage.back, .factory, .install, .root, .shell, .subvol, .switch or .timeout")
 		}
 	}
 	return err

@@ -25,6 +25,7 @@ func TestParseCmdline(t *testing.T) {
 				c.Root, c.RootFSType, c.RootFlags = "PARTUUID=ab", "btrfs", "subvol=@,compress=zstd:3"
 			}), ""},
 		{"last wins", "root=a ro root=b rw ro", d(func(c *Cmdline) { c.Root, c.ReadOnly = "b", true }), ""},
+		{"root of ours", "root=fstab mkimage.root=PARTUUID=ab root=x", d(func(c *Cmdline) { c.Root = "PARTUUID=ab" }), ""},
 		{"rw after ro", "ro rw", d(func(*Cmdline) {}), ""},
 		{"bare flags", "mkimage.shell mkimage.factory", d(func(c *Cmdline) { c.Shell, c.Factory = true, true }), ""},
 		{"systems", "mkimage.switch=7f mkimage.back=0a", d(func(c *Cmdline) { c.Switch, c.Back = "7f", "0a" }), ""},

@@ -35,6 +35,16 @@ const (
 	InstallKey     = "/etc/mkimage/medium.pub"
 )
 
+// PreludeDir is the root directory of an archive that comes before the initrd of a
+// system itself: paths as above are below it, and nothing is outside. The kernel starts
+// PreludeInit there, mkimage-init, which runs itself a second time as PreludeDuties
+// with PreludeDir as its root directory, and then starts the /init of the system.
+const (
+	PreludeDir    = "/mkimage"
+	PreludeInit   = PreludeDir + "/init"
+	PreludeDuties = "mkimage-prelude"
+)
+
 // Version is the version of the file's form.
 const Version = 1
 

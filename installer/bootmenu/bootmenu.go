@@ -56,7 +56,7 @@ func Replace(f durable.FS, tree *fstree.Tree, id string) error {
 // Starts reports whether an entry of a mounted ESP starts the system that
 // installation id has put beside another one.
 func Starts(f durable.FS, id string) (bool, error) {
-	names, err := f.List(entriesDir)
+	names, err := listFiles(f, entriesDir)
 	if err != nil {
 		return false, fmt.Errorf("boot menu: %w", err)
 	}
@@ -71,6 +71,25 @@ func Starts(f durable.FS, id string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// listFiles returns the names of the files in a directory, sorted: what else is in it is
+// somebody else's.
+func listFiles(f durable.FS, dir string) (files []string, err error) {
+	names, err := f.List(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		info, err := f.Lstat(path.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		if info.Mode.IsRegular() {
+			files = append(files, name)
+		}
+	}
+	return files, nil
 }
 
 // replacement is one run of Replace.

@@ -192,6 +192,26 @@ func TestReplaceTwice(t *testing.T) {
 	}
 }
 
+// TestReplaceBesideFolders: folders of others among the entries and kernels stay.
+func TestReplaceBesideFolders(t *testing.T) {
+	f := diskOf(esp("6.1", "fox"))
+	folders := []string{"/loader/entries/mkimage-saved.conf", "/loader/entries/nixos-saved", "/EFI/nixos/.extra-files"}
+	for _, name := range folders {
+		f.Put(name+"/x", "title X\nlinux /x\n", 0o644, 0)
+	}
+	if err := Replace(f, treeOf(t, esp("6.12", "fox")), "7f"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range folders {
+		if _, ok := f.Text(name + "/x"); !ok {
+			t.Errorf("%s is gone", name)
+		}
+	}
+	if got, err := Starts(f, "7f"); !got || err != nil {
+		t.Errorf("Starts: %v, %v", got, err)
+	}
+}
+
 func TestReplaceRefused(t *testing.T) {
 	tree := treeOf(t, esp("6.12", "fox"))
 	for name, change := range map[string]func(map[string]string){

@@ -38,6 +38,26 @@ func nixosESP(label, standard string, own bool, generations ...int) map[string]s
 	return files
 }
 
+// sourceESP returns those of a NixOS that starts by its own initrd, with a prelude to it.
+func sourceESP(label string) map[string]string {
+	files := nixosESP(label, "nixos-generation-1.conf", false, 1)
+	const name = "/loader/entries/nixos-generation-1.conf"
+	prelude := "/EFI/nixos/mkimage-" + label + preludeSuffix
+	e, err := bls.ParseEntry([]byte(files[name]))
+	if err != nil {
+		panic(err)
+	}
+	e.Initrd = append(e.Initrd, prelude)
+	e.Options = "rdinit=/mkimage/init mkimage.root=PARTUUID=x " + e.Options + " root=fstab"
+	text, err := e.Encode()
+	if err != nil {
+		panic(err)
+	}
+	files[name], files[prelude] = string(text), "prelude "+label
+	files["/mkimage/6.1-"+label+"/linux"], files["/mkimage/6.1-"+label+"/initramfs"] = "kernel "+label, "initramfs "+label
+	return files
+}
+
 // entryOf returns the entry of a name, whose files must be there.
 func entryOf(f *cut.FS, name string) (e bls.Entry, err error) {
 	text, _ := f.Text("/loader/entries/" + name)
@@ -80,7 +100,25 @@ var nixosCases = []struct {
 		"nixos-generation-1.conf", "mkimage-nixos-generation-1-before-7f.conf",
 		"root=PARTUUID=x rw init=/b-1 quiet mkimage.switch=7f", "root=PARTUUID=x rw mkimage.back=7f", "kernel 6.1",
 	},
+	{
+		"an image with its own initrd by another", sourceESP("a"), sourceESP("b"),
+		"nixos-generation-1.conf", "mkimage-nixos-generation-1-before-7f.conf",
+		sourceOptions, "root=PARTUUID=x rootfstype=btrfs rw init=/a-1 quiet mkimage.back=7f", "kernel a",
+	},
+	{
+		"generations of its own by that", nixosESP("a", "nixos-*", false, 1, 9, 10), sourceESP("b"),
+		"nixos-generation-1.conf", "mkimage-nixos-generation-1-before-7f.conf",
+		sourceOptions, "root=PARTUUID=x rootfstype=btrfs rw init=/a-10 quiet mkimage.back=7f", "kernel b",
+	},
+	{
+		"that by a Debian", sourceESP("a"), esp("6.12", "fox"),
+		"mkimage-fox.conf", "mkimage-fox-before-7f.conf",
+		"root=PARTUUID=x rw mkimage.switch=7f", "root=PARTUUID=x rootfstype=btrfs rw init=/a-1 quiet mkimage.back=7f", "kernel a",
+	},
 }
+
+// sourceOptions are those of sourceESP("b").
+const sourceOptions = "rdinit=/mkimage/init mkimage.root=PARTUUID=x init=/b-1 quiet root=fstab mkimage.switch=7f"
 
 // TestReplaceNixOS cuts the change after every write, on a file system with and without
 // the ways of FAT.
@@ -102,7 +140,7 @@ func TestReplaceNixOS(t *testing.T) {
 						return err
 					}
 					kernel, _ := f.Text(way.Linux)
-					if standard.Options != tt.standard || way.Options != tt.way || kernel != tt.kernel || !strings.HasPrefix(way.Linux, "/mkimage/") {
+					if len(way.Initrd) != 1 || standard.Options != tt.standard || way.Options != tt.way || kernel != tt.kernel || !strings.HasPrefix(way.Linux, "/mkimage/") {
 						return fmt.Errorf("boots %q, before %q with %s (%s)", standard.Options, way.Options, kernel, way.Linux)
 					}
 					if text, _ := f.Text("/loader/loader.conf"); !strings.Contains(text, "default "+tt.first+"\n") {
@@ -165,5 +203,42 @@ func TestReplaceNoNixOSDefault(t *testing.T) {
 	err := Replace(f, treeOf(t, esp("6.12", "fox")), "7f")
 	if fault.ClassOf(err) != fault.Target || !strings.Contains(err.Error(), "no entry of this name") {
 		t.Errorf("Replace: %v", err)
+	}
+}
+
+// TestDefault: which entry the menu starts by itself, as systemd-boot has it.
+func TestDefault(t *testing.T) {
+	entry := func(version, options string) string {
+		return "title NixOS\nsort-key nixos\nversion " + version + "\nlinux /EFI/nixos/a.efi\noptions " + options + "\n"
+	}
+	two := map[string]string{
+		"nixos-generation-2.conf": entry("Generation 2 Fox", "two"), "nixos-generation-2-specialisation-x.conf": entry("Generation 2 Fox", "two-x"),
+		"nixos-generation-1.conf": entry("Generation 1 Fox", "one"),
+	}
+	tests := []struct {
+		name, standard string
+		add            map[string]string
+		want           string
+	}{
+		{"by name", "nixos-generation-1.conf", nil, "one"},
+		{"by a name of one's own", "my [x] entry.conf", map[string]string{"my [x] entry.conf": entry("1", "mine")}, "mine"},
+		{"a generation before its specialisations", "nixos-*", nil, "two"},
+		{"what its builder was writing", "nixos-*", map[string]string{"nixos-generation-3.tmp": entry("Generation 3 Fox", "three")}, "two"},
+		{"a count of boots", "nixos-generation-3.conf", map[string]string{"nixos-generation-3+2-1.conf": entry("Generation 3 Fox", "three")}, "three"},
+		{"a count of boots that has come to its end", "nixos-*", map[string]string{"nixos-generation-3+0-3.conf": entry("Generation 3 Fox", "three")}, "two"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := diskOf(map[string]string{"/loader/loader.conf": "default " + tt.standard + "\n"})
+			for _, list := range []map[string]string{two, tt.add} {
+				for name, text := range list {
+					f.Put("/loader/entries/"+name, text, 0o644, 0)
+				}
+			}
+			r := &replacement{fs: f, id: "7f"}
+			if err := r.readDefault(); err != nil || r.before.Options != tt.want {
+				t.Errorf("options %q, %v; want %q", r.before.Options, err, tt.want)
+			}
+		})
 	}
 }

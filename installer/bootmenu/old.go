@@ -50,36 +50,45 @@ func (r *replacement) readDefault() error {
 }
 
 // firstOf returns the entry that systemd-boot takes of those that a pattern fits: such as
-// the newest generation, where NixOS makes all of them the default.
+// the newest generation, where NixOS makes all of them the default. Names are compared
+// without the count of boots that they may have.
 func (r *replacement) firstOf(pattern string) (first bls.Entry, err error) {
-	if !strings.ContainsAny(pattern, `*?[\`) {
-		text, err := durable.Read(r.fs, path.Join(entriesDir, pattern), maxEntry)
-		if err != nil {
-			return first, err
-		}
-		return bls.ParseEntry(text)
-	}
-	names, err := r.fs.List(entriesDir)
+	names, err := listFiles(r.fs, entriesDir)
 	if err != nil {
 		return first, err
 	}
-	found := false
+	var all []bls.Named
+	var broken error
 	for _, name := range names {
-		if ok, err := path.Match(pattern, name); !ok || err != nil {
+		if !strings.HasSuffix(name, ".conf") || !fits(pattern, name) {
 			continue
 		}
 		text, err := durable.Read(r.fs, path.Join(entriesDir, name), maxEntry)
 		if err != nil {
 			return first, err
 		}
-		if e, err := bls.ParseEntry(text); err == nil && (!found || bls.Compare(e, first) < 0) {
-			first, found = e, true
+		if e, err := bls.ParseEntry(text); err == nil {
+			all = append(all, bls.Named{File: name, Entry: e})
+		} else {
+			broken = fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if !found {
-		return first, fmt.Errorf("no entry of this name")
+	switch {
+	case len(all) > 0:
+		return slices.MinFunc(all, bls.Compare).Entry, nil
+	case broken != nil:
+		return first, broken
 	}
-	return first, nil
+	return first, fmt.Errorf("no entry of this name")
+}
+
+// fits reports whether the file of an entry has a name of a pattern.
+func fits(pattern, file string) bool {
+	if id, ok := bls.ParseName(file); ok {
+		file = id + ".conf"
+	}
+	ok, err := path.Match(pattern, file)
+	return pattern == file || ok && err == nil
 }
 
 // beforeTitle ends the title of an entry of a system before an installation.
@@ -89,7 +98,7 @@ const beforeTitle = " (before the last installation)"
 // nothing, what the only other one that was cut short has. Of several others nobody knows
 // which is the last.
 func (r *replacement) keptBefore() (kept bls.Entry, ok bool) {
-	names, err := r.fs.List(entriesDir)
+	names, err := listFiles(r.fs, entriesDir)
 	if err != nil {
 		return kept, false
 	}
@@ -116,12 +125,12 @@ func (r *replacement) keptBefore() (kept bls.Entry, ok bool) {
 func (r *replacement) keepOld() error {
 	e := &r.before
 	if !slices.ContainsFunc(e.Initrd, isInitramfs) {
-		fresh, err := bls.ParseEntry(r.entries[r.first])
+		own, err := r.ownStart()
 		if err != nil {
 			return err
 		}
-		e.Linux, e.Initrd, e.Version = fresh.Linux, fresh.Initrd, fresh.Version
-		e.Options = strings.Join(append(diskWords(fresh.Options, true), diskWords(e.Options, false)...), " ")
+		e.Linux, e.Initrd, e.Version = own.Linux, own.Initrd, own.Version
+		e.Options = strings.Join(append(diskWords(own.Options, true), diskWords(e.Options, false)...), " ")
 	}
 	for _, file := range append([]*string{&e.Linux}, pointers(e.Initrd)...) {
 		if *file == "" || ours(*file) {
@@ -142,9 +151,10 @@ func (r *replacement) keepOld() error {
 	return nil
 }
 
-// isInitramfs reports whether an archive on the ESP is one of mkimage's.
+// isInitramfs reports whether an archive on the ESP is an initramfs of mkimage's. A
+// prelude is none.
 func isInitramfs(file string) bool {
-	return ours(file) || strings.HasPrefix(file, nixosDir+"/mkimage-")
+	return ours(file) || strings.HasPrefix(file, nixosDir+"/mkimage-") && !strings.HasSuffix(file, preludeSuffix)
 }
 
 func pointers(list []string) []*string {
@@ -160,7 +170,7 @@ func pointers(list []string) []*string {
 func diskWords(options string, of bool) []string {
 	return slices.DeleteFunc(strings.Fields(options), func(word string) bool {
 		key, _, _ := strings.Cut(word, "=")
-		return slices.Contains([]string{"root", "rootflags", "rootfstype", "ro", "rw", "resume", "resume_offset"}, key) != of
+		return slices.Contains([]string{"root", "rootflags", "rootfstype", "ro", "rw", "resume", "resume_offset", "rdinit", rootWord}, key) != of
 	})
 }
 

@@ -19,7 +19,7 @@ const (
 // removeStale removes entries that are not of these two systems, of ours and of a NixOS,
 // whose names lead to the new system now; and then kernels that no entry names.
 func (r *replacement) removeStale() error {
-	names, err := r.fs.List(entriesDir)
+	names, err := listFiles(r.fs, entriesDir)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (r *replacement) removeStale() error {
 
 // removeNixOSFiles removes what NixOS's own builder would remove.
 func (r *replacement) removeNixOSFiles(used map[string]bool) error {
-	names, err := r.fs.List(nixosDir)
+	names, err := listFiles(r.fs, nixosDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -61,11 +61,7 @@ func (r *replacement) removeNixOSFiles(used map[string]bool) error {
 	}
 	for _, name := range names {
 		file := path.Join(nixosDir, name)
-		info, err := r.fs.Lstat(file)
-		if err != nil {
-			return err
-		}
-		if used[file] || !info.Mode.IsRegular() {
+		if used[file] {
 			continue
 		}
 		if err := r.remove(file); err != nil {

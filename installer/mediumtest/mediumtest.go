@@ -9,6 +9,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/nixcache"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/source"
 	"github.com/6FaNcY9/mkimage/layouts"
@@ -30,7 +31,32 @@ func Write(t testing.TB, name string, sign func(manifest []byte) ([]byte, error)
 	if err := imgtest.System(dir); err != nil {
 		t.Fatal(err)
 	}
-	src, err := source.Open(t.Context(), source.Spec{Kind: source.Dir, Value: dir}, source.Options{Owner: &fstree.Owner{}})
+	return write(t, name, source.Spec{Kind: source.Dir, Value: dir}, source.Options{Owner: &fstree.Owner{}}, sign)
+}
+
+// WriteNixOS is Write with a NixOS as the payload.
+func WriteNixOS(t testing.TB, name string, sign func(manifest []byte) ([]byte, error)) Medium {
+	t.Helper()
+	imgtest.NeedSystem(t)
+	const label = "26.05"
+	dir := t.TempDir()
+	objects, err := nixcache.System(label)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nixcache.Write(dir, "zstd", objects); err != nil {
+		t.Fatal(err)
+	}
+	spec, err := source.Parse("cache:" + dir + "#" + nixcache.Path(nixcache.Toplevel(label)).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, name, spec, source.Options{CacheDir: t.TempDir(), Nix: source.NixOptions{Keys: []string{nixcache.Key()}}}, sign)
+}
+
+func write(t testing.TB, name string, spec source.Spec, o source.Options, sign func(manifest []byte) ([]byte, error)) Medium {
+	t.Helper()
+	src, err := source.Open(t.Context(), spec, o)
 	if err != nil {
 		t.Fatal(err)
 	}

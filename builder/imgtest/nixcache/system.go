@@ -32,11 +32,12 @@ const Fstab = `# This is a generated file.  Do not edit!
 /swap/swapfile none swap defaults 0 0
 `
 
-// SetFstab makes the systems among some objects mount something else than Fstab.
-func SetFstab(objects []Object, text string) {
+// SetEtc gives the systems among some objects a file of a name below /etc; that of
+// "fstab" takes the place of Fstab.
+func SetEtc(objects []Object, name, text string) {
 	for _, o := range objects {
 		if _, ok := o.Files[fstabName]; ok {
-			o.Files[fstabName] = File{Content: []byte(text)}
+			o.Files["etc/"+name] = File{Content: []byte(text)}
 		}
 	}
 }

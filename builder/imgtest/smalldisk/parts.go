@@ -52,6 +52,11 @@ func New(loaderName string) (*Parts, error) {
 			return nil, err
 		}
 	}
+	if loaderName == loader.GRUB {
+		if err := loader.Put(s.Source, grubPath, GRUBProgram("/EFI/debian", GRUBModules...), p.Epoch); err != nil {
+			return nil, err
+		}
+	}
 	for _, dir := range []string{"boot", "swap"} {
 		if _, err := s.Source.MkdirAll(dir, nil); err != nil {
 			return nil, err

@@ -81,6 +81,11 @@ func (b *body) place(r *response) error {
 		}
 		return nil
 	}
+	if r.StatusCode == http.StatusRequestedRangeNotSatisfiable { // nothing is behind what was read
+		r.Body.Close()
+		r.Body = http.NoBody
+		return nil
+	}
 	// It is sent from its start. Should it be another file, its digest tells.
 	if _, err := io.CopyN(io.Discard, r, b.at); err != nil {
 		return passing{err}

@@ -62,7 +62,7 @@ const hintURL = "name a cache as file:///FOLDER or https://HOST"
 
 // parameters are those that Nix has for caches. Those without a meaning for a
 // reader are taken and passed over.
-var parameters = []string{"priority", "trusted", "want-mass-query", "compression", "compression-level", "parallel-compression", "path-info-cache-size", "system-features", "store", "write-nar-listing", "index-debug-info", "secret-key", "local-nar-cache"}
+var parameters = []string{"priority", "trusted", "want-mass-query", "compression", "compression-level", "parallel-compression", "path-info-cache-size", "system-features", "store", "write-nar-listing", "index-debug-info", "secret-key", "secret-keys", "local-nar-cache", "narinfo-compression", "ls-compression", "log-compression"}
 
 // Open opens the cache at a URL as nix.conf has it in substituters, and reads its
 // nix-cache-info. What is wrong with the URL is an error of class fault.Config,

@@ -82,7 +82,7 @@ func fetch(ctx context.Context, t *testing.T, url string, o Options) ([]byte, *n
 }
 
 func TestFetch(t *testing.T) {
-	for _, url := range []string{fileURL(t), fileURL(t) + "/?priority=3", serve(t, nil).URL, serve(t, nil).URL + "/?trusted=1&priority=7"} {
+	for _, url := range []string{fileURL(t), fileURL(t) + "/?priority=3", fileURL(t) + "?secret-keys=a,b&narinfo-compression=gzip&ls-compression=gzip&log-compression=br", serve(t, nil).URL, serve(t, nil).URL + "/?trusted=1&priority=7"} {
 		data, info, err := fetch(t.Context(), t, url, Options{})
 		if err != nil {
 			t.Errorf("%s: %v", url, err)

@@ -62,7 +62,7 @@ func findNetrc(text, host string) (found credentials, err error) {
 		switch w.text {
 		case "machine":
 			entry = &credentials{}
-			if value == host && !ours {
+			if strings.EqualFold(value, host) && !ours {
 				ours, entry = true, &found
 			}
 		case "login", "password", "account":

@@ -30,6 +30,7 @@ func TestFindNetrc(t *testing.T) {
 		{"login alone", "machine host login me", credentials{"me", ""}},
 		{"nothing", "", credentials{}},
 		{"other", "machine other login x password y", credentials{}},
+		{"capitals", "machine HOST login me password secret", me},
 		{"part of the name", "machine host.example login x password y machine hos login x", credentials{}},
 	}
 	for _, tt := range tests {

@@ -24,6 +24,9 @@ const Connections = 16
 // maxPause is the longest pause before another attempt.
 const maxPause = time.Minute
 
+// maxExcuse is how much is read of an answer that is an error, in bytes.
+const maxExcuse = 16 << 10
+
 // server is a cache by HTTP.
 type server struct {
 	base           *url.URL // its path ends in a slash
@@ -41,7 +44,12 @@ const tooMany = 3
 
 func newServer(u *url.URL, o Options) (*server, error) {
 	base := *u
-	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
+	// Its escapes stay: some servers have a slash in the name of a project.
+	base.RawPath = strings.TrimSuffix(u.EscapedPath(), "/") + "/"
+	var err error
+	if base.Path, err = url.PathUnescape(base.RawPath); err != nil {
+		return nil, fault.New(fault.Config, hintURL, "cache %q: %w", u, err)
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = Connections, Connections
 	transport.DisableCompression = true // what is asked for has a digest as it is
@@ -55,7 +63,6 @@ func newServer(u *url.URL, o Options) (*server, error) {
 	if o.Netrc == "" {
 		return s, nil
 	}
-	var err error
 	s.login, err = readNetrc(o.Netrc, u.Hostname())
 	return s, err
 }
@@ -85,8 +92,8 @@ func (s *server) read(ctx context.Context, name string, most int64) (data []byte
 			return err
 		}
 		defer r.Close()
-		data, err = readAll(r, s.url(name), most)
-		if err != nil && int64(len(data)) <= most && r.failed != nil {
+		data, err = r.text(most)
+		if err != nil && r.failed != nil {
 			return passing{err}
 		}
 		return err
@@ -192,6 +199,7 @@ func (s *server) request(ctx context.Context, name string, from int64, tag strin
 		return nil, err
 	}
 	if err := r.check(from); err != nil {
+		_, _ = io.CopyN(io.Discard, r, maxExcuse) // so that the connection serves the next request
 		r.Close()
 		return nil, err
 	}
@@ -262,6 +270,8 @@ func (r *response) check(from int64) error {
 	switch code := r.StatusCode; {
 	case code == http.StatusOK, code == http.StatusPartialContent && from > 0:
 		return nil
+	case code == http.StatusRequestedRangeNotSatisfiable && from > 0 && r.Header.Get("Content-Range") == fmt.Sprintf("bytes */%d", from):
+		return nil // all of it was read: see place
 	case code == http.StatusNotFound, code == http.StatusGone:
 		return fault.New(fault.Input, "", "%s: %w", r.name, ErrAbsent)
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:

@@ -43,6 +43,8 @@ type Options struct {
 	// Unsigned takes objects whose signature is missing or not trusted.
 	Unsigned bool
 	Workers  int // archives that are unpacked at a time; 0 means GOMAXPROCS
+	// FileSums hashes each file for itself too, which Closure.Optimise needs.
+	FileSums bool
 	// Progress, when set, is told how many bytes of all archives are there. Calls are
 	// made one after the other.
 	Progress func(done, total int64)

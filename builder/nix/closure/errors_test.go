@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -164,6 +166,32 @@ func TestNeededBy(t *testing.T) {
 	_, err := Fetch(t.Context(), goldenRoots(t), options(t, dir))
 	if err == nil || !strings.HasSuffix(err.Error(), "refers to it") || !strings.HasPrefix(err.Error(), p.String()) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestRefused: a cache that does not let us see an object is named with what it said, and
+// with what may help, beside another that does not have it.
+func TestRefused(t *testing.T) {
+	dir, p := copyCache(t, "zstd", nil), part(t, "system-path")
+	empty := copyCache(t, "zstd", nil)
+	remove(t, empty, p.Hash+".narinfo")
+	files := http.FileServer(http.Dir(dir))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/"+p.Hash) {
+			http.Error(w, "no", http.StatusForbidden)
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer s.Close()
+	for _, caches := range [][]string{{s.URL}, {empty, s.URL}, {s.URL, empty}} {
+		_, err := Fetch(t.Context(), goldenRoots(t), options(t, caches...))
+		if fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), "403 Forbidden") || !strings.Contains(fault.HintOf(err), "netrc") {
+			t.Errorf("%d caches: %v (hint %q)", len(caches), err, fault.HintOf(err))
+		}
+		if err != nil && len(caches) == 2 && !strings.Contains(err.Error(), empty) {
+			t.Errorf("%v; want the other cache named", err)
+		}
 	}
 }
 

@@ -166,14 +166,15 @@ func (r *hostReader) file(dir *os.Root, at *place, name, path string) error {
 		return err
 	}
 	sums := &pieceSums{}
-	if err := r.encoder.File(file, io.TeeReader(f, io.MultiWriter(sums, r.planter.address.ofContent()))); err != nil {
+	to, sum := r.planter.hashes(file)
+	if err := r.encoder.File(file, io.TeeReader(f, io.MultiWriter(sums, to))); err != nil {
 		if errors.Is(err, errLarger) {
 			return err
 		}
 		return r.failed(at, name, err)
 	}
 	if file.Size > 0 {
-		e.Content = &hostContent{store: r.host, at: at, name: e.Name, sums: sums.all()}
+		e.Content = &hostContent{store: r.host, at: at, name: e.Name, sums: sums.all(), sum: finished(sum)}
 	}
 	return nil
 }

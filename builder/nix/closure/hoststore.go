@@ -65,6 +65,7 @@ type HostOptions struct {
 	// Signed wants of each object a signature by one of the keys, or that its path proves
 	// its content, as of a cache. Else the store is trusted, as Nix trusts it.
 	Signed   bool
+	FileSums bool                    // as in Options
 	Workers  int                     // objects that are read at a time; 0 means GOMAXPROCS
 	Progress func(done, total int64) // as in Options
 }
@@ -78,7 +79,7 @@ func (s *HostStore) Closure(ctx context.Context, roots []nix.StorePath, o HostOp
 	if err != nil {
 		return nil, databaseError(err)
 	}
-	f, err := newFetcher(Options{Keys: o.Keys, Unsigned: !o.Signed, Workers: o.Workers, Progress: o.Progress})
+	f, err := newFetcher(Options{Keys: o.Keys, Unsigned: !o.Signed, Workers: o.Workers, FileSums: o.FileSums, Progress: o.Progress})
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,8 @@ type planter struct {
 	object  *found
 	address *address
 
-	dirs []open
+	dirs   []open
+	buffer []byte // of File
 }
 
 // open is a directory that entries may still come for.
@@ -55,13 +56,42 @@ func (p *planter) File(f nar.File, content io.Reader) error {
 	if err != nil {
 		return err
 	}
+	to, sum := p.hashes(f)
+	if to != io.Discard {
+		if p.buffer == nil {
+			p.buffer = make([]byte, 64<<10)
+		}
+		if _, err = io.CopyBuffer(to, content, p.buffer); err != nil {
+			return err
+		}
+	}
 	if f.Size > 0 {
-		e.Content = &stored{p.object, f.Offset}
+		e.Content = &stored{p.object, f.Offset, finished(sum)}
 	}
-	if p.address.ofFile() {
-		_, err = io.Copy(p.address.ofContent(), content)
+	return nil
+}
+
+// hashes returns what the content of a file is to be written to, and what then has the
+// digest of the file, if that is asked for.
+func (p *planter) hashes(f nar.File) (io.Writer, *nar.FileSum) {
+	to := p.address.ofContent()
+	if !p.FileSums || f.Size == 0 {
+		return to, nil
 	}
-	return err
+	sum := nar.NewFileSum(f.Executable, f.Size)
+	if to == io.Discard {
+		return sum, sum
+	}
+	return io.MultiWriter(to, sum), sum
+}
+
+// finished returns a digest to keep, nil for none.
+func finished(s *nar.FileSum) *nar.Sum {
+	if s == nil {
+		return nil
+	}
+	sum := s.Sum()
+	return &sum
 }
 
 // file adds a file without its content.
@@ -127,6 +157,7 @@ func (f *fetcher) uproot(o *found) {
 type stored struct {
 	object *found
 	offset int64
+	sum    *nar.Sum // of the file; nil without FileSums
 }
 
 // Open implements fstree.Content.

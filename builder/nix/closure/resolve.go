@@ -156,7 +156,7 @@ func noDerivation(p nix.StorePath) error {
 
 // ask asks the caches from one on. When like is not nil the object must be the same.
 func (f *fetcher) ask(ctx context.Context, p nix.StorePath, from int, like *found) (*found, error) {
-	var worst error
+	var worst, refused error
 	for i, c := range f.Caches[min(from, len(f.Caches)):] {
 		info, text, err := c.Info(ctx, p)
 		if ctx.Err() != nil {
@@ -175,9 +175,13 @@ func (f *fetcher) ask(ctx context.Context, p nix.StorePath, from int, like *foun
 			}
 			return &found{info: info, cache: from + i, content: content}, nil
 		}
-		// That a cache does not have it is said only when no other says more.
-		if worst == nil && !errors.Is(err, bincache.ErrAbsent) {
+		// That a cache does not have it is said only when no other says more, such as that
+		// it wants a password.
+		switch absent := errors.Is(err, bincache.ErrAbsent); {
+		case worst == nil && !absent:
 			worst = err
+		case refused == nil && absent && fault.HintOf(err) != "":
+			refused = err
 		}
 		if !errors.Is(err, bincache.ErrAbsent) && from+i+1 < len(f.Caches) {
 			f.Log(err.Error() + "; asking the next cache")
@@ -188,6 +192,9 @@ func (f *fetcher) ask(ctx context.Context, p nix.StorePath, from int, like *foun
 	}
 	if len(f.Caches) == 0 {
 		return nil, fault.New(fault.Input, "build once without --offline", "%s: was not fetched before, and there is no cache to ask", p)
+	}
+	if refused != nil {
+		return nil, fault.New(fault.Input, fault.HintOf(refused), "%w; asked for it: %s", refused, names(f.Caches))
 	}
 	return nil, fault.New(fault.Input, "name a cache that has it, such as https://cache.nixos.org, in nix.substituters, or copy it there: nix copy --to CACHE "+p.String(), "%s: is not in %s", p, names(f.Caches))
 }

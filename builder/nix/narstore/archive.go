@@ -53,6 +53,7 @@ func (f *file) content() io.ReaderAt {
 type frameKey struct {
 	archive *Archive
 	index   int64
+	sealed  bool // it was checked when it was read
 }
 
 func (s *Store) archive(name string, plain bool) (*Archive, error) {
@@ -129,7 +130,7 @@ func (a *Archive) ReadAt(p []byte, off int64) (int, error) {
 	n := 0
 	for n < len(p) {
 		at := off + int64(n)
-		frame, err := a.store.frames.take(frameKey{a, at / frameSize}, func() ([]byte, error) { return a.frame(at / frameSize) })
+		frame, err := a.store.frames.take(frameKey{a, at / frameSize, a.sums != nil}, func() ([]byte, error) { return a.frame(at / frameSize) })
 		if err != nil {
 			return n, err
 		}

@@ -70,6 +70,40 @@ func TestSealed(t *testing.T) {
 	}
 }
 
+// TestSealedBetween: what was read in two halves, of a file that changed between them, is
+// not what a frame that was kept since has.
+func TestSealedBetween(t *testing.T) {
+	s := open(t, t.TempDir())
+	name := filepath.Join(t.TempDir(), "plain.nar")
+	content := some(frameSize)
+	if err := os.WriteFile(name, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Plain(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := NewSums()
+	half := io.NewSectionReader(a, 0, frameSize/2)
+	if _, err := io.Copy(sums, half); err != nil {
+		t.Fatal(err)
+	}
+	s.frames.clear() // as others need their room
+	changed := bytes.Clone(content)
+	changed[0] ^= 1
+	if err := os.WriteFile(name, changed, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(sums, io.NewSectionReader(a, frameSize/2, frameSize/2)); err != nil {
+		t.Fatal(err)
+	}
+	a.Seal(sums)
+	got := make([]byte, frameSize)
+	if _, err := a.ReadAt(got, 0); err == nil && !bytes.Equal(got, content) {
+		t.Error("sealed, and not what was read")
+	}
+}
+
 // TestPutTwice: two that keep the same archive at the same time both can read it.
 func TestPutTwice(t *testing.T) {
 	dir := t.TempDir()

@@ -12,12 +12,14 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/nixos"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/strict"
+	"github.com/6FaNcY9/mkimage/layouts"
 )
 
 // Check refuses a tree with a NixOS system that would not find on the disk of a plan what
 // it mounts and swaps to, and one that would not mount what the plan keeps data in. Every
 // generation and specialisation is compared. Of a mount the device, the type and the
-// subvolume count, other options may differ. A tree without a NixOS system is not
+// subvolume count, other options may differ, unless the kernel would not mount the root
+// with one. A tree without a NixOS system is not
 // compared.
 //
 // These differ never:
@@ -61,6 +63,10 @@ func check(all []table, p *plan.Plan) error {
 	return &fault.Error{Class: fault.Config, Hint: hint, Err: c.problems}
 }
 
+// maxFixes bounds the hint of a table that fits nothing: nobody reads more, and each is
+// compared with all others.
+const maxFixes = 100
+
 // checker collects what differs.
 type checker struct {
 	plan     *plan.Plan
@@ -75,7 +81,7 @@ func (c *checker) add(file string, line int, key, fix, format string, args ...an
 		at.Column = 1
 	}
 	c.problems = append(c.problems, strict.Problem{Position: at, Key: key, Text: fmt.Sprintf(format, args...)})
-	if !slices.Contains(c.fixes, fix) {
+	if len(c.fixes) < maxFixes && !slices.Contains(c.fixes, fix) {
 		c.fixes = append(c.fixes, fix)
 	}
 }
@@ -117,11 +123,27 @@ func (c *checker) mount(file string, l fstab.Line) {
 	}
 	m := c.plan.Mounts[i]
 	foreign := isDisk(l) && c.role(l.What) == ""
-	if c.same(l, m) || optional(l) && !m.Early && foreign {
+	if c.same(l, m) {
+		c.options(file, l, m)
+		return
+	}
+	if optional(l) && !m.Early && foreign {
 		return
 	}
 	tag, _, _ := fstab.ParseDevice(l.What)
 	c.add(file, l.Number, attribute(l.Target), c.fixMount(m), "mounts %s; layout %s has %s there%s", show(l), c.plan.Layout.Name, c.show(m, tag), c.why(l))
+}
+
+// options looks at those of the mount by which the kernel gets to know the file system: of
+// later ones it takes no notice. It is that of /, and over a root in memory any that the
+// initramfs makes.
+func (c *checker) options(file string, l fstab.Line, m plan.Mount) {
+	if m.Type != btrfs || m.Target != "/" && (c.plan.Layout.Tmpfs.Size == "" || !m.Early) {
+		return
+	}
+	if option, why := layouts.Unmountable(l.Options); option != "" {
+		c.add(file, l.Number, attribute(l.Target), c.fixMount(m), "has the option %s, with which it cannot be mounted: %s", option, why)
+	}
 }
 
 // same reports whether a line mounts what the plan has there.

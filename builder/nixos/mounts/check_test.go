@@ -93,6 +93,13 @@ func TestCheck(t *testing.T) {
 		{"our own that may be missing", edited("subvol=@home", "nofail,subvol=home"), []string{
 			`3:1: fileSystems."/home": mounts subvolume home of /dev/disk/by-label/nixos (btrfs)` + laptopHas + "subvolume @home of /dev/disk/by-label/nixos (btrfs) there",
 		}},
+		{"options of the root that the kernel does not take", edited("subvol=@ ", "subvol=@,noatime,space_cache "), []string{
+			`1:1: fileSystems."/": has the option space_cache, with which it cannot be mounted: expected v2, which the file system is made with and cannot be mounted without`,
+		}},
+		{"a disk of two", edited("subvol=@ ", "device=/dev/sda,subvol=@ "), []string{
+			`1:1: fileSystems."/": has the option device=/dev/sda, with which it cannot be mounted: a layout names no devices`,
+		}},
+		{"options that it takes", edited("subvol=@ ", "subvol=@,space_cache=v2,ssd,x-a=b ", "subvol=@home", "subvol=@home,nospace_cache"), nil},
 		{"another disk", laptop + "/dev/mapper/data /data ext4 defaults\ntank/a /z zfs\n", []string{
 			`8:1: fileSystems."/data": mounts /dev/mapper/data (ext4)` + laptopHas + "nothing there; a layout has no encrypted or logical volumes",
 			`9:1: fileSystems."/z": mounts tank/a (zfs)` + laptopHas + "nothing there",
@@ -140,6 +147,10 @@ LABEL=ESP /boot vfat
 /persist/var/log /var/log none bind,x-initrd.mount
 `
 	must(t, check([]table{parse(t, fits)}, p))
+	must(t, check([]table{parse(t, strings.ReplaceAll(fits, "subvol=@home", "subvol=@home,space_cache"))}, p))
+	if got := texts(t, check([]table{parse(t, strings.ReplaceAll(fits, "subvol=@nix", "subvol=@nix,space_cache"))}, p)); len(got) != 1 || !strings.HasPrefix(got[0], `3:1: fileSystems."/nix": has the option space_cache`) {
+		t.Errorf("got %q", got)
+	}
 	err := check([]table{parse(t, strings.NewReplacer("none /", "LABEL=nixos /", "tmpfs size=1G,mode=755", "btrfs subvol=@", "/persist/var/log", "/persist/log").Replace(fits))}, p)
 	want := []string{
 		`1:1: fileSystems."/": mounts subvolume @ of LABEL=nixos (btrfs); layout impermanence has a file system in memory (tmpfs) there`,
@@ -200,5 +211,21 @@ func TestHint(t *testing.T) {
 	p.Layout.Name = LayoutName
 	if got := fault.HintOf(check([]table{parse(t, edited("subvol=@home", "subvol=home"))}, p)); strings.Contains(got, LayoutName) {
 		t.Errorf("hint %s", got)
+	}
+}
+
+// TestHintBound: a table of nothing but differences takes no time that grows with its square.
+func TestHintBound(t *testing.T) {
+	p := planOf(t, builtin(t, "btrfs-laptop"))
+	for n, want := range map[int]int{maxFixes - 1: maxFixes - 1, maxFixes: maxFixes, maxFixes + 1: maxFixes} {
+		var lines strings.Builder
+		lines.WriteString(laptop)
+		for i := range n {
+			fmt.Fprintf(&lines, "/dev/a /%d t\n", i)
+		}
+		err := check([]table{parse(t, lines.String())}, p)
+		if got := strings.Count(fault.HintOf(err), "nofail"); got != want || len(texts(t, err)) != n {
+			t.Errorf("%d lines: a hint with %d fixes, %d problems", n, got, len(texts(t, err)))
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package mounts
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -111,6 +112,26 @@ tmpfs /tmp tmpfs size=1G
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s\n%s", diff, doc)
+	}
+}
+
+// TestLayoutWithoutCow: a subvolume for machines takes no checksums from all others. Of the
+// root the option holds, as in the kernel.
+func TestLayoutWithoutCow(t *testing.T) {
+	const table = "LABEL=n / btrfs subvol=@,%s\nLABEL=n /vm btrfs subvol=@vm,nodatacow,nodatasum,noatime\nLABEL=E /boot vfat\n"
+	for options, want := range map[string][]string{
+		"compress=zstd": {"compress=zstd"}, "noatime": {}, "nodatacow": {"nodatacow"},
+	} {
+		doc, err := document(parse(t, fmt.Sprintf(table, options)))
+		must(t, err)
+		l, err := resolve(doc)
+		if err != nil {
+			t.Errorf("%s: %v", options, err)
+			continue
+		}
+		if diff := cmp.Diff(want, l.Root.Options); diff != "" {
+			t.Errorf("%s: %s", options, diff)
+		}
 	}
 }
 

@@ -10,10 +10,11 @@ import (
 )
 
 // options deals out the options of the mounts. Those of btrfs as a whole go to the root:
-// of equal names the first mount decides, as it does in the kernel.
+// of equal names the first mount decides, as it does in the kernel. That of a later one
+// has no effect there: what would cost the whole file system its checksums is left out.
 func (d *deriver) options() {
 	root := &d.layout.Root
-	for _, l := range d.btrfs {
+	for i, l := range d.btrfs {
 		at := slices.IndexFunc(d.layout.Subvolumes, func(s layouts.Subvolume) bool { return s.Mount == l.Target })
 		for _, o := range l.Options {
 			name, _, _ := strings.Cut(o, "=")
@@ -21,7 +22,7 @@ func (d *deriver) options() {
 			case said(name) || strings.HasPrefix(o, "X-"):
 			case !layouts.IsFileSystemOption(name):
 				d.layout.Subvolumes[at].Options = append(d.layout.Subvolumes[at].Options, o)
-			case d.holdsSwap(l.Target) && (name == "nodatacow" || name == "nodatasum"):
+			case (i > 0 || d.holdsSwap(l.Target)) && (name == "nodatacow" || name == "nodatasum"):
 				// Of the swapfile's subvolume the layout says it by itself.
 			case !slices.ContainsFunc(root.Options, func(have string) bool { h, _, _ := strings.Cut(have, "="); return h == name }):
 				root.Options = append(root.Options, o)
