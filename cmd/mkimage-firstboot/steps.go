@@ -100,13 +100,17 @@ func systemctl(ctx context.Context, args ...string) error {
 }
 
 // activate has NixOS decrypt its secrets: by the unit of sops-nix where it has
-// one, else by activating the system once more.
+// one, else by activating the system once more. A system without an activation has other
+// units for them, which the next boot starts.
 func (s *system) activate(ctx context.Context) error {
 	const unit = "sops-install-secrets.service"
 	if s.systemctl(ctx, "cat", unit) == nil {
 		return s.systemctl(ctx, "restart", unit)
 	}
 	program := filepath.Join(s.root, "run/current-system/activate")
+	if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	cmd := exec.CommandContext(ctx, program)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {

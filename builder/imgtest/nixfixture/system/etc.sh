@@ -44,8 +44,8 @@ what_nobody_makes() {
 		echo "L+ /nix/var/nix/gcroots/$name - - - - /run/$name"
 	done >>tmpfiles.d/fixture.conf
 	mkdir systemd/system/sysinit.target.wants
-	cp "$scripts/fixture-secrets.service" systemd/system/
-	ln -s ../fixture-secrets.service systemd/system/sysinit.target.wants/
+	cp "$scripts/sops-install-secrets.service" systemd/system/
+	ln -s ../sops-install-secrets.service systemd/system/sysinit.target.wants/
 }
 [ -z "$image" ] || what_nobody_makes
 cd systemd/system
