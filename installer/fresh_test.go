@@ -221,7 +221,7 @@ func TestFreshForeign(t *testing.T) {
 	}
 	name := d.mem.File(t)
 	runTool(t, "sgdisk", "--verify", name)
-	for i, tool := range [][]string{{"fsck.fat", "-n"}, {"btrfs", "check", "--readonly"}} {
+	for i, tool := range [][]string{{"fsck.fat", "-n"}, {"btrfs", "check", "--force", "--readonly"}} {
 		p := f.Table.Partitions[i]
 		part := filepath.Join(t.TempDir(), "part.img")
 		out, err := os.Create(part)
