@@ -17,9 +17,6 @@ import (
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
-// sopsModule is the program that go.mod has as a tool.
-const sopsModule = "github.com/getsops/sops/v3/cmd/sops"
-
 // sopsFiles are files that sops encrypted, and what is in them.
 type sopsFiles struct {
 	dir    string // with .sops.yaml
@@ -45,7 +42,6 @@ const plainSecrets = "# of the tests\nbackup:\n    restic:\n        password: " 
 // makeSops makes files of secrets for recipients of age, with the program sops.
 func makeSops(t testing.TB, recipients ...string) sopsFiles {
 	t.Helper()
-	imgtest.Need(t, "go")
 	dir := t.TempDir()
 	f := sopsFiles{dir, filepath.Join(dir, "secrets.yaml"), filepath.Join(dir, "token.bin")}
 	check(t, os.WriteFile(filepath.Join(dir, ".sops.yaml"), []byte("creation_rules:\n    - age: "+strings.Join(recipients, ",")+"\n"), 0o644))
@@ -61,7 +57,7 @@ func makeSops(t testing.TB, recipients ...string) sopsFiles {
 // it prints.
 func sops(t testing.TB, dir, key string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command("go", append([]string{"tool", "-modfile", goMod(t), sopsModule, "--config", filepath.Join(dir, ".sops.yaml")}, args...)...)
+	cmd := exec.Command(imgtest.Sops(t), append([]string{"--config", filepath.Join(dir, ".sops.yaml")}, args...)...)
 	cmd.Env = append(os.Environ(), "SOPS_AGE_KEY_FILE="+key, "XDG_CONFIG_HOME="+dir)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -70,13 +66,6 @@ func sops(t testing.TB, dir, key string, args ...string) string {
 		t.Fatalf("sops %q: %v\n%s", args, err, &stderr)
 	}
 	return string(out)
-}
-
-func goMod(t testing.TB) string {
-	t.Helper()
-	name, err := filepath.Abs(filepath.Join("..", "go.mod"))
-	check(t, err)
-	return name
 }
 
 // makeKey returns a key of age as a key file has it, and its recipient.

@@ -20,18 +20,9 @@ type program struct {
 	home string // with the key in it
 }
 
-// buildProgram finds an installed program, or else builds it from its module,
-// which takes minutes where nothing of it is cached.
-func buildProgram(t *testing.T, id *age.X25519Identity) program {
-	p := program{t: t, home: t.TempDir()}
-	var err error
-	if p.path, err = exec.LookPath("sops"); err != nil {
-		imgtest.Need(t, "go")
-		p.path = filepath.Join(t.TempDir(), "sops")
-		if out, err := exec.Command("go", "build", "-o", p.path, "github.com/getsops/sops/v3/cmd/sops").CombinedOutput(); err != nil {
-			t.Fatalf("building sops: %v\n%s", err, out)
-		}
-	}
+// newProgram is one that has a key.
+func newProgram(t *testing.T, id *age.X25519Identity) program {
+	p := program{t: t, path: imgtest.Sops(t), home: t.TempDir()}
 	write(t, p.home, "key.txt", []byte(id.String()+"\n"))
 	return p
 }
@@ -55,7 +46,7 @@ func (p program) run(args ...string) []byte {
 func TestProgram(t *testing.T) {
 	id, r := newKey(t)
 	_, r2 := newKey(t)
-	sops := buildProgram(t, id)
+	sops := newProgram(t, id)
 	const lots = "# hunter2 # open\ntop: hunter2\ndb: # seen\n  password: hunter2 # beside it\n  plain_unencrypted: open\n  port: 0x10\n  big: 9007199254740993\n  rate: 1.5e3\n" +
 		"  on: yes\n  off: false\n  day: 2026-01-02\n  none: ~\n  empty: ''\n  text: |\n    two\n    lines\nlist:\n  # of two\n  - hunter2\n  - [1, {a: true}]\n# at the end\n---\nsecond: hunter2\n"
 	tests := []struct{ name, plain, rule, key, want string }{
