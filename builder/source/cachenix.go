@@ -73,7 +73,7 @@ func (s *Source) openCache(ctx context.Context, o Options) error {
 	}
 	store, err := narstore.Open(filepath.Join(o.CacheDir, "nar"))
 	if err != nil {
-		return err
+		return fault.New(fault.Internal, narstore.Hint(err), "%w", err)
 	}
 	s.close = func() error {
 		if err := store.Trim(o.Nix.CacheSize); err != nil {
