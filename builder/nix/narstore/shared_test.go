@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -14,19 +13,6 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
-
-// asAnother runs f with the rights that another user has to files.
-func asAnother(t *testing.T, f func()) {
-	t.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	const nobody = 65534
-	if _, err := unix.SetfsuidRetUid(nobody); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.SetfsuidRetUid(0)
-	f()
-}
 
 // TestMode: others may read what is kept as far as the umask says.
 func TestMode(t *testing.T) {
@@ -86,7 +72,7 @@ func TestShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := entries(t, dir)
-	asAnother(t, func() {
+	imgtest.AsAnotherUser(t, func() {
 		s, err := Open(dir)
 		if err != nil {
 			t.Errorf("%v, hint %s", err, Hint(err))
@@ -111,7 +97,7 @@ func TestShared(t *testing.T) {
 	if err := os.Chmod(mine.path(h), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	asAnother(t, func() {
+	imgtest.AsAnotherUser(t, func() {
 		s := open(t, dir)
 		if _, err := s.Get(h); !errors.Is(err, ErrFolder) || !strings.Contains(Hint(err), "let this user read") {
 			t.Errorf("Get of a private archive: %v", err)

@@ -57,9 +57,10 @@ type Store struct {
 	frames  *pool[frameKey, []byte]
 }
 
-// Open opens a folder, and makes it if it is not there. The store must be closed.
+// Open opens a folder, and makes it if it is not there, for whom the umask says. The store
+// must be closed.
 func Open(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, folderError(err)
 	}
 	lock, err := openLock(filepath.Join(dir, lockName))
@@ -79,7 +80,7 @@ func Open(dir string) (*Store, error) {
 func openLock(name string) (*os.File, error) {
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.OpenFile(name, os.O_CREATE|os.O_RDONLY, 0o644)
+		return os.OpenFile(name, os.O_CREATE|os.O_RDONLY, 0o666)
 	}
 	return f, err
 }
