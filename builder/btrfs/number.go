@@ -25,9 +25,9 @@ func inodeNumber(number uint32) uint64 { return ondisk.FirstFree + uint64(number
 
 // number gives every inode of the volume its number: the children of one
 // directory get consecutive numbers, directories are taken in the order of
-// their own. An inode with several names is numbered at the first. What the older
-// volume has under the same name keeps its number there, and its DIR_INDEX; what is
-// new gets those behind.
+// their own, those that are an index last. An inode with several names is numbered at
+// the first. What the older volume has under the same name keeps its number there, and
+// its DIR_INDEX; what is new gets those behind.
 func (v *volume) number(old *oldVolume) {
 	v.links = map[*fstree.Inode]*linked{}
 	n := &numbering{volume: v, old: old, taken: map[uint32]bool{}, next: 1}
@@ -35,12 +35,7 @@ func (v *volume) number(old *oldVolume) {
 		n.next = old.next
 	}
 	n.addInode(v.root, 0, position{})
-	for i := 0; i < len(v.order); i++ {
-		v.children = append(v.children, uint32(len(v.entries)))
-		if dir := v.order[i]; dir.inode().IsDir() {
-			n.addChildren(dir, v.numbers[i])
-		}
-	}
+	n.addAll()
 	if old != nil {
 		v.sortInodes()
 	}
@@ -58,7 +53,31 @@ func (n *numbering) addInode(c node, number uint32, first position) {
 	n.order, n.numbers, n.first = append(n.order, c), append(n.numbers, number), append(n.first, first)
 }
 
-func (n *numbering) addChildren(dir node, number uint32) {
+// addAll adds what is in the directories, and in those that are added then.
+func (n *numbering) addAll() {
+	var indexes []int
+	for i := 0; i < len(n.order); i++ {
+		n.children = append(n.children, uint32(len(n.entries)))
+		switch in := n.order[i].inode(); {
+		case in.IsDir() && in.Index:
+			indexes = append(indexes, i)
+		case in.IsDir():
+			n.addChildren(i)
+		}
+		if i < len(n.order)-1 {
+			continue
+		}
+		for _, at := range indexes {
+			n.addChildren(at)
+		}
+		indexes = nil
+	}
+}
+
+// addChildren adds what is in the directory at an index of order.
+func (n *numbering) addChildren(at int) {
+	dir, number := n.order[at], n.numbers[at]
+	n.children[at] = uint32(len(n.entries))
 	index := n.old.nextIndex(number)
 	for c := range dir.children() {
 		old, known := n.old.entry(number, c.name())

@@ -55,6 +55,11 @@ type Inode struct {
 	// neither compressed nor in common with another file: an installer replaces
 	// parts of it in place.
 	Raw bool
+
+	// Index says of a directory that what is in it has another name elsewhere in the
+	// tree, as a rule. Writers number and place such a file by that: readers want what
+	// lies together in the tree, not in an index.
+	Index bool
 }
 
 // Rdev is a device number: major<<20 | minor, as the kernel keeps it.

@@ -11,7 +11,8 @@ import (
 )
 
 // Where Debian's packages have an image of GRUB that needs no other file: the signed one
-// first, since that starts with and without Secure Boot.
+// first, which shim starts where somebody puts that in front. By itself neither starts a
+// kernel with Secure Boot: GRUB has shim check it, and refuses it where there is none.
 var grubPaths = []string{
 	"usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
 	"usr/lib/grub/x86_64-efi/monolithic/grubx64.efi",

@@ -32,6 +32,9 @@ type record struct {
 	Packages []Package `json:"packages"`
 }
 
+// slotsDir is the directory of the cache with the slots.
+const slotsDir = "source"
+
 // slot is one place in the cache, locked so that two runs which want the same
 // archive build it once.
 type slot struct {
@@ -45,10 +48,10 @@ func (s *slot) path(suffix string) string { return filepath.Join(s.dir, s.key+su
 // openSlot locks the slot of a key and removes what killed builds left there. It
 // says so in log when it has to wait for another run.
 func openSlot(ctx context.Context, dir, key string, log io.Writer) (*slot, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, key+".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := openLock(filepath.Join(dir, key+".lock"))
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +66,18 @@ func openSlot(ctx context.Context, dir, key string, log io.Writer) (*slot, error
 	return s, nil
 }
 
+// openLock opens a file to be locked. Who shares the cache need not be allowed to write
+// another's.
+func openLock(name string) (*os.File, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return os.OpenFile(name, os.O_CREATE|os.O_RDONLY, 0o666)
+	}
+	return f, err
+}
+
 // sweep removes what killed builds left of any archive that nobody makes now:
-// the lock of a build ends with its process.
+// the lock of a build ends with its process. What another's have left it may not remove.
 func (s *slot) sweep() error {
 	files, err := os.ReadDir(s.dir)
 	for _, f := range files {
@@ -72,7 +85,9 @@ func (s *slot) sweep() error {
 		if !strings.HasSuffix(f.Name(), ".partial") || key != s.key && inUse(filepath.Join(s.dir, key+".lock")) {
 			continue
 		}
-		err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, f.Name())))
+		if removal := os.RemoveAll(filepath.Join(s.dir, f.Name())); !errors.Is(removal, os.ErrPermission) {
+			err = errors.Join(err, removal)
+		}
 	}
 	return err
 }

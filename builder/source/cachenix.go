@@ -73,7 +73,7 @@ func (s *Source) openCache(ctx context.Context, o Options) error {
 	}
 	store, err := narstore.Open(filepath.Join(o.CacheDir, "nar"))
 	if err != nil {
-		return err
+		return fault.New(fault.Internal, narstore.Hint(err), "%w", err)
 	}
 	s.close = func() error {
 		if err := store.Trim(o.Nix.CacheSize); err != nil {
@@ -109,7 +109,7 @@ func notes(note func(string)) func(string) {
 
 // install makes a system of a closure.
 func (s *Source) install(ctx context.Context, c *closure.Closure, o Options) error {
-	database, err := makeDatabase(ctx, o.CacheDir, c.Objects)
+	database, err := makeDatabase(ctx, o, c.Objects)
 	if err != nil {
 		return err
 	}
@@ -168,12 +168,15 @@ func openCaches(ctx context.Context, urls []string, o Options, note func(string)
 	return caches, nil
 }
 
-// makeDatabase returns the database of a store that has some objects.
-func makeDatabase(ctx context.Context, dir string, objects []storedb.Object) ([]byte, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// makeDatabase returns the database of a store that has some objects. It has to be a file
+// while it is made; what a killed build has left of one goes with the next.
+func makeDatabase(ctx context.Context, o Options, objects []storedb.Object) ([]byte, error) {
+	slot, err := openSlot(ctx, filepath.Join(o.CacheDir, slotsDir), "database", o.Log)
+	if err != nil {
 		return nil, err
 	}
-	work, err := os.MkdirTemp(dir, "mkimage-*.partial")
+	defer slot.close()
+	work, err := os.MkdirTemp(slot.dir, slot.key+".*.partial")
 	if err != nil {
 		return nil, err
 	}

@@ -164,7 +164,7 @@ func openDebian(ctx context.Context, spec Spec, o Options) (*Source, error) {
 	if o.CacheDir == "" {
 		return nil, fault.New(fault.Config, "", "source %s: needs a cache directory", spec)
 	}
-	dir := filepath.Join(o.CacheDir, "source")
+	dir := filepath.Join(o.CacheDir, slotsDir)
 	if o.Lock == nil {
 		return r.open(ctx, dir, nil, o)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -65,7 +66,7 @@ var unitsLeft = []struct {
 // leaveUnits leaves the program and the units in /run, which the system gets
 // from us.
 func (m *machine) leaveUnits() {
-	if !m.config.Hibernates() || !runsSystemd(newRoot) {
+	if !m.config.Hibernates() || !runsSystemd(newRoot, m.cmd.Init) {
 		return
 	}
 	if err := leaveUnits("/run", config.HibernateProgram, m.config.Swapfile.Target); err != nil {
@@ -81,7 +82,7 @@ func (m *machine) ownUnits() error {
 		return nil
 	}
 	from = filepath.Join(newRoot, from)
-	if _, err := os.Lstat(from); err != nil || !runsSystemd(newRoot) {
+	if _, err := os.Lstat(from); err != nil || !runsSystemd(newRoot, m.cmd.Init) {
 		return nil
 	}
 	if err := copyUnits(from, "/run/systemd/system"); err != nil {
@@ -128,11 +129,18 @@ func writeNew(name string, text []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// runsSystemd reports whether the system in root has systemd. In any other one
-// the folder of units must not be made: programs take it for a sign that
-// systemd runs (sd_booted(3)).
-func runsSystemd(root string) bool {
-	for _, name := range []string{"/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/nix/store"} {
+// systemdOfNixOS is where the toplevel of a NixOS has systemd, from the folder of its init.
+const systemdOfNixOS = "systemd/lib/systemd/systemd"
+
+// runsSystemd reports whether the system in root, of which init is asked for, has
+// systemd. In any other one the folder of units must not be made: programs take it for a
+// sign that systemd runs (sd_booted(3)).
+func runsSystemd(root, init string) bool {
+	names := []string{"/usr/lib/systemd/systemd", "/lib/systemd/systemd"}
+	if path.IsAbs(init) {
+		names = append(names, path.Join(path.Dir(init), systemdOfNixOS))
+	}
+	for _, name := range names {
 		real, err := Resolve(root, name)
 		if err != nil {
 			continue

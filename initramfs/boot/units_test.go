@@ -144,17 +144,23 @@ func TestLeaveUnitsFails(t *testing.T) {
 }
 
 func TestRunsSystemd(t *testing.T) {
+	const store, program = "nix/store/x-system", "nix/store/x-systemd/lib/systemd/systemd"
 	tests := []struct {
 		name string
+		init string   // that is asked for
 		in   []string // files, or NAME -> TARGET
 		want bool
 	}{
-		{"merged", []string{"usr/lib/systemd/systemd"}, true},
-		{"not merged", []string{"lib/systemd/systemd"}, true},
-		{"by an absolute symlink", []string{"opt/systemd", "usr/lib/systemd/systemd -> /opt/systemd"}, true},
-		{"by one that leads nowhere", []string{"usr/lib/systemd/systemd -> /usr/bin/env-of-the-host"}, false},
-		{"a store", []string{"nix/store/x"}, true},
-		{"another init", []string{"sbin/init", "usr/lib/systemd/systemd-udevd"}, false},
+		{"merged", "", []string{"usr/lib/systemd/systemd"}, true},
+		{"not merged", "", []string{"lib/systemd/systemd"}, true},
+		{"by an absolute symlink", "", []string{"opt/systemd", "usr/lib/systemd/systemd -> /opt/systemd"}, true},
+		{"by one that leads nowhere", "", []string{"usr/lib/systemd/systemd -> /usr/bin/env-of-the-host"}, false},
+		{"NixOS", "/" + store + "/init", []string{program, store + "/systemd -> /nix/store/x-systemd"}, true},
+		{"NixOS by its profile", "/nix/var/nix/profiles/system/init", []string{program, store + "/systemd -> /nix/store/x-systemd", "nix/var/nix/profiles/system -> /" + store}, true},
+		{"a store alone", "", []string{program, store + "/systemd -> /nix/store/x-systemd"}, false},
+		{"another system of a store", "/" + store + "/init", []string{program, store + "/init"}, false},
+		{"Nix on another system", "/sbin/init", []string{program, "sbin/init"}, false},
+		{"another init", "", []string{"sbin/init", "usr/lib/systemd/systemd-udevd"}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -172,7 +178,7 @@ func TestRunsSystemd(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := runsSystemd(root); got != tt.want {
+			if got := runsSystemd(root, tt.init); got != tt.want {
 				t.Errorf("runsSystemd = %v; want %v", got, tt.want)
 			}
 		})

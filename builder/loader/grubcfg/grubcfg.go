@@ -33,7 +33,7 @@ const (
 	EnvFile    = Dir + "/grubenv"
 )
 
-// MaxSize bounds a file that is read, in bytes. An entry has some hundred.
+// MaxSize bounds a file, in bytes. An entry has some hundred.
 const MaxSize = 1 << 20
 
 // firstLine begins a file.
@@ -86,14 +86,24 @@ func (c Conf) Encode() ([]byte, error) {
 	if c.Custom {
 		b.WriteString(customLine)
 	}
+	return readable(&b)
+}
+
+// readable returns a file that Parse does not refuse.
+func readable(b *bytes.Buffer) ([]byte, error) {
+	if err := checkText(b.Bytes()); err != nil {
+		return nil, err
+	}
 	return b.Bytes(), nil
 }
 
 // EncodeCustom returns the text of CustomFile.
 func EncodeCustom(entries []Entry) ([]byte, error) {
 	b := bytes.NewBufferString(firstLine)
-	err := writeEntries(b, entries)
-	return b.Bytes(), err
+	if err := writeEntries(b, entries); err != nil {
+		return nil, err
+	}
+	return readable(b)
 }
 
 // errForeign is what a file is that others have written.

@@ -129,6 +129,31 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 }
 
+// TestEncodeSize: no file is written that would not be read.
+func TestEncodeSize(t *testing.T) {
+	custom, err := grubcfg.EncodeCustom(conf().Entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d, ok := range map[int]bool{-1: true, 0: true, 1: false} {
+		c := conf()
+		title := c.Entries[0].Title
+		c.Entries[0].Title = strings.Repeat("x", len(title)+grubcfg.MaxSize-len(confText)+d)
+		if text, err := c.Encode(); (err == nil) != ok || ok && len(text) != grubcfg.MaxSize+d {
+			t.Errorf("%d more than fit: %d bytes, %v", d, len(text), err)
+		}
+		c.Entries[0].Title = strings.Repeat("x", len(title)+grubcfg.MaxSize-len(custom)+d)
+		if text, err := grubcfg.EncodeCustom(c.Entries); (err == nil) != ok || ok && len(text) != grubcfg.MaxSize+d {
+			t.Errorf("custom, %d more than fit: %d bytes, %v", d, len(text), err)
+		}
+	}
+	c := conf()
+	c.Entries[0].Title = "\xff"
+	if _, err := c.Encode(); err == nil {
+		t.Error("a title that is not UTF-8 is taken")
+	}
+}
+
 // TestParseRefuses: nothing passes for ours that others have written or changed.
 func TestParseRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, from, to string }{
@@ -179,10 +204,9 @@ func TestParseSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	for d, ok := range map[int]bool{-1: true, 0: true, 1: false} {
-		c.Entries[0].Title = strings.Repeat("t", 1+grubcfg.MaxSize-len(text)+d)
-		text, err := c.Encode()
-		if err != nil || len(text) != grubcfg.MaxSize+d {
-			t.Fatalf("%d bytes, %v", len(text), err)
+		text := bytes.Replace(text, []byte("'t'"), []byte("'"+strings.Repeat("t", 1+grubcfg.MaxSize-len(text)+d)+"'"), 1)
+		if len(text) != grubcfg.MaxSize+d {
+			t.Fatalf("%d bytes", len(text))
 		}
 		if _, err := grubcfg.Parse(text); (err == nil) != ok {
 			t.Errorf("%d bytes: %v", len(text), err)

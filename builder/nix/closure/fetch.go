@@ -67,7 +67,7 @@ func about(o *found, err error) error {
 func of(place string, err error) error {
 	switch {
 	case errors.Is(err, narstore.ErrFolder):
-		return fault.New(fault.Internal, "make room, or name another with --cache-dir", "%w", err)
+		return fault.New(fault.Internal, narstore.Hint(err), "%w", err)
 	case errors.Is(err, errInternal):
 		return err
 	}
@@ -80,7 +80,7 @@ func (f *fetcher) object(ctx context.Context, o *found) error {
 	if o.archive == nil {
 		var err error
 		if o.archive, err = f.Store.Get(o.info.NarHash); err != nil {
-			return err
+			return of("cache directory", err)
 		}
 	}
 	if o.archive != nil {
@@ -90,7 +90,7 @@ func (f *fetcher) object(ctx context.Context, o *found) error {
 		}
 		f.Log(fmt.Sprintf("%s: %v; fetching it again", o.info.Path, err))
 		if err := f.Store.Remove(o.info.NarHash); err != nil {
-			return err
+			return of("cache directory", err)
 		}
 		o.archive = nil
 	}

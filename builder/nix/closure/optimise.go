@@ -36,7 +36,7 @@ func (c *Closure) Optimise(epoch time.Time) error {
 	if err != nil {
 		return err
 	}
-	dir := &fstree.Inode{Mode: fstree.TypeDir | 0o755}
+	dir := &fstree.Inode{Mode: fstree.TypeDir | 0o755, Index: true}
 	dir.SetMTime(epoch)
 	links, err := store.Add(linksDir, dir)
 	if err != nil {

@@ -171,7 +171,7 @@ func (f *fetcher) ask(ctx context.Context, p nix.StorePath, from int, like *foun
 		}
 		if err == nil {
 			if err := f.Store.PutText(p.Hash, text); err != nil {
-				return nil, err
+				return nil, of("cache directory", err)
 			}
 			return &found{info: info, cache: from + i, content: content}, nil
 		}

@@ -57,14 +57,15 @@ type Store struct {
 	frames  *pool[frameKey, []byte]
 }
 
-// Open opens a folder, and makes it if it is not there. The store must be closed.
+// Open opens a folder, and makes it if it is not there, for whom the umask says. The store
+// must be closed.
 func Open(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, folderError(err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o644)
+	lock, err := openLock(filepath.Join(dir, lockName))
 	if err != nil {
-		return nil, err
+		return nil, folderError(err)
 	}
 	s := &Store{dir: dir, lock: lock}
 	if err := s.start(); err != nil {
@@ -72,6 +73,16 @@ func Open(dir string) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// openLock opens the file that is locked. Who shares the folder need not be allowed to
+// write another's.
+func openLock(name string) (*os.File, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.OpenFile(name, os.O_CREATE|os.O_RDONLY, 0o666)
+	}
+	return f, err
 }
 
 func (s *Store) start() error {
@@ -112,7 +123,7 @@ func (s *Store) Close() error {
 func (s *Store) path(h Hash) string { return filepath.Join(s.dir, hex.EncodeToString(h[:])+suffix) }
 
 // Get returns the archive with a digest, nil where the store does not have it. One
-// that cannot be read is removed. It is the caller who checks the content.
+// that is damaged is removed. It is the caller who checks the content.
 func (s *Store) Get(h Hash) (*Archive, error) {
 	a, err := s.archive(s.path(h), false)
 	switch {
@@ -121,23 +132,26 @@ func (s *Store) Get(h Hash) (*Archive, error) {
 	case errors.Is(err, errDamaged):
 		return nil, s.Remove(h)
 	case err != nil:
-		return nil, err
+		return nil, folderError(err)
 	}
 	touch(a.name)
 	return a, nil
 }
 
 // Remove removes the archive with a digest, if it is there.
-func (s *Store) Remove(h Hash) error {
-	if err := os.Remove(s.path(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
+func (s *Store) Remove(h Hash) error { return folderError(s.drop(filepath.Base(s.path(h)))) }
 
 // ErrFolder is in the chain of errors that the folder is to blame for, not what was to
 // be kept in it.
 var ErrFolder = errors.New("cache directory")
+
+// Hint says what to do about an error of the folder.
+func Hint(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "let this user read and write it, or name another with --cache-dir"
+	}
+	return "make room, or name another with --cache-dir"
+}
 
 func folderError(err error) error {
 	if err == nil {
@@ -151,7 +165,7 @@ func folderError(err error) error {
 // store at the same time, stays.
 func (s *Store) Put(h Hash, fill func(w io.Writer) error) (*Archive, error) {
 	name := s.path(h)
-	f, err := os.CreateTemp(s.dir, filepath.Base(name)+".*"+partial)
+	f, err := createPartial(name)
 	if err != nil {
 		return nil, folderError(err)
 	}
@@ -164,6 +178,17 @@ func (s *Store) Put(h Hash, fill func(w io.Writer) error) (*Archive, error) {
 	}
 	a, err := s.archive(name, false)
 	return a, folderError(err)
+}
+
+// createPartial makes a file that is to be called name once it is whole. Others may read
+// it as far as the umask says, for they may share the folder.
+func createPartial(name string) (*os.File, error) {
+	for n := 0; ; n++ {
+		f, err := os.OpenFile(fmt.Sprintf("%s.%d%s", name, n, partial), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
 }
 
 // folderWriter says of errors that they are of the folder.
@@ -194,8 +219,8 @@ func (s *Store) Plain(name string) (*Archive, error) { return s.archive(name, tr
 
 // Trim removes the files that were not used for longest until those that are left
 // have at most so many bytes, and what killed processes left. It does nothing
-// while another process has the store open. The store's own archives cannot be
-// read any more.
+// while another process has the store open, and leaves what belongs to others who share
+// the folder. The store's own archives cannot be read any more.
 func (s *Store) Trim(most int64) error {
 	s.frames.clear()
 	s.files.clear()
@@ -222,7 +247,7 @@ func (s *Store) trim(most int64) error {
 		case err != nil:
 			return err
 		case strings.HasSuffix(e.Name(), partial):
-			if err := os.Remove(filepath.Join(s.dir, e.Name())); err != nil {
+			if err := s.drop(e.Name()); err != nil && !errors.Is(err, fs.ErrPermission) {
 				return err
 			}
 		case strings.HasSuffix(e.Name(), suffix), strings.HasSuffix(e.Name(), textSuffix):
@@ -236,10 +261,22 @@ func (s *Store) trim(most int64) error {
 		if total <= most {
 			break
 		}
-		if err := os.Remove(filepath.Join(s.dir, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := s.drop(f.Name())
+		if errors.Is(err, fs.ErrPermission) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		total -= f.Size()
+	}
+	return nil
+}
+
+// drop removes a file, if it is there.
+func (s *Store) drop(name string) error {
+	if err := os.Remove(filepath.Join(s.dir, name)); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }

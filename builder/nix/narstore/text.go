@@ -19,9 +19,10 @@ const maxText = 1 << 20
 func (s *Store) textPath(key string) string { return filepath.Join(s.dir, key+textSuffix) }
 
 // PutText keeps what is known about an object, by the hash in its name. As with
-// archives, who reads it checks it.
+// archives, who reads it checks it. What another has put there, who shares the folder
+// and allows nobody to replace it, stays.
 func (s *Store) PutText(key string, text []byte) error {
-	f, err := os.CreateTemp(s.dir, key+".*"+partial)
+	f, err := createPartial(s.textPath(key))
 	if err != nil {
 		return folderError(err)
 	}
@@ -29,10 +30,13 @@ func (s *Store) PutText(key string, text []byte) error {
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), s.textPath(key))
 	}
-	if err != nil {
-		return folderError(errors.Join(err, os.Remove(f.Name())))
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		err = nil
 	}
-	return nil
+	return folderError(errors.Join(err, os.Remove(f.Name())))
 }
 
 // Text returns what was kept about an object, nil where there is nothing.

@@ -25,7 +25,7 @@ import (
 // These differ never:
 //
 //   - What the system needs: every mount and swap area without "nofail" and "noauto",
-//     and every one with "x-initrd.mount".
+//     and every one with "x-initrd.mount"; but no swapfile that it makes itself.
 //   - What the plan has: its root, its ESP and its subvolumes, but not the one of the
 //     swapfile where the system does not swap to that.
 //   - What both have, whatever its options; only a mount that the system can do
@@ -92,7 +92,7 @@ func (c *checker) table(t table) {
 	for _, l := range t.lines {
 		switch {
 		case l.IsSwap():
-			c.swap(t.file, l)
+			c.swap(t, l)
 			swaps = swaps || c.isSwapfile(l)
 		case l.IsMount():
 			c.mount(t.file, l)
@@ -176,15 +176,36 @@ func (c *checker) unplanned(file string, l fstab.Line) {
 }
 
 // swap compares a swap area.
-func (c *checker) swap(file string, l fstab.Line) {
+func (c *checker) swap(t table, l fstab.Line) {
 	if optional(l) || c.isSwapfile(l) || strings.HasPrefix(l.What, "/dev/zram") {
 		return
+	}
+	where := ""
+	if slices.Contains(t.makes, l.What) {
+		if c.onDisk(l.What) {
+			return
+		}
+		where = ", which it would make outside the root file system"
 	}
 	has := "no swap area"
 	if s := c.plan.Swapfile; s != nil {
 		has = "the swapfile " + s.File
 	}
-	c.add(file, l.Number, "swapDevices", c.fixSwap(), "swaps to %s; the image has %s (layout %s, swap.policy %q)", l.What, has, c.plan.Layout.Name, c.plan.Profile.Swap.Policy)
+	c.add(t.file, l.Number, "swapDevices", c.fixSwap(l), "swaps to %s%s; the image has %s (layout %s, swap.policy %q)", l.What, where, has, c.plan.Layout.Name, c.plan.Profile.Swap.Policy)
+}
+
+// onDisk reports whether a path of the running system is on the root file system.
+func (c *checker) onDisk(name string) bool {
+	name = path.Clean(name)
+	var best plan.Mount
+	for _, m := range c.plan.Mounts {
+		inside := m.Target == "/" || name == m.Target || strings.HasPrefix(name, m.Target+"/")
+		if inside && len(m.Target) > len(best.Target) {
+			best = m
+		}
+	}
+	bound := best.Target != "" && !slices.Contains([]string{btrfs, vfat, tmpfs}, best.Type) && best.What != best.Target
+	return best.Type == btrfs || bound && c.onDisk(best.What)
 }
 
 // isSwapfile reports whether a line swaps to the swapfile of the plan.

@@ -53,7 +53,7 @@ func parse(t testing.TB, text string) table {
 	t.Helper()
 	lines, err := fstab.Parse(text)
 	must(t, err)
-	return table{file, lines}
+	return table{file: file, lines: lines}
 }
 
 // laptop is what a system for the layout btrfs-laptop mounts, by the label of the file

@@ -215,7 +215,7 @@ func FuzzDocument(f *testing.F) {
 		if err != nil || strings.Contains(text, "!") { // which takes something away in a layout
 			return
 		}
-		one := table{file, lines}
+		one := table{file: file, lines: lines}
 		doc, err := document(one)
 		if err != nil {
 			if fault.ClassOf(err) != fault.Config {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fstab"
+	"github.com/6FaNcY9/mkimage/builder/nix"
 	"github.com/6FaNcY9/mkimage/layouts"
 )
 
@@ -52,27 +53,32 @@ func (d *deriver) holdsSwap(target string) bool {
 }
 
 // swap makes the swapfile. Its size no table says: it is that of the built-in layouts.
-// A subvolume of a layout that holds one has no checksums, and nothing of the source.
+// A subvolume of a layout that holds one has no checksums, and nothing of the source. One
+// beside other files is the system's affair where it makes that itself.
 func (d *deriver) swap() {
 	if d.device == "" {
 		return // it is said already that there is no file system
 	}
-	for i, l := range d.swapLines() {
+	for _, l := range d.swapLines() {
 		if _, _, tagged := fstab.ParseDevice(l.What); tagged || isNode(l.What) || !path.IsAbs(l.What) {
 			d.refuse(&l, "swapDevices", "swaps to "+l.What+"; a layout has a swapfile, and no other swap area")
 			continue
 		}
 		file := path.Clean(l.What)
 		holder := d.holder(file)
-		switch {
-		case i > 0:
-			d.refuse(&l, "swapDevices", "swaps to "+file+"; a layout has one swapfile")
-		case holder == nil || path.Dir(file) != holder.Mount || !strings.Contains(path.Base(holder.Mount)+holder.Name, "swap"):
-			d.refuse(&l, "swapDevices", "swaps to "+file+"; a layout has its swapfile in a subvolume for nothing else, such as @swap at /swap")
-			d.hint = `swapDevices = [ { device = "/swap/swapfile"; } ]; and fileSystems."/swap" with the option "subvol=@swap"`
-		default:
+		apart := holder != nil && path.Dir(file) == holder.Mount && strings.Contains(path.Base(holder.Mount)+holder.Name, "swap")
+		made := slices.Contains(d.makes, l.What) && holder != nil
+		switch first := d.layout.Swapfile.Subvolume == ""; {
+		case apart && first:
 			holder.NoDataCow = true
 			d.layout.Swapfile = layouts.Swapfile{Subvolume: holder.Name, Name: path.Base(file), Size: "ram", Image: 64 << 20}
+		case made:
+		case !first:
+			d.refuse(&l, "swapDevices", "swaps to "+file+"; a layout has one swapfile")
+		default:
+			d.refuse(&l, "swapDevices", "swaps to "+file+"; a layout has its swapfile in a subvolume for nothing else, such as @swap at /swap")
+			d.hint = `swapDevices = [ { device = "/swap/swapfile"; } ]; and fileSystems."/swap" with the option "subvol=@swap"; or let the system make it: ` +
+				"swapDevices = [ { device = " + nix.Quote(file) + "; size = 4096; } ];"
 		}
 	}
 }

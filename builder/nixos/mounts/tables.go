@@ -11,6 +11,10 @@
 package mounts
 
 import (
+	"fmt"
+	"path"
+	"strings"
+
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstab"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
@@ -27,6 +31,7 @@ const maxTable = 1 << 20
 type table struct {
 	file  string // its path in the tree, by the toplevel of the system
 	lines []fstab.Line
+	makes []string // swapfiles that the system makes itself, where they are not there
 }
 
 // tables returns the tables of all generations and their specialisations, that of the
@@ -45,18 +50,64 @@ func tables(t *fstree.Tree) ([]table, error) {
 			if err != nil {
 				return nil, err
 			}
-			if seen[text] {
-				continue
-			}
-			seen[text] = true
 			lines, err := fstab.Parse(text)
 			if err != nil {
 				return nil, fault.New(fault.Input, "", "source: %s: %w", file, err)
 			}
-			all = append(all, table{file, lines})
+			makes, err := madeSwapfiles(t, spec.Toplevel.String(), lines)
+			if err != nil {
+				return nil, err
+			}
+			key := strings.Join(append(makes, text), "\n")
+			if !seen[key] {
+				all = append(all, table{file, lines, makes})
+			}
+			seen[key] = true
 		}
 	}
 	return all, nil
+}
+
+// unitsDir is where a toplevel has its units.
+const unitsDir = "/etc/systemd/system/"
+
+// madeSwapfiles returns those of the swapfiles of a table that a unit makes when the
+// system starts: for one of which a configuration says the size NixOS has such a unit.
+func madeSwapfiles(t *fstree.Tree, toplevel string, lines []fstab.Line) (files []string, err error) {
+	for _, l := range lines {
+		if !l.IsSwap() || !path.IsAbs(l.What) || strings.HasPrefix(l.What, "/dev/") {
+			continue
+		}
+		unit, err := t.Follow(toplevel + unitsDir + mkswapUnit(l.What))
+		if err != nil {
+			return nil, fault.New(fault.Input, "", "source: %w", err)
+		}
+		if unit != nil {
+			files = append(files, l.What)
+		}
+	}
+	return files, nil
+}
+
+// escaped are the characters that NixOS escapes in the name of a unit (escapeSystemdPath of
+// nixos/lib/utils.nix).
+const escaped = " !\"#$%&'()*+,;<=>@[\\]^`{|}~-"
+
+// mkswapUnit returns the name of the unit that makes a swapfile: its path as in other
+// names of units, but without the backslashes (nixos/modules/config/swap.nix).
+func mkswapUnit(file string) string {
+	var b strings.Builder
+	for i, c := range []byte(strings.Trim(path.Clean(file), "/")) {
+		switch {
+		case c == '/':
+			b.WriteByte('-')
+		case strings.IndexByte(escaped, c) >= 0 || c == '.' && i == 0:
+			fmt.Fprintf(&b, "x%02x", c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "mkswap-" + b.String() + ".service"
 }
 
 // read returns a table. That there is none is an error: NixOS makes one of every

@@ -2,6 +2,7 @@ package mounts
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -117,10 +118,14 @@ func fixOptional(target string) string {
 	return attribute(target) + `.options = [ "nofail" ];`
 }
 
-// fixSwap writes the swap area of the plan for a configuration.
-func (c *checker) fixSwap() string {
-	if c.plan.Swapfile == nil {
-		return "swapDevices = [ ];"
+// fixSwap writes the swap area of the plan for a configuration, or a swapfile that the
+// system makes itself.
+func (c *checker) fixSwap(l fstab.Line) string {
+	switch {
+	case c.plan.Swapfile != nil:
+		return "swapDevices = [ { device = " + nix.Quote(c.plan.Swapfile.File) + "; } ];"
+	case path.IsAbs(l.What) && !isNode(l.What) && c.onDisk(l.What):
+		return "swapDevices = [ { device = " + nix.Quote(l.What) + "; size = 4096; } ];"
 	}
-	return "swapDevices = [ { device = " + nix.Quote(c.plan.Swapfile.File) + "; } ];"
+	return "swapDevices = [ ];"
 }
