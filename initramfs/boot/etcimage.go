@@ -25,6 +25,9 @@ const etcWritten = "/.rw-etc"
 // prepareEtc mounts the /etc of a NixOS that has it as an image, and what the layout has
 // below it: mounts that were there are out of sight now.
 func (m *machine) prepareEtc(n *nixos) error {
+	if n.said != nil && n.said.Confext || n.has(path.Join(n.toplevel, "etc-confext")) {
+		return fault.New(fault.Input, "boot another generation", "%s: its /etc is a configuration extension, which only the system's own initrd merges", n.toplevel)
+	}
 	image, base := n.etcPaths()
 	if image == "" {
 		return nil
