@@ -20,10 +20,7 @@ type record struct {
 
 // contents are the entries of an archive by their path, which is relative and
 // clean.
-type contents struct {
-	records map[string]record
-	top     string // the directory of the archive that they are in; "" is its root
-}
+type contents struct{ records map[string]record }
 
 func newContents() *contents { return &contents{records: map[string]record{}} }
 
@@ -47,21 +44,31 @@ func (c *contents) addSymlink(name, target string) {
 	c.add(name, record{mode: cpio.TypeSymlink | 0o777, link: target})
 }
 
+// below returns the same entries in a directory.
+func (c *contents) below(dir string) *contents {
+	moved := newContents()
+	for name, r := range c.records {
+		moved.add(path.Join(dir, name), r)
+	}
+	return moved
+}
+
+// nullFile is what the kernel's standard files are where it finds no console, as with
+// console=ttyS0 on a machine without such a port: PID 1 starts without any, the runtime of
+// Go opens this in their place, and ends where it cannot. Later the devices are mounted
+// over it.
+const nullFile = "dev/null"
+
+func (c *contents) addNull() { c.addFile(nullFile, 0o666, nil) }
+
 // write writes the entries as a cpio archive of the form newc: sorted, which
 // puts a directory before what is in it, inodes numbered from 1, owned by root
 // and without times.
 func (c *contents) write(w io.Writer) error {
 	out := cpio.NewWriter(w)
-	names := slices.Sorted(maps.Keys(c.records))
-	if c.top != "" {
-		names = slices.Insert(names, 0, "")
-	}
-	for i, name := range names {
-		r, ok := c.records[name]
-		if !ok {
-			r.mode = cpio.TypeDir | 0o755
-		}
-		h := cpio.Header{Name: path.Join(c.top, name), Mode: r.mode, Links: 1, Inode: int64(i + 1)}
+	for i, name := range slices.Sorted(maps.Keys(c.records)) {
+		r := c.records[name]
+		h := cpio.Header{Name: name, Mode: r.mode, Links: 1, Inode: int64(i + 1)}
 		data := r.data
 		switch r.mode &^ cpio.ModePerm {
 		case cpio.TypeDir:

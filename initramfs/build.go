@@ -77,7 +77,8 @@ func Build(ctx context.Context, p Params) (*Archive, error) {
 }
 
 // Prelude makes an archive that is unpacked beside the initrd of a system itself, of
-// which it replaces nothing: all of it is below config.PreludeDir. It has neither
+// which it replaces nothing: all of it is below config.PreludeDir, but for what PID 1 opens
+// where the kernel has no console. It has neither
 // microcode nor a shell, whatever p says. Its bytes depend on p alone.
 func Prelude(ctx context.Context, p Params) (*Archive, error) {
 	programs, err := p.programs()
@@ -87,7 +88,8 @@ func Prelude(ctx context.Context, p Params) (*Archive, error) {
 	a := &Archive{}
 	c, err := a.main(ctx, p, programs)
 	if err == nil {
-		c.top = config.PreludeDir[1:]
+		c = c.below(config.PreludeDir[1:])
+		c.addNull()
 		err = a.compress("prelude", c)
 	}
 	if err != nil {
@@ -110,6 +112,7 @@ func (a *Archive) main(ctx context.Context, p Params, programs embedded.Programs
 	for _, d := range directories {
 		c.addDir(d)
 	}
+	c.addNull()
 	c.addFile("init", 0o755, programs.Init)
 	if p.Config.Hibernates() {
 		c.addFile(config.HibernateProgram[1:], 0o755, programs.Hibernate)

@@ -65,7 +65,7 @@ func TestBuild(t *testing.T) {
 	}
 
 	want := strings.Join([]string{
-		"dev", "etc", "etc/mkimage", "etc/mkimage/init.json", "etc/mkimage/modules", "init", "lib", "lib/firmware",
+		"dev", "dev/null", "etc", "etc/mkimage", "etc/mkimage/init.json", "etc/mkimage/modules", "init", "lib", "lib/firmware",
 		"lib/firmware/gpu", "lib/firmware/gpu/one.bin", "lib/firmware/gpu/two.bin.xz", "lib/firmware/nic",
 		"lib/firmware/nic/card.bin.zst", "lib/firmware/nic/second.bin.zst", "lib/modules", "lib/modules/6.1-test",
 		"lib/modules/6.1-test/kernel", "lib/modules/6.1-test/kernel/crypto",

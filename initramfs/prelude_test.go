@@ -11,7 +11,7 @@ import (
 )
 
 // TestPrelude wants a prelude to be what the main segment of an initramfs is, all of it
-// in one directory.
+// in one directory, and beside that what stands for a console.
 func TestPrelude(t *testing.T) {
 	p := params(t)
 	p.Config.Swapfile = &config.Swapfile{Path: "@swap/swapfile", Hibernate: true}
@@ -27,7 +27,7 @@ func TestPrelude(t *testing.T) {
 	if len(segments) != 1 || len(a.Segments) != 1 || a.Segments[0] != (Segment{"prelude", int64(len(a.Data))}) {
 		t.Fatalf("%d segments, %v; want the prelude alone", len(segments), a.Segments)
 	}
-	want := []string{"mkimage 40755 "}
+	want := []string{"dev 40755 ", "dev/null 100666 ", "mkimage 40755 "}
 	for _, m := range unpackNewc(t, own.Data)[1] {
 		want = append(want, text("mkimage/"+m.name, m))
 	}

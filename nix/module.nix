@@ -26,6 +26,10 @@ let
     swap.policy = cfg.swap;
   };
 
+  # What the kernel needs to mount an /etc that is an image. Of the system's own initrd NixOS
+  # says so itself.
+  ofEtcImage = lib.optionals (config.system.etc.overlay.enable or false) [ "erofs" "loop" "overlay" ];
+
   # An installer medium says nothing of a system, but which profile it installs.
   isInstaller = p: p.kind or "" == "installer" || p.extends or "" == "builtin:bandit-installer";
 
@@ -54,7 +58,7 @@ in
     system.build.initialRamdisk = mkIf cfg.initramfs.enable (lib.mkForce (import ./initramfs.nix {
       inherit lib pkgs config;
       inherit (image) mkimage layouts;
-      profile = documents.combine (removeAttrs ofSystem [ "source" ]) cfg.profile;
+      profile = lib.foldl documents.combine (removeAttrs ofSystem [ "source" ]) [ cfg.profile { initramfs.modules = ofEtcImage; } ];
     }));
 
     systemd.units = mkIf cfg.units.enable (import ./units.nix common);

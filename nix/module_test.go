@@ -231,3 +231,18 @@ func TestInitramfs(t *testing.T) {
 		t.Error("the initramfs needs the system that it is a part of")
 	}
 }
+
+// TestInitramfsEtcImage: what an /etc that is an image takes is in the initramfs.
+func TestInitramfsEtcImage(t *testing.T) {
+	const modules = `"modules":["thunderbolt","erofs","loop","overlay"]`
+	for _, tt := range []struct {
+		definitions string
+		want        bool
+	}{{"system.etc.overlay.enable = true;", true}, {"system.etc.overlay.enable = false;", false}, {"", false}} {
+		var script string
+		evaluate(t, `(system { mkimage.initramfs.enable = true; mkimage.profile.initramfs.modules = [ "thunderbolt" ]; `+tt.definitions+` }).system.build.initialRamdisk.script`, &script)
+		if got := strings.Contains(script, modules); got != tt.want {
+			t.Errorf("%q: modules %s in the profile: %v; want %v\n%s", tt.definitions, modules, got, tt.want, script)
+		}
+	}
+}

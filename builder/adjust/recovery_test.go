@@ -80,7 +80,8 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// TestRecoveryNixOS has all of it beside the state, and nothing elsewhere.
+// TestRecoveryNixOS has all of it beside the state, and nothing elsewhere: an /etc that is an
+// image, or a root in memory, hides what is not kept there.
 func TestRecoveryNixOS(t *testing.T) {
 	tree := recoveredFrom(t, makeTree(t, "d /nix/store/x-systemd", "d /etc"), recovering())
 	const dir = "var/lib/mkimage/"
@@ -90,6 +91,11 @@ func TestRecoveryNixOS(t *testing.T) {
 		dir + `units/dev-disk-by\x2dpartlabel-MKIMAGE\x2dKEYS.device.wants/mkimage-age-key.service`: "-> ../mkimage-age-key.service",
 		dir + "units/timers.target.wants/mkimage-backup-usb.timer":                                  "-> ../mkimage-backup-usb.timer",
 	})
+	for e := range tree.All() {
+		if strings.HasPrefix(e.Path(), "etc/") {
+			t.Errorf("%s is in /etc", e.Path())
+		}
+	}
 	for name, want := range map[string]string{
 		"mkimage-restore.service":    "ExecStart=/var/lib/mkimage/bin/mkimage-firstboot restore\n",
 		"mkimage-backup-usb.service": "ExecStartPre=/run/current-system/sw/bin/systemctl start \"mnt-backup.mount\"\n",

@@ -2,6 +2,7 @@ package bootspec
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -17,12 +18,17 @@ type Activation struct {
 	Firmware     Path     // directory where the kernel looks for firmware
 	Modprobe     Path     // program that the kernel loads modules with
 	StoreOptions []string // of the mount of the store
-	Sh, Env      *Path    // what /bin/sh and /usr/bin/env lead to: nil leaves them alone, a zero path removes them
+	// Sh and Env are what /bin/sh and /usr/bin/env lead to, absolute paths that need not be in
+	// the store: nil leaves them alone, "" removes them.
+	Sh, Env *string
 	// EtcImage is a file with an erofs file system, the metadata of /etc; EtcBase is the
 	// directory with the content of the larger files in it. Both are zero where /etc is
 	// not made of an image.
 	EtcImage, EtcBase Path
 	EtcMutable        *bool // whether /etc is written to; nil where that is not said
+	// Confext is set where /etc is a configuration extension, which systemd-confext(8) merges
+	// in the initrd of the system.
+	Confext bool
 }
 
 // DecodeActivation reads that extension of a boot.json, which errors call name; nil where
@@ -48,7 +54,7 @@ func DecodeActivation(name string, data []byte) (*Activation, error) {
 func (s section) activation() *Activation {
 	a := &Activation{
 		Firmware: s.path("firmware", false), Modprobe: s.path("modprobe_binary", false), StoreOptions: s.list("nix_store_mount_opts", false),
-		Sh: s.optionalPath("sh_binary"), Env: s.optionalPath("env_binary"),
+		Sh: s.target("sh_binary"), Env: s.target("env_binary"), Confext: s.value("etc_confext", false) != nil,
 		EtcImage: s.path("etc_metadata_image", false), EtcBase: s.path("etc_basedir", false),
 	}
 	for i, o := range a.StoreOptions {
@@ -69,15 +75,18 @@ func (s section) activation() *Activation {
 	return a
 }
 
-// optionalPath returns a path in the store, a zero one of an empty text, nil of none.
-func (s section) optionalPath(key string) *Path {
+// target returns what a symlink leads to, nil where that is not said.
+func (s section) target(key string) *string {
 	v := s.value(key, false)
 	if v == nil {
 		return nil
 	}
-	p := Path{}
+	text := ""
 	if v != "" {
-		p = s.path(key, false)
+		text = s.text(key, false)
 	}
-	return &p
+	if v != "" && !path.IsAbs(text) || len(text) > maxPath {
+		s.refuse(s.key(key), "found %.300q, expected an absolute path of at most %d bytes", text, maxPath)
+	}
+	return &text
 }

@@ -1,6 +1,7 @@
 package bootspec_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +21,7 @@ const wholeExtension = `"firmware": "` + linux + `/lib/firmware", "modprobe_bina
 	"etc_metadata_image": "` + linux + `", "etc_basedir": "` + ramfs + `", "etc_overlay_mutable": false, "special_filesystems": []`
 
 func TestDecodeActivation(t *testing.T) {
-	sh, none, no := mustPath(t, linux+"/bin/sh"), bootspec.Path{}, false
+	sh, none, no, outside, long := linux+"/bin/sh", "", false, "/run/current-system/sw/bin/env", "/"+strings.Repeat("x", 4094)
 	for _, tt := range []struct {
 		name, in string
 		want     *bootspec.Activation
@@ -36,6 +37,11 @@ func TestDecodeActivation(t *testing.T) {
 		{"no object", `{"org.nixos.nixos-init.v1": []}`, nil, "boot.json: org.nixos.nixos-init.v1: found an array"},
 		{"not JSON", `{`, nil, "boot.json: line 1"},
 		{"no path of the store", extension(`"firmware": "/etc"`), nil, `org.nixos.nixos-init.v1.firmware: path "/etc"`},
+		{"programs outside of the store", extension(`"env_binary": "` + outside + `", "sh_binary": "` + long + `"`), &bootspec.Activation{Env: &outside, Sh: &long}, ""},
+		{"a program with a long name", extension(`"env_binary": "` + long + `x"`), nil, "env_binary: found"},
+		{"a program by a part of its path", extension(`"env_binary": "bin/env"`), nil, `env_binary: found "bin/env", expected an absolute path of at most 4095 bytes`},
+		{"a program of two lines", extension(`"env_binary": "/a\nb"`), nil, "env_binary: found"},
+		{"a configuration extension", extension(`"etc_confext": {"name": ".host"}`), &bootspec.Activation{Confext: true}, ""},
 		{"a shell that is a number", extension(`"sh_binary": 1`), nil, "sh_binary: found a number"},
 		{"two options in one", extension(`"nix_store_mount_opts": ["ro", "nodev,exec"]`), nil, `nix_store_mount_opts[1]: found "nodev,exec"`},
 		{"an image alone", extension(`"etc_metadata_image": "` + linux + `"`), nil, "expected both or none"},

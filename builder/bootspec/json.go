@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// maxDocument bounds a boot.json in bytes. One without specialisations has less
+// MaxDocument bounds a boot.json in bytes. One without specialisations has less
 // than two thousand.
-const maxDocument = 1 << 20
+const MaxDocument = 1 << 20
 
 // maxDepth bounds how deep objects and arrays may nest. Ours need six.
 const maxDepth = 64
@@ -18,8 +18,8 @@ const maxDepth = 64
 // parse reads JSON and refuses what encoding/json lets pass: keys that are there
 // twice and text that is not UTF-8.
 func parse(data []byte) (any, error) {
-	if len(data) > maxDocument {
-		return nil, fmt.Errorf("%d bytes, expected at most %d", len(data), maxDocument)
+	if len(data) > MaxDocument {
+		return nil, fmt.Errorf("%d bytes, expected at most %d", len(data), MaxDocument)
 	}
 	if !utf8.Valid(data) {
 		return nil, errors.New("found bytes that are not UTF-8, expected JSON")

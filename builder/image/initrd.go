@@ -34,11 +34,7 @@ func checkInitrds(t *fstree.Tree, p *plan.Plan, s *source.System) error {
 		if len(g.ExtraInitrds) > 0 {
 			return fault.New(fault.Input, hintOwn, "%s: wants %s, which nobody but the machine has", g.Toplevel, strings.Join(g.ExtraInitrds, ", "))
 		}
-		dir := unitsDir(t, p)
-		if dir != nil && s.Kernels[g.Kernel].EtcImage {
-			return fault.New(fault.Input, hintOwn, "%s: its initrd hides what the image has in /etc behind an image of that, and its units need it", g.Toplevel)
-		}
-		if err := checkUnits(t, dir, g); err != nil {
+		if err := checkUnits(t, unitsDir(t, p), g); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/bootspec"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/nix"
 )
 
 // elfMagic is what a program begins with that is no script.
@@ -14,9 +15,6 @@ const elfMagic = "\x7fELF"
 
 // maxInit bounds the init of a system, in bytes: systemd's program has 100 kB.
 const maxInit = 64 << 20
-
-// maxSpec bounds a boot.json, in bytes.
-const maxSpec = 1 << 20
 
 // hintClosure is what to do about a path that is not there.
 const hintClosure = "take the whole closure of the system"
@@ -29,6 +27,10 @@ func checkShape(t *fstree.Tree, spec *bootspec.Spec) (etcImage bool, err error) 
 	said, err := activationOf(t, spec)
 	if err != nil {
 		return false, err
+	}
+	if said != nil && said.Confext || t.Lookup(spec.Toplevel.String()+"/etc-confext") != nil {
+		return false, fault.New(fault.Input, "set system.etc.confext.enable = false",
+			"%s: its /etc is a configuration extension, which only its own initrd merges; expected one that is activated, or an image by system.etc.overlay", spec.Toplevel)
 	}
 	image, base := etcPaths(t, spec, said)
 	if image != "" {
@@ -56,7 +58,7 @@ func activationOf(t *fstree.Tree, spec *bootspec.Spec) (*bootspec.Activation, er
 	if err != nil || e == nil {
 		return nil, err
 	}
-	text, err := e.Read(maxSpec)
+	text, err := e.Read(bootspec.MaxDocument)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -76,15 +78,21 @@ func etcPaths(t *fstree.Tree, spec *bootspec.Spec, said *bootspec.Activation) (i
 	return top + "/etc-metadata-image", top + "/etc-basedir"
 }
 
-// checkPrograms refuses a system for nixos-init by programs that are not there. Firmware
-// need not be.
+// checkPrograms refuses a system for nixos-init by programs of the store that are not there.
+// Firmware need not be, and what is elsewhere the system may make when it runs.
 func checkPrograms(t *fstree.Tree, spec *bootspec.Spec, a *bootspec.Activation) error {
-	for _, p := range []*bootspec.Path{&a.Modprobe, a.Sh, a.Env} {
-		if p == nil || p.IsZero() {
+	names := []string{a.Modprobe.String()}
+	for _, p := range []*string{a.Sh, a.Env} {
+		if p != nil {
+			names = append(names, *p)
+		}
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, nix.StoreDir+"/") {
 			continue
 		}
-		if e, err := t.Follow(p.String()); err != nil || e == nil {
-			return fault.New(fault.Input, hintClosure, "%s: names %s, which is not there", spec.Toplevel, p)
+		if e, err := t.Follow(name); err != nil || e == nil {
+			return fault.New(fault.Input, hintClosure, "%s: names %s, which is not there", spec.Toplevel, name)
 		}
 	}
 	return nil

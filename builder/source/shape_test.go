@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/6FaNcY9/mkimage/builder/bootspec"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 )
@@ -18,7 +19,7 @@ func withExtension(t *testing.T, tree *fstree.Tree, fields string) {
 func extend(t *testing.T, tree *fstree.Tree, top, fields string) {
 	t.Helper()
 	e := tree.Lookup(top + "/boot.json")
-	text, err := e.Read(maxSpec)
+	text, err := e.Read(bootspec.MaxDocument)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +75,12 @@ func TestSystemOfEtcImage(t *testing.T) {
 			setText(tree.Lookup(system+"/init"), elfMagic)
 			withExtension(t, tree, `"etc_metadata_image": "`+image+`", "etc_basedir": "`+base+`", "env_binary": "`+system+`/env"`)
 		}, false, system + ": names " + system + "/env, which is not there"},
+		{"for nixos-init, with an env that the system makes", func(t *testing.T, tree *fstree.Tree) {
+			setText(tree.Lookup(system+"/init"), elfMagic)
+			withExtension(t, tree, `"etc_metadata_image": "`+image+`", "etc_basedir": "`+base+`", "env_binary": "/run/current-system/sw/bin/env"`)
+		}, true, ""},
+		{"a configuration extension", func(t *testing.T, tree *fstree.Tree) { withExtension(t, tree, `"etc_confext": {}`) }, false, "its /etc is a configuration extension"},
+		{"a link to one", func(t *testing.T, tree *fstree.Tree) { linkTo(t, tree, "etc-confext", base) }, false, "its /etc is a configuration extension"},
 		{"extension of another kind", func(t *testing.T, tree *fstree.Tree) { withExtension(t, tree, `"firmware": 1`) }, false, "org.nixos.nixos-init.v1.firmware: found a number"},
 		{"init alone", func(t *testing.T, tree *fstree.Tree) { setText(tree.Lookup(system+"/init"), elfMagic) }, false, "has no etc-metadata-image"},
 		{"init and image", func(t *testing.T, tree *fstree.Tree) {

@@ -161,9 +161,10 @@ func allWords(init string, params []string) []string {
 	return all
 }
 
-// isOfDisk reports whether a word says where a disk has what, as the plan does:
-// such as root=fstab of NixOS's systemd stage 1.
+// isOfDisk reports whether a word says where a disk has what, or how it is mounted, as the
+// plan does: such as root=fstab of NixOS's systemd stage 1. That mounts by its table, so
+// that a "ro" has no effect there, and would keep an activation from writing here.
 func isOfDisk(word string) bool {
 	key, _, ok := strings.Cut(word, "=")
-	return ok && slices.Contains([]string{"root", "rootflags", "rootfstype", "resume", "resume_offset"}, key)
+	return word == "ro" || word == "rw" || ok && slices.Contains([]string{"root", "rootflags", "rootfstype", "resume", "resume_offset"}, key)
 }

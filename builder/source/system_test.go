@@ -94,12 +94,12 @@ func TestSystemOfDebian(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
-	params := []string{"a=b", "two words", " ", `quoted="a b"`, "root=fstab", "resume=/dev/x resume_offset=7", "rootwait", "rootflags=subvol=x", "rootfstype=ext4", "root"}
+	params := []string{"ro", "rw x", "a=b", "two words", " ", `quoted="a b"`, "root=fstab", "resume=/dev/x resume_offset=7", "rootwait", "rootflags=subvol=x", "rootfstype=ext4", "root"}
 	got := words("/x/init", params)
-	if want := []string{"init=/x/init", "a=b", "two", "words", `quoted="a b"`, "rootwait", "root"}; !slices.Equal(got, want) {
+	if want := []string{"init=/x/init", "x", "a=b", "two", "words", `quoted="a b"`, "rootwait", "root"}; !slices.Equal(got, want) {
 		t.Errorf("words %q; want %q", got, want)
 	}
-	all := []string{"init=/x/init", "a=b", "two", "words", `quoted="a b"`, "root=fstab", "resume=/dev/x", "resume_offset=7", "rootwait", "rootflags=subvol=x", "rootfstype=ext4", "root"}
+	all := []string{"init=/x/init", "ro", "rw", "x", "a=b", "two", "words", `quoted="a b"`, "root=fstab", "resume=/dev/x", "resume_offset=7", "rootwait", "rootflags=subvol=x", "rootfstype=ext4", "root"}
 	if got := allWords("/x/init", params); !slices.Equal(got, all) {
 		t.Errorf("all words %q; want %q", got, all)
 	}

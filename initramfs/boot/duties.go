@@ -28,7 +28,6 @@ var duties = []step{
 	{"first boot", (*machine).firstBoot},
 	{"hibernation", (*machine).hibernation},
 	{"units", (*machine).ownUnits},
-	{"initrd", (*machine).shield},
 }
 
 // Duties does what the system needs of us before its own initrd, as a process with
@@ -95,8 +94,10 @@ func ofDuties(c Cmdline) (d Cmdline, ignored bool) {
 	return d, ignored
 }
 
-// endDuties leaves the machine as it was found, but for what is meant to stay.
+// endDuties leaves the machine as it was found, but for what is meant to stay. What that
+// starts in the system must not start in its initrd, whatever failed before.
 func (m *machine) endDuties() error {
+	m.shield()
 	if m.loader != nil {
 		m.loader.finish(max(m.cmd.Timeout, DefaultTimeout))
 	}
@@ -116,16 +117,15 @@ func (m *machine) endDuties() error {
 	return nil
 }
 
-// shield is the step that keeps the units we left for the system from its initrd.
-func (m *machine) shield() error {
+// shield keeps the units we left for the system from its initrd.
+func (m *machine) shield() {
 	if err := shield("/run"); err != nil {
 		m.log.printf(levelWarning, "units for the system: %v", err)
 	}
-	return nil
 }
 
 // shield makes the units below run such that no systemd of an initrd starts them, and
-// that the system's does.
+// that the system's does. One that cannot be made so leaves the others as they should be.
 func shield(run string) error {
 	dir := filepath.Join(run, "systemd/system")
 	units, err := os.ReadDir(dir)
@@ -134,25 +134,22 @@ func shield(run string) error {
 	} else if err != nil {
 		return err
 	}
-	rules := ""
+	rules, errs := "", []error{}
 	for _, u := range units {
 		name := filepath.Join(dir, u.Name())
-		if u.IsDir() {
-			more, err := deviceRules(name)
-			if err != nil {
-				return err
-			}
-			rules += more
-		} else if err := leaveDropIn(name); err != nil {
-			return err
+		if !u.IsDir() {
+			errs = append(errs, leaveDropIn(name))
+			continue
 		}
+		more, err := deviceRules(name)
+		rules, errs = rules+more, append(errs, err)
 	}
 	if rules == "" {
-		return nil
+		return errors.Join(errs...)
 	}
 	at := filepath.Join(run, "udev/rules.d")
 	if err := os.MkdirAll(at, 0o755); err != nil {
-		return err
+		return errors.Join(append(errs, err)...)
 	}
-	return os.WriteFile(filepath.Join(at, "99-mkimage.rules"), []byte(rules), 0o644)
+	return errors.Join(append(errs, os.WriteFile(filepath.Join(at, "99-mkimage.rules"), []byte(rules), 0o644))...)
 }

@@ -25,6 +25,9 @@ const etcWritten = "/.rw-etc"
 // prepareEtc mounts the /etc of a NixOS that has it as an image, and what the layout has
 // below it: mounts that were there are out of sight now.
 func (m *machine) prepareEtc(n *nixos) error {
+	if n.said != nil && n.said.Confext || n.has(path.Join(n.toplevel, "etc-confext")) {
+		return fault.New(fault.Input, "boot another generation", "%s: its /etc is a configuration extension, which only the system's own initrd merges", n.toplevel)
+	}
 	image, base := n.etcPaths()
 	if image == "" {
 		return nil
@@ -42,11 +45,31 @@ func (m *machine) prepareEtc(n *nixos) error {
 	if m.cmd.Factory {
 		return nil
 	}
-	return m.made.do(bindsBelow(m.config.Binds, "/etc"))
+	lost, err := n.bindEtc(&m.made, m.config.Binds, writable)
+	for _, name := range lost {
+		m.log.printf(levelWarning, "%s is not that of the disk: the /etc of the system is read-only and has nothing there", name)
+	}
+	return err
 }
 
-// bindsBelow returns what is bound below a directory of the system.
-func bindsBelow(binds []config.Bind, dir string) (plan []Action) {
+// bindEtc binds what is kept of /etc. What a read-only one has no place for is lost to the
+// system, as it would be to one that was started by NixOS's own initrd.
+func (n *nixos) bindEtc(mounts *mounter, binds []config.Bind, writable bool) (lost []string, err error) {
+	for _, a := range bindsBelow(binds, "/etc", n.root) {
+		err := mounts.one(a)
+		switch {
+		case err == nil:
+		case !writable && errors.Is(err, unix.EROFS):
+			lost = append(lost, a.Target)
+		default:
+			return lost, fmt.Errorf("%s: %w", a, err)
+		}
+	}
+	return lost, nil
+}
+
+// bindsBelow returns what is bound below a directory of the system in root.
+func bindsBelow(binds []config.Bind, dir, root string) (plan []Action) {
 	for _, b := range binds {
 		if !strings.HasPrefix(b.To, dir+"/") {
 			continue
@@ -55,7 +78,7 @@ func bindsBelow(binds []config.Bind, dir string) (plan []Action) {
 		if b.File {
 			op = OpFile
 		}
-		plan = append(plan, Action{Op: op, Source: b.From, Target: b.To, Root: newRoot})
+		plan = append(plan, Action{Op: op, Source: b.From, Target: b.To, Root: root})
 	}
 	return plan
 }

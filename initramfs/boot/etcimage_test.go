@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -170,6 +171,83 @@ func TestMountEtcOpaque(t *testing.T) {
 	})
 }
 
+// TestMountEtcOpaqueStays: no mark is taken off what a link of the upper layer leads to.
+func TestMountEtcOpaqueStays(t *testing.T) {
+	n := etcRoot(t, etcimage.File{Path: "pam.d/more", Mode: etcimage.Dir | 0o755})
+	private(t, func() {
+		outside := filepath.Join(t.TempDir(), "more")
+		upper := filepath.Join(n.root, etcWritten, "upper")
+		err := errors.Join(os.MkdirAll(upper, 0o755), os.Mkdir(outside, 0o755), os.Symlink(filepath.Dir(outside), filepath.Join(upper, "pam.d")))
+		if err = errors.Join(err, unix.Setxattr(outside, opaque, []byte("y"), 0)); err != nil {
+			t.Error(err)
+			return
+		}
+		var mounts mounter
+		defer mounts.undo()
+		mountEtcImage(t, n, &mounts)
+		if _, err := unix.Getxattr(outside, opaque, make([]byte, 8)); err != nil {
+			t.Errorf("mark of a directory outside: %v", err)
+		}
+	})
+}
+
+// TestMountEtcMetacopy: the mode of a file that is changed is kept without its content, as
+// NixOS has it.
+func TestMountEtcMetacopy(t *testing.T) {
+	n := etcRoot(t)
+	private(t, func() {
+		var mounts mounter
+		defer mounts.undo()
+		if _, ok := mountEtcImage(t, n, &mounts); !ok {
+			return
+		}
+		if err := os.Chmod(filepath.Join(n.root, "etc/shadow"), 0o640); err != nil {
+			t.Error(err)
+		}
+		if _, err := unix.Lgetxattr(filepath.Join(n.root, etcWritten, "upper/shadow"), "trusted.overlay.metacopy", make([]byte, 64)); err != nil {
+			t.Errorf("what was changed has a copy of its content: %v", err)
+		}
+		if got := n.sees("etc/shadow")["etc/shadow"]; got != "secret" {
+			t.Errorf("shadow: %q", got)
+		}
+	})
+}
+
+// TestBindEtc: what is kept of /etc, where that can be written to and where not.
+func TestBindEtc(t *testing.T) {
+	binds := []config.Bind{{From: "/p/machine-id", To: "/etc/machine-id", File: true}, {From: "/p/nixos", To: "/etc/nixos"}}
+	for _, writable := range []bool{true, false} {
+		n := etcRoot(t, etcimage.File{Path: "machine-id", Mode: etcimage.Regular | 0o444})
+		n.said = said(t, &writable)
+		fill(t, n.root, "p/machine-id", []byte("0123"))
+		fill(t, n.root, "p/nixos/flake.nix", []byte("{ }"))
+		private(t, func() {
+			if err := unix.Mount("/dev", filepath.Join(n.root, "dev"), "", unix.MS_BIND, ""); err != nil {
+				t.Error(err)
+				return
+			}
+			var mounts mounter
+			defer mounts.undo()
+			got, err := n.mountEtc(&mounts, "/nix/store/image", "/nix/store/base")
+			if err != nil || got != writable {
+				t.Errorf("mountEtc: %v, %v", got, err)
+				return
+			}
+			lost, err := n.bindEtc(&mounts, binds, writable)
+			want, wantLost := map[string]string{"etc/machine-id": "0123", "etc/nixos/flake.nix": "{ }"}, []string(nil)
+			if !writable {
+				want["etc/nixos/flake.nix"], wantLost = "no such file or directory", []string{"/etc/nixos"}
+			}
+			if diff := cmp.Diff(want, n.sees("etc/machine-id", "etc/nixos/flake.nix")); diff != "" || err != nil || !slices.Equal(lost, wantLost) {
+				t.Errorf("writable %v: lost %q, %v; files (-want +got):\n%s", writable, lost, err, diff)
+			}
+			if _, err := n.bindEtc(&mounts, []config.Bind{{From: "/p/nixos", To: "/etc/shadow"}}, writable); err == nil {
+				t.Error("a directory was bound on a file")
+			}
+		})
+	}
+}
+
 func TestMountEtcReadOnly(t *testing.T) {
 	n := etcRoot(t, etcimage.File{Path: "machine-id", Mode: etcimage.Regular | 0o444})
 	private(t, func() {
@@ -266,7 +344,7 @@ func TestMountEtcRefuses(t *testing.T) {
 }
 
 func TestBindsBelow(t *testing.T) {
-	got := bindsBelow([]config.Bind{{From: "/p/etc/a", To: "/etc/a"}, {From: "/p/etc/b", To: "/etc/b", File: true}, {From: "/p/etcetera", To: "/etcetera"}, {From: "/p/etc", To: "/etc"}}, "/etc")
+	got := bindsBelow([]config.Bind{{From: "/p/etc/a", To: "/etc/a"}, {From: "/p/etc/b", To: "/etc/b", File: true}, {From: "/p/etcetera", To: "/etcetera"}, {From: "/p/etc", To: "/etc"}}, "/etc", newRoot)
 	want := []Action{{Op: OpBind, Source: "/p/etc/a", Target: "/etc/a", Root: newRoot}, {Op: OpFile, Source: "/p/etc/b", Target: "/etc/b", Root: newRoot}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("bindsBelow (-want +got):\n%s", diff)

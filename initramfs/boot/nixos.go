@@ -45,12 +45,10 @@ func nixosOf(root, init string) (*nixos, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(at)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return n, nil
-	case err != nil:
-		return nil, err
+	// One byte more than is allowed of one that is too large: it is refused.
+	text, err := readAtMost(at, bootspec.MaxDocument+1)
+	if err != nil || text == nil {
+		return n, err
 	}
 	if n.said, err = bootspec.DecodeActivation(name, text); err != nil {
 		return nil, fault.New(fault.Input, "boot another generation", "%w", err)

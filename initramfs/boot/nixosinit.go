@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/6FaNcY9/mkimage/builder/bootspec"
 )
 
 // The store as Nix has it: what its builders write is in a group of theirs.
@@ -52,7 +50,7 @@ type activation struct {
 // so: the programs are among those of its users.
 func (n *nixos) activation() activation {
 	if n.said != nil {
-		return activation{n.said.StoreOptions, n.said.Modprobe.String(), n.said.Firmware.String(), pathText(n.said.Sh), pathText(n.said.Env)}
+		return activation{n.said.StoreOptions, n.said.Modprobe.String(), n.said.Firmware.String(), n.said.Sh, n.said.Env}
 	}
 	a := activation{storeOptions: storeOptions}
 	for _, p := range []struct {
@@ -69,14 +67,6 @@ func (n *nixos) activation() activation {
 		}
 	}
 	return a
-}
-
-func pathText(p *bootspec.Path) *string {
-	if p == nil {
-		return nil
-	}
-	text := p.String()
-	return &text
 }
 
 // protectStore gives the store its owner and mode, and mounts it on itself with options. A

@@ -123,6 +123,31 @@ func TestNixosOf(t *testing.T) {
 	if _, err := nixosOf(root, testSystem+"/init"); fault.ClassOf(err) != fault.Input || fault.HintOf(err) == "" || !strings.Contains(err.Error(), testSystem+name) {
 		t.Errorf("damaged boot.json: %v", err)
 	}
+	for size, want := range map[int]bool{bootspec.MaxDocument - 1: true, bootspec.MaxDocument: true, bootspec.MaxDocument + 1: false, 4 * bootspec.MaxDocument: false} {
+		fill(t, root, testSystem+name, []byte("{}"+strings.Repeat(" ", size-2)))
+		if _, err := nixosOf(root, testSystem+"/init"); (err == nil) != want || err != nil && !strings.Contains(err.Error(), fmt.Sprintf("%d bytes, expected at most", bootspec.MaxDocument+1)) {
+			t.Errorf("boot.json of %d bytes: %v; want it taken: %v", size, err, want)
+		}
+	}
+}
+
+// TestPrepareEtcConfext: an /etc that nobody here can mount ends the boot, not the system.
+func TestPrepareEtcConfext(t *testing.T) {
+	for _, tt := range []struct{ name, file, text string }{
+		{"link", "etc-confext", "x"},
+		{"said", "boot.json", `{"org.nixos.nixos-init.v1": {"etc_confext": {}}}`},
+	} {
+		root := t.TempDir()
+		fill(t, root, testSystem+"/init", nil)
+		fill(t, root, testSystem+"/"+tt.file, []byte(tt.text))
+		n, err := nixosOf(root, testSystem+"/init")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (&machine{}).prepareEtc(n); fault.ClassOf(err) != fault.Input || fault.HintOf(err) == "" || !strings.Contains(err.Error(), "is a configuration extension") {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
 }
 
 func TestIsBareProgram(t *testing.T) {

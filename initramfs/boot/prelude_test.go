@@ -32,9 +32,7 @@ echo "mounts" $(while read -r what where rest; do echo $where; done </proc/self/
 func TestPrelude(t *testing.T) {
 	imgtest.NeedRoot(t)
 	imgtest.Need(t, "go", "sh", "mount")
-	t.Setenv("CGO_ENABLED", "0") // as in an archive
-	program := filepath.Join(t.TempDir(), "mkimage-init")
-	run(t, "go", "build", "-trimpath", "-buildvcs=false", "-o", program, "github.com/6FaNcY9/mkimage/cmd/mkimage-init")
+	program := initProgram(t)
 	for _, tt := range []struct {
 		name, config, want string
 	}{
@@ -56,6 +54,39 @@ func TestPrelude(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPreludeSilent: a kernel without a console starts PID 1 without standard files.
+func TestPreludeSilent(t *testing.T) {
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, "go", "sh", "mount")
+	root := memoryRoot(t, initProgram(t))
+	null := filepath.Join(root, "dev/null")
+	writeFile(t, null, "", 0o666)
+	p, err := os.StartProcess(config.PreludeInit, []string{config.PreludeInit, "first"}, &os.ProcAttr{
+		Dir: "/", Env: []string{"PATH=/usr/bin:/usr/sbin", "word=kept"}, // and no files
+		Sys: &syscall.SysProcAttr{Chroot: root, Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := p.Wait()
+	if err != nil || !state.Success() {
+		t.Fatalf("%v, %v", state, err)
+	}
+	said, err := os.ReadFile(null)
+	if err != nil || !strings.Contains(string(said), "pid 1 word kept\n") {
+		t.Errorf("the system says %q, %v", said, err)
+	}
+}
+
+// initProgram builds mkimage-init as it is in an archive, and returns where.
+func initProgram(t *testing.T) string {
+	t.Helper()
+	t.Setenv("CGO_ENABLED", "0")
+	program := filepath.Join(t.TempDir(), "mkimage-init")
+	run(t, "go", "build", "-trimpath", "-buildvcs=false", "-o", program, "github.com/6FaNcY9/mkimage/cmd/mkimage-init")
+	return program
 }
 
 // memoryRoot makes what the kernel unpacks: a system's initrd and our prelude. The programs

@@ -42,6 +42,23 @@ func TestShield(t *testing.T) {
 	}
 }
 
+// TestShieldRest: a device that no rule can name leaves nothing else as it was.
+func TestShieldRest(t *testing.T) {
+	run := t.TempDir()
+	for _, name := range []string{`dev-disk-a\x22b.device.wants/a.service`, "dev-disk-b.device.wants/a.service", "a.service", "z.timer"} {
+		writeFile(t, filepath.Join(run, "systemd/system", name), "", 0o644)
+	}
+	if err := shield(run); err == nil || !strings.Contains(err.Error(), "expected a plain name") {
+		t.Errorf("shield: %v", err)
+	}
+	got := treeText(t, run)
+	for _, name := range []string{"systemd/system/a.service.d/10-mkimage-initrd.conf", "systemd/system/z.timer.d/10-mkimage-initrd.conf", "udev/rules.d/99-mkimage.rules"} {
+		if got[name] == "" {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
 // treeText returns the files below dir.
 func treeText(t *testing.T, dir string) map[string]string {
 	t.Helper()

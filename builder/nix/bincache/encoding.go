@@ -18,7 +18,7 @@ func (r *response) text(most int64) ([]byte, error) {
 	}
 	format := unpack.ByName(strings.TrimPrefix(encoding, "x-"))
 	if format == nil || !format.Supported() {
-		return nil, fault.New(fault.Input, "", "%s: Content-Encoding %.100q, expected gzip, zstd, xz, bzip2 or none", r.name, encoding)
+		return nil, fault.New(fault.Input, "name another cache; its owner can fill a new one with narinfo-compression=zstd, or without", "%s: Content-Encoding %.100q, expected gzip, zstd, xz, bzip2 or none", r.name, encoding)
 	}
 	plain, err := format.Open(r)
 	if err != nil {

@@ -55,8 +55,12 @@ func TestEncodedOtherwise(t *testing.T) {
 			w.Header().Set("Content-Encoding", encoding)
 			return false
 		})
-		if _, err := Open(t.Context(), s.URL, quick()); fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), want) {
+		_, err := Open(t.Context(), s.URL, quick())
+		if fault.ClassOf(err) != fault.Input || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v; want %q", encoding, err, want)
+		}
+		if hint := fault.HintOf(err); strings.Contains(hint, "narinfo-compression=zstd") != (encoding == "br") {
+			t.Errorf("%s: hint %q", encoding, hint)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func TestErrors(t *testing.T) {
 		{"FileHash", func(t *testing.T, dir string, p nix.StorePath) {
 			change(t, dir, p, "FileHash", "sha256:0d816jh92clb6qxml6q7qjn21yghrm2n5j4f72iiwpc6s37lig2z")
 		}, "FileHash says", ""},
-		{"compression", func(t *testing.T, dir string, p nix.StorePath) { change(t, dir, p, "Compression", "br") }, "compressed with br, expected", ""},
+		{"compression", func(t *testing.T, dir string, p nix.StorePath) { change(t, dir, p, "Compression", "br") }, "compressed with br, expected", "compression=zstd"},
 		{"another compression", func(t *testing.T, dir string, p nix.StorePath) { change(t, dir, p, "Compression", "xz") }, "xz: ", ""},
 		{"no text", func(t *testing.T, dir string, p nix.StorePath) {
 			write(t, filepath.Join(dir, p.Hash+".narinfo"), "<html>")
@@ -212,8 +212,12 @@ func TestUnsigned(t *testing.T) {
 	}
 	// What was taken from a trusted cache is not trusted when that is gone.
 	o.Caches = nil
-	if _, err := Fetch(t.Context(), goldenRoots(t), o); fault.ClassOf(err) != fault.Input || !strings.Contains(fault.HintOf(err), "--offline") {
-		t.Errorf("without the cache: %v", err)
+	_, err := Fetch(t.Context(), goldenRoots(t), o)
+	if fault.ClassOf(err) != fault.Input || !strings.HasPrefix(fault.HintOf(err), "build without --offline, if it was taken from a cache of trusted=1; or ") {
+		t.Errorf("without the cache: %v, hint %s", err, fault.HintOf(err))
+	}
+	if want := goldenRoots(t)[0].String() + ": signed by"; !strings.HasPrefix(fmt.Sprint(err), want) || !strings.HasSuffix(fmt.Sprint(err), "; it was fetched before, by another trust") {
+		t.Errorf("without the cache: %v; want %s", err, want)
 	}
 }
 

@@ -139,7 +139,7 @@ func (f *fetcher) unpack(ctx context.Context, o *found) (err error) {
 	}
 	format := unpack.ByName(o.info.Compression)
 	if o.info.Compression != "none" && (format == nil || !format.Supported()) {
-		return fault.New(fault.Input, "", "compressed with %s, expected xz, zstd, gzip, bzip2 or none", o.info.Compression)
+		return fault.New(fault.Input, "name another cache; its owner can fill a new one with compression=zstd", "compressed with %s, expected xz, zstd, gzip, bzip2 or none", o.info.Compression)
 	}
 	packed, err := c.Archive(ctx, o.info)
 	if err != nil {

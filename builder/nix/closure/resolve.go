@@ -138,11 +138,16 @@ func (f *fetcher) find(ctx context.Context, p nix.StorePath) (*found, error) {
 	if err := noDerivation(p); err != nil {
 		return nil, err
 	}
+	o, refused := f.kept(p)
 	// What is not signed may have changed since it was kept.
-	if o := f.kept(p); o != nil && (!f.Unsigned || len(f.Caches) == 0) {
+	if o != nil && (!f.Unsigned || len(f.Caches) == 0) {
 		return o, nil
 	}
-	return f.ask(ctx, p, 0, nil)
+	o, err := f.ask(ctx, p, 0, nil)
+	if err != nil && refused != nil && len(f.Caches) == 0 {
+		return nil, fault.New(fault.Input, "build without --offline, if it was taken from a cache of trusted=1; or "+fault.HintOf(refused), "%w; it was fetched before, by another trust", refused)
+	}
+	return o, err
 }
 
 // noDerivation refuses what a database knows more of than a cache says.
@@ -205,25 +210,26 @@ func (o *found) same(other *narinfo.Info) bool {
 	return (o.content != nil || o.info.NarHash == other.NarHash && o.info.NarSize == other.NarSize) && slices.Equal(o.info.References, other.References)
 }
 
-// kept returns an object of which both metadata and archive are in the store. What
-// is wrong with them is no error: the caches are asked.
-func (f *fetcher) kept(p nix.StorePath) *found {
+// kept returns an object of which both metadata and archive are in the store, nil where
+// the caches are to be asked; refused says that it would be there, but is not trusted.
+func (f *fetcher) kept(p nix.StorePath) (o *found, refused error) {
 	text, err := f.Store.Text(p.Hash)
 	if err != nil || text == nil {
-		return nil
+		return nil, nil
 	}
 	info, err := narinfo.Parse(p.Hash, text)
 	if err != nil || info.Path != p {
-		return nil
+		return nil, nil
 	}
-	o := &found{info: info, cache: -1}
-	if o.content, err = f.trust(info, false); err != nil {
-		return nil
-	}
+	o = &found{info: info, cache: -1}
+	o.content, refused = f.trust(info, false)
 	if o.archive, err = f.Store.Get(info.NarHash); err != nil || o.archive == nil || o.archive.Size() != info.NarSize {
-		return nil
+		return nil, nil
 	}
-	return o
+	if refused != nil {
+		return nil, refused
+	}
+	return o, nil
 }
 
 // trust decides whether what a cache says about an object is to be taken: by its

@@ -13,6 +13,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/strict"
 	"github.com/6FaNcY9/mkimage/layouts"
+	"github.com/6FaNcY9/mkimage/profiles"
 )
 
 // Check refuses a tree with a NixOS system that would not find on the disk of a plan what
@@ -30,6 +31,9 @@ import (
 //     swapfile where the system does not swap to that.
 //   - What both have, whatever its options; only a mount that the system can do
 //     without, and that the initramfs does not make, may be of another disk.
+//   - When it is mounted: what the system has before its activation (neededForBoot) the
+//     initramfs of the plan must mount too, or what the activation writes there would be
+//     out of sight as soon as the system has mounted it.
 //
 // All differences are one error of class fault.Config; a table that is missing or cannot
 // be read is one of class fault.Input.
@@ -52,15 +56,26 @@ func check(all []table, p *plan.Plan) error {
 	if len(c.problems) == 0 {
 		return nil
 	}
-	hint := "write in the configuration of the system: " + strings.Join(c.fixes, " ")
-	if _, err := document(all[0]); err == nil && p.Layout.Name != LayoutName {
+	return &fault.Error{Class: fault.Config, Hint: c.hint(all[0]), Err: c.problems}
+}
+
+// hint says what to do about all differences; the table is that of the current generation.
+func (c *checker) hint(current table) string {
+	var all []string
+	if _, err := document(current); err == nil && c.plan.Layout.Name != LayoutName {
 		key := "layout"
-		if p.Medium != nil {
+		if c.plan.Medium != nil {
 			key = "payload.layout"
 		}
-		hint = "take the disk that the system asks for, --set " + key + "=" + LayoutName + "; or " + hint
+		all = append(all, "take the disk that the system asks for, --set "+key+"="+LayoutName)
 	}
-	return &fault.Error{Class: fault.Config, Hint: hint, Err: c.problems}
+	if c.untimely {
+		all = append(all, "start the system by its own initrd, --set initramfs.from="+profiles.InitramfsSource)
+	}
+	if len(c.fixes) > 0 {
+		all = append(all, "write in the configuration of the system: "+strings.Join(c.fixes, " "))
+	}
+	return strings.Join(all, "; or ")
 }
 
 // maxFixes bounds the hint of a table that fits nothing: nobody reads more, and each is
@@ -72,6 +87,7 @@ type checker struct {
 	plan     *plan.Plan
 	problems strict.Problems
 	fixes    []string // lines of a configuration, once each
+	untimely bool     // something would be mounted too late
 }
 
 // add notes a difference, and what mends it. Line 0 is of no line.
@@ -81,7 +97,7 @@ func (c *checker) add(file string, line int, key, fix, format string, args ...an
 		at.Column = 1
 	}
 	c.problems = append(c.problems, strict.Problem{Position: at, Key: key, Text: fmt.Sprintf(format, args...)})
-	if len(c.fixes) < maxFixes && !slices.Contains(c.fixes, fix) {
+	if fix != "" && len(c.fixes) < maxFixes && !slices.Contains(c.fixes, fix) {
 		c.fixes = append(c.fixes, fix)
 	}
 }
@@ -125,6 +141,7 @@ func (c *checker) mount(file string, l fstab.Line) {
 	foreign := isDisk(l) && c.role(l.What) == ""
 	if c.same(l, m) {
 		c.options(file, l, m)
+		c.early(file, l, m)
 		return
 	}
 	if optional(l) && !m.Early && foreign {
@@ -146,6 +163,32 @@ func (c *checker) options(file string, l fstab.Line, m plan.Mount) {
 	}
 }
 
+// early looks at when a mount is made, by an initramfs that mounts what the plan says.
+func (c *checker) early(file string, l fstab.Line, m plan.Mount) {
+	if m.Early || m.Type != btrfs || !isNeededForBoot(l) || c.plan.Profile.Initramfs.OfSource() {
+		return
+	}
+	c.untimely = true
+	c.add(file, l.Number, attribute(l.Target), "", "is mounted before the system is activated; layout %s has it mounted later, expected layout.subvolumes.%s.early = true", c.plan.Layout.Name, m.Subvol)
+}
+
+// late refuses what the plan has nothing for where the system mounts it, on its disk, before
+// its activation.
+func (c *checker) late(file string, l fstab.Line) {
+	if !isNeededForBoot(l) || c.plan.Profile.Initramfs.OfSource() {
+		return
+	}
+	c.untimely = true
+	expected, fix := "nothing there", ""
+	if isBind(l) && c.plan.Layout.Tmpfs.Size != "" {
+		expected = "nothing there, expected it in layout.persist.directories or layout.persist.files"
+	}
+	if !slices.Contains(neededForBoot, l.Target) {
+		fix = attribute(l.Target) + ".neededForBoot = false;"
+	}
+	c.add(file, l.Number, attribute(l.Target), fix, "mounts %s before the system is activated; layout %s has %s", show(l), c.plan.Layout.Name, expected)
+}
+
 // same reports whether a line mounts what the plan has there.
 func (c *checker) same(l fstab.Line, m plan.Mount) bool {
 	switch m.Type {
@@ -164,12 +207,17 @@ func (c *checker) same(l fstab.Line, m plan.Mount) bool {
 // system in any case can be mounted: its top level, and subvolumes that nothing is said
 // of but their names.
 func (c *checker) unplanned(file string, l fstab.Line) {
+	if isBind(l) {
+		c.late(file, l)
+		return
+	}
 	if optional(l) || !isDisk(l) {
 		return
 	}
 	name, known := subvolume(l)
 	there := name == "" || slices.ContainsFunc(c.plan.Subvolumes, func(s plan.Subvolume) bool { return s.Path == name })
 	if c.role(l.What) == plan.RoleRoot && l.Type == btrfs && known && there {
+		c.late(file, l)
 		return
 	}
 	c.add(file, l.Number, attribute(l.Target), fixOptional(l.Target), "mounts %s; layout %s has nothing there%s", show(l), c.plan.Layout.Name, c.why(l))

@@ -10,6 +10,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstab"
 	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/profiles"
 )
 
 // TestCheckOfPlan: the table that follows from a plan fits it, whatever it names the
@@ -114,6 +115,17 @@ func TestCheck(t *testing.T) {
 			`fileSystems."/boot": is not mounted` + laptopHas + "/dev/disk/by-partlabel/ESP (vfat) there",
 			`fileSystems."/home": is not mounted` + laptopHas + "subvolume @home of /dev/disk/by-partlabel/nixos (btrfs) there",
 		}},
+		{"before the activation", edited("subvol=@home,", "x-initrd.mount,subvol=@home,"), []string{
+			`3:1: fileSystems."/home": is mounted before the system is activated; layout btrfs-laptop has it mounted later, expected layout.subvolumes.@home.early = true`,
+		}},
+		{"a bind before the activation", laptop + "/nix/srv /srv none bind,x-initrd.mount\n/home/log /var/log none bind\n", []string{
+			`8:1: fileSystems."/srv": mounts /nix/srv (bound) before the system is activated; layout btrfs-laptop has nothing there`,
+			`9:1: fileSystems."/var/log": mounts /home/log (bound) before the system is activated; layout btrfs-laptop has nothing there`,
+		}},
+		{"the top level before the activation", laptop + "LABEL=nixos /top btrfs x-initrd.mount\n", []string{
+			`8:1: fileSystems."/top": mounts the top level of LABEL=nixos (btrfs) before the system is activated; layout btrfs-laptop has nothing there`,
+		}},
+		{"memory before the activation", laptop + "none /var/log tmpfs x-initrd.mount\n", nil},
 		{"swap without its subvolume", edited("/dev/disk/by-label/nixos /swap btrfs subvol=@swap 0 0\n", ""), []string{
 			`fileSystems."/swap": is not mounted` + laptopHas + "subvolume @swap of /dev/disk/by-partlabel/nixos (btrfs) there",
 		}},
@@ -134,6 +146,30 @@ func TestCheck(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestCheckEarly: what an initramfs mounts too late, unless it is that of the system.
+func TestCheckEarly(t *testing.T) {
+	l := builtin(t, "btrfs-laptop")
+	p := planOf(t, l)
+	early := parse(t, edited("subvol=@home,", "x-initrd.mount,subvol=@home,")+"/nix/srv /srv none bind,x-initrd.mount\n/nix/lib /var/lib none bind\n")
+	err := check([]table{early}, p)
+	want := `start the system by its own initrd, --set initramfs.from=source; or write in the configuration of the system: fileSystems."/srv".neededForBoot = false;`
+	if got := fault.HintOf(err); got != want {
+		t.Errorf("hint %s; want %s", got, want)
+	}
+	p.Profile.Initramfs.From = profiles.InitramfsSource
+	must(t, check([]table{early}, p))
+	p = planOf(t, l)
+	for i := range p.Mounts {
+		p.Mounts[i].Early = true
+	}
+	must(t, check([]table{parse(t, edited("subvol=@home,", "x-initrd.mount,subvol=@home,"))}, p))
+	memory := planOf(t, builtin(t, "impermanence"))
+	err = check([]table{parse(t, "none / tmpfs\nLABEL=nixos /home btrfs subvol=@home\nLABEL=nixos /nix btrfs subvol=@nix\nLABEL=nixos /persist btrfs subvol=@persist\nLABEL=ESP /boot vfat\n/persist/var/lib/nixos /var/lib/nixos none bind,x-initrd.mount\n")}, memory)
+	if got := texts(t, err); len(got) != 1 || !strings.HasSuffix(got[0], "layout impermanence has nothing there, expected it in layout.persist.directories or layout.persist.files") {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -22,6 +22,11 @@ const (
 // optional reports whether the system starts without what the line mounts.
 func optional(l fstab.Line) bool { return l.Has("nofail", "noauto") && !l.Has(initrdOption) }
 
+// isNeededForBoot reports whether NixOS mounts a line in its initramfs.
+func isNeededForBoot(l fstab.Line) bool {
+	return l.Has(initrdOption) || slices.Contains(neededForBoot, l.Target)
+}
+
 // isBind reports whether the line shows a part of another file system.
 func isBind(l fstab.Line) bool {
 	return path.IsAbs(l.What) && (l.Has("bind", "rbind") || l.Type == "none")
