@@ -15,12 +15,18 @@ func TestNixOSSourceInitramfs(t *testing.T) {
 	if !imgtest.Full() {
 		t.Skip("takes minutes")
 	}
-	n := newNixOS(t, nixfixture.Systemd, "source", true)
+	for _, stage := range []nixfixture.Stage1{nixfixture.Systemd, nixfixture.NixosInit} {
+		t.Run(string(stage), func(t *testing.T) { sourceInitramfs(t, stage) })
+	}
+}
+
+func sourceInitramfs(t *testing.T, stage nixfixture.Stage1) {
+	n := newNixOS(t, stage, "source", true)
 	n.build(t)
 	vm := n.start(t)
 	first := n.report(t, vm)
 	running(t, vm)
-	wantFacts(t, first, n.firstFacts(nixfixture.Systemd, first))
+	wantFacts(t, first, n.firstFacts(stage, first))
 	output(t, vm, "dmesg | grep -o 'mkimage-init: .* first boot finished' | grep -c .", "1")
 	output(t, vm, "dmesg | grep -o 'mkimage-init: .* the system.s own initrd goes on' | grep -c .", "1")
 	output(t, vm, "test -d /mkimage || grep ' /mkimage' /proc/mounts || echo gone", "gone")
