@@ -102,9 +102,10 @@ var mayImport = map[string][]string{
 		"builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/swaparea",
 		"builder/esp/reader", "builder/gpt", "builder/rawdisk", "installer/durable", "installer/firstboot", "installer/agekey", "installer/keymedium", "installer/disks", "initramfs/smbios",
 	},
-	"installer/treecopy": {},
+	"installer/subvolume": {},
+	"installer/treecopy":  {},
 	"installer/keephome": {
-		"builder/fault", "builder/ids", "builder/strict", "layouts", "profiles", "builder/plan", "initramfs/config", "installer/beside", "installer/durable", "installer/firstboot", "installer/treecopy",
+		"builder/fault", "builder/ids", "builder/strict", "layouts", "profiles", "builder/plan", "initramfs/config", "installer/beside", "installer/durable", "installer/firstboot", "installer/subvolume", "installer/treecopy",
 	},
 	"installer/flash": {
 		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/plan", "builder/sparse", "builder/manifest", "builder/rawdisk", "builder/gpt", "builder/swaparea", "builder/btrfs/ondisk",
@@ -118,7 +119,7 @@ var mayImport = map[string][]string{
 	"installer/firstboot/decrypt": {
 		"builder/fault", "initramfs/config", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot",
 	},
-	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
+	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/subvolume"},
 	"installer/programs":          {"builder/fault"},
 }
 

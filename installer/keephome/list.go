@@ -14,6 +14,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/installer/beside"
+	"github.com/6FaNcY9/mkimage/installer/subvolume"
 )
 
 // Beside is what an installation has in a top level besides the system.
@@ -101,7 +102,7 @@ func remove(top, id string, mark func(name, id string) string) error {
 		return err
 	}
 	for _, n := range names {
-		if err := destroy(int(dir.Fd()), n, "", 0); err != nil {
+		if err := subvolume.Destroy(int(dir.Fd()), n); err != nil {
 			return err
 		}
 	}
