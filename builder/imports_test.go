@@ -86,7 +86,7 @@ var mayImport = map[string][]string{
 	"qemu-tests":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan"},
 	"initramfs":          {"builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "initramfs/config", "initramfs/embedded"},
 	"initramfs/busybox":  {},
-	"initramfs/boot": {"builder/fault", "builder/bootspec", "builder/loader/bls", "builder/nix", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "builder/btrfs/reader", "initramfs/hibernate/record", "initramfs/uevent", "initramfs/terminal", "initramfs/smbios", "installer/beside",
+	"initramfs/boot": {"builder/fault", "builder/fstab", "builder/bootspec", "builder/loader/bls", "builder/nix", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "builder/btrfs/reader", "initramfs/hibernate/record", "initramfs/uevent", "initramfs/terminal", "initramfs/smbios", "installer/beside",
 		"builder/esp/reader", "installer/agekey", "installer/durable", "installer/firstboot", "installer/keymedium"},
 	"initramfs/config":           {},
 	"initramfs/uevent":           {},

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/bootspec"
+	"github.com/6FaNcY9/mkimage/builder/fstab"
 )
 
 // The store as Nix has it: what its builders write is in a group of theirs.
@@ -96,7 +97,7 @@ func (n *nixos) protectStore(mounts *mounter, options []string) error {
 	// The flags of both calls have these numbers.
 	const both = unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	has := uintptr(st.Flags) & both
-	flags, _ := splitOptions(options)
+	flags, _ := fstab.MountFlags(options)
 	if flags&^has == 0 {
 		return nil
 	}
