@@ -100,26 +100,27 @@ var mayImport = map[string][]string{
 	"installer/durable":          {},
 	"installer/preflight": {
 		"builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/swaparea",
-		"builder/esp/reader", "builder/gpt", "builder/rawdisk", "installer/durable", "installer/firstboot", "installer/agekey", "installer/keymedium", "installer/disks", "initramfs/smbios",
+		"builder/esp/reader", "builder/gpt", "builder/rawdisk", "installer/durable", "installer/firstboot", "installer/agekey", "installer/keymedium", "installer/disks", "installer/mountinfo", "initramfs/smbios",
 	},
+	"installer/mountinfo": {},
 	"installer/subvolume": {},
 	"installer/treecopy":  {},
 	"installer/keephome": {
-		"builder/fault", "builder/ids", "builder/strict", "layouts", "profiles", "builder/plan", "initramfs/config", "installer/beside", "installer/durable", "installer/firstboot", "installer/subvolume", "installer/treecopy",
+		"builder/fault", "builder/ids", "builder/strict", "layouts", "profiles", "builder/plan", "initramfs/config", "installer/beside", "installer/durable", "installer/firstboot", "installer/mountinfo", "installer/subvolume", "installer/treecopy",
 	},
 	"installer/flash": {
 		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/plan", "builder/sparse", "builder/manifest", "builder/rawdisk", "builder/gpt", "builder/swaparea", "builder/btrfs/ondisk",
-		"builder/btrfs/reader", "builder/esp/reader", "profiles", "layouts", "initramfs/config", "installer/disks",
+		"builder/btrfs/reader", "builder/esp/reader", "profiles", "layouts", "initramfs/config", "installer/disks", "installer/mountinfo",
 	},
-	"installer/disks":       {"builder/fault", "builder/ids", "builder/gpt", "builder/rawdisk", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/esp/reader", "builder/strict", "profiles", "layouts"},
+	"installer/disks":       {"builder/fault", "builder/ids", "builder/gpt", "builder/rawdisk", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/esp/reader", "builder/strict", "profiles", "layouts", "installer/mountinfo"},
 	"installer/durable/cut": {"installer/durable"},
 	"installer/firstboot":   {"builder/fault", "initramfs/config", "installer/durable"},
 	"installer/agekey":      {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
 	"installer/keymedium":   {"builder/fault", "builder/esp/reader", "initramfs/config", "installer/durable", "installer/firstboot"},
 	"installer/firstboot/decrypt": {
-		"builder/fault", "initramfs/config", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot",
+		"builder/fault", "initramfs/config", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot", "installer/mountinfo",
 	},
-	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/subvolume"},
+	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/mountinfo", "installer/subvolume"},
 	"installer/programs":          {"builder/fault"},
 }
 
