@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -16,16 +17,17 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
-// special are the file systems that programs of a system expect. What is in /run is
-// the system's alone, and goes with the mount.
+// special are the file systems that programs of a system expect: trees of this
+// machine, or, with a type, new ones. What is in /run is the system's alone, and
+// goes with the mount.
 var special = []struct {
 	target, source, kind string
 	flags                uintptr
 	data                 string
 }{
 	{"/proc", "proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
-	{"/sys", "/sys", "", unix.MS_BIND | unix.MS_REC, ""}, // with the variables of the firmware
-	{"/dev", "/dev", "", unix.MS_BIND | unix.MS_REC, ""},
+	{"/sys", "/sys", "", 0, ""}, // with the variables of the firmware
+	{"/dev", "/dev", "", 0, ""},
 	{"/run", "tmpfs", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=755,size=25%"},
 	{"/tmp", "tmpfs", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=1777,size=50%"},
 }
@@ -65,16 +67,30 @@ func (s *System) special(target, source, kind string, flags uintptr, data string
 	if err != nil {
 		return fault.New(fault.Target, "", "%s: %w", target, err)
 	}
-	if err := unix.Mount(source, at, kind, flags, data); err != nil {
+	if kind == "" {
+		err = graft(source, at)
+	} else {
+		err = unix.Mount(source, at, kind, flags, data)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: mount: %w", target, err)
 	}
-	if flags&unix.MS_REC != 0 { // what is unmounted here must not go there, too
-		if err := unix.Mount("", at, "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
-			return errors.Join(err, unix.Unmount(at, unix.MNT_DETACH))
-		}
-	}
-	s.Mounts = append(s.Mounts, at)
 	return nil
+}
+
+// graft mounts a tree of this machine at another place too. Before it is there,
+// what is unmounted of it stops to be unmounted where it came from: an unmounted
+// /dev/pts of the system must not take that of this machine with it.
+func graft(source, target string) error {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Propagation: unix.MS_SLAVE}); err != nil {
+		return err
+	}
+	return unix.MoveMount(fd, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 // resolvConf is the list of servers that names of hosts are asked of.
@@ -118,22 +134,23 @@ func (s *System) resolver() error {
 
 // resolverIn writes the list to where the link of the system leads.
 func (s *System) resolverIn(link string, text []byte) error {
-	dir, name := path.Split(link)
-	if path.Clean("/"+dir) == "/" || !bytes.HasPrefix([]byte(path.Clean(link)), []byte("/run/")) {
+	inner, ok := strings.CutPrefix(path.Clean(link), "/run/")
+	if !ok {
 		return fmt.Errorf("%s: leads to %s, expected a place in /run", resolvConf, link)
 	}
-	root, err := os.OpenRoot(s.Path("/run"))
+	at, err := s.place("/run", false)
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(at)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	inner := path.Clean(dir)[len("/run"):]
-	if inner = path.Clean("./" + inner); inner != "." {
-		if err := root.MkdirAll(inner, 0o755); err != nil {
-			return err
-		}
+	if err := root.MkdirAll(path.Dir(inner), 0o755); err != nil {
+		return err
 	}
-	return root.WriteFile(path.Join(inner, name), text, 0o644)
+	return root.WriteFile(inner, text, 0o644)
 }
 
 // cover mounts a file on one of the system.
@@ -148,16 +165,7 @@ func (s *System) cover(source, name string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	at := fmt.Sprintf("/proc/self/fd/%d", fd)
-	target, err := os.Readlink(at)
-	if err != nil {
-		return err
-	}
-	if err := unix.Mount(source, at, "", unix.MS_BIND, ""); err != nil {
-		return err
-	}
-	s.Mounts = append(s.Mounts, target)
-	return nil
+	return unix.Mount(source, fmt.Sprintf("/proc/self/fd/%d", fd), "", unix.MS_BIND, "")
 }
 
 // nixProfile is the generation of a NixOS that is to be used next.

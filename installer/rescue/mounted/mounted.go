@@ -21,6 +21,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstab"
+	"github.com/6FaNcY9/mkimage/installer/mountinfo"
 )
 
 // Request says what is mounted, and where.
@@ -43,16 +44,15 @@ func (r *Request) note(format string, args ...any) {
 
 // System is one that is mounted.
 type System struct {
-	Dir     string   // where its / is
-	Mounts  []string // directories of this machine, in the order they were mounted
-	entered bool     // what programs expect is mounted besides
+	Dir     string // where its / is
+	entered bool   // what programs expect is mounted besides
 }
 
 // Mount mounts a system. What is not of a disk, or only on demand, is left out, and
 // so is what may fail (nofail) and does. On an error nothing stays mounted. It has
 // class fault.Target where a device is missing or cannot be mounted, and
 // fault.Usage where a sleeping system were written to.
-func Mount(ctx context.Context, r Request) (s *System, err error) {
+func Mount(ctx context.Context, r Request) (*System, error) {
 	if r.Sleeps && !r.ReadOnly {
 		return nil, fault.New(fault.Usage, "wake it and shut it down, drop the session, or mount it read-only", "a session sleeps on this system: to write to it would destroy both")
 	}
@@ -60,20 +60,18 @@ func Mount(ctx context.Context, r Request) (s *System, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &System{Dir: r.Dir}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
+	s := &System{Dir: r.Dir}
 	for _, l := range lines {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		err := ctx.Err()
+		if err == nil {
+			err = s.mount(&r, l)
 		}
-		if err := s.mount(&r, l); err != nil && !l.Has("nofail") {
-			return nil, fault.New(fault.Target, "", "%s: %w", l.Target, err)
-		} else if err != nil {
+		switch {
+		case err == nil:
+		case l.Has("nofail") && ctx.Err() == nil:
 			r.note("%s: is left out: %v", l.Target, err)
+		default:
+			return nil, errors.Join(fault.New(fault.Target, "", "%s: %w", l.Target, err), s.Close())
 		}
 	}
 	return s, nil
@@ -132,7 +130,6 @@ func (s *System) mount(r *Request, l fstab.Line) error {
 	if err := unix.Mount(source, target, kind, set, data); err != nil {
 		return fmt.Errorf("mount %s from %s: %w", kind, source, err)
 	}
-	s.Mounts = append(s.Mounts, target)
 	return nil
 }
 
@@ -151,7 +148,6 @@ func (s *System) bind(r *Request, l fstab.Line, target string) error {
 	if err := unix.Mount(from, target, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("bind %s: %w", l.What, err)
 	}
-	s.Mounts = append(s.Mounts, target)
 	return nil
 }
 
@@ -210,14 +206,25 @@ func openIn(root, name string) (int, error) {
 // Path returns where a path of the system is. Symlinks are not resolved.
 func (s *System) Path(name string) string { return filepath.Join(s.Dir, name) }
 
-// Close unmounts the system, once what was written is on the disk. Where a program
-// still uses it, the error says which mount is busy, and it can be called again.
+// Close unmounts the system, and what was mounted in it meanwhile, once what was
+// written is on the disk. Where a program still uses it, the error says which
+// mount is busy, and it can be called again.
 func (s *System) Close() error {
-	for i, target := range slices.Backward(s.Mounts) {
-		if err := unix.Unmount(target, unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) {
-			return fault.New(fault.Target, "end the programs that run in it: fuser -m "+target, "%s: cannot be unmounted: %w", target, err)
+	all, err := mountinfo.Self()
+	if err != nil {
+		return err
+	}
+	dir, err := filepath.EvalSymlinks(s.Dir)
+	if err != nil {
+		return err
+	}
+	for _, m := range slices.Backward(all) {
+		if m.Point != dir && !strings.HasPrefix(m.Point, dir+"/") {
+			continue
 		}
-		s.Mounts = s.Mounts[:i]
+		if err := unix.Unmount(m.Point, unix.UMOUNT_NOFOLLOW); err != nil {
+			return fault.New(fault.Target, "end the programs that run in it: fuser -m "+m.Point, "%s: cannot be unmounted: %w", m.Point, err)
+		}
 	}
 	s.entered = false
 	return nil
