@@ -83,9 +83,7 @@ func (c *copier) content(from io.ReaderAt, out *os.File, extents []reader.Extent
 			if err := c.ctx.Err(); err != nil {
 				return nil, err
 			}
-			// Pieces end where extents of the disk do, so that one that is
-			// damaged takes no other with it.
-			n := min(pieceSize-at%pieceSize, end-at)
+			n := min(pieceSize, end-at)
 			damaged, err := c.piece(from, out, buffer[:n], at)
 			if err != nil {
 				return nil, err
