@@ -86,7 +86,7 @@ var mayImport = map[string][]string{
 	"qemu-tests":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan"},
 	"initramfs":          {"builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "initramfs/config", "initramfs/embedded"},
 	"initramfs/busybox":  {},
-	"initramfs/boot": {"builder/fault", "builder/bootspec", "builder/loader/bls", "builder/nix", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "builder/btrfs/reader", "initramfs/hibernate/record", "initramfs/uevent", "initramfs/terminal", "initramfs/smbios", "installer/beside",
+	"initramfs/boot": {"builder/fault", "builder/fstab", "builder/bootspec", "builder/loader/bls", "builder/nix", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "builder/btrfs/reader", "initramfs/hibernate/record", "initramfs/uevent", "initramfs/terminal", "initramfs/smbios", "installer/beside",
 		"builder/esp/reader", "installer/agekey", "installer/durable", "installer/firstboot", "installer/keymedium"},
 	"initramfs/config":           {},
 	"initramfs/uevent":           {},
@@ -100,25 +100,27 @@ var mayImport = map[string][]string{
 	"installer/durable":          {},
 	"installer/preflight": {
 		"builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/swaparea",
-		"builder/esp/reader", "builder/gpt", "builder/rawdisk", "installer/durable", "installer/firstboot", "installer/agekey", "installer/keymedium", "installer/disks", "initramfs/smbios",
+		"builder/esp/reader", "builder/gpt", "builder/rawdisk", "installer/durable", "installer/firstboot", "installer/agekey", "installer/keymedium", "installer/disks", "installer/mountinfo", "initramfs/smbios",
 	},
-	"installer/treecopy": {},
+	"installer/mountinfo": {},
+	"installer/subvolume": {},
+	"installer/treecopy":  {},
 	"installer/keephome": {
-		"builder/fault", "builder/ids", "builder/strict", "layouts", "profiles", "builder/plan", "initramfs/config", "installer/beside", "installer/durable", "installer/firstboot", "installer/treecopy",
+		"builder/fault", "builder/ids", "builder/strict", "layouts", "profiles", "builder/plan", "initramfs/config", "installer/beside", "installer/durable", "installer/firstboot", "installer/mountinfo", "installer/subvolume", "installer/treecopy",
 	},
 	"installer/flash": {
 		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/plan", "builder/sparse", "builder/manifest", "builder/rawdisk", "builder/gpt", "builder/swaparea", "builder/btrfs/ondisk",
-		"builder/btrfs/reader", "builder/esp/reader", "profiles", "layouts", "initramfs/config", "installer/disks",
+		"builder/btrfs/reader", "builder/esp/reader", "profiles", "layouts", "initramfs/config", "installer/disks", "installer/mountinfo",
 	},
-	"installer/disks":       {"builder/fault", "builder/ids", "builder/gpt", "builder/rawdisk", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/esp/reader", "builder/strict", "profiles", "layouts"},
+	"installer/disks":       {"builder/fault", "builder/ids", "builder/gpt", "builder/rawdisk", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/esp/reader", "builder/strict", "profiles", "layouts", "installer/mountinfo"},
 	"installer/durable/cut": {"installer/durable"},
 	"installer/firstboot":   {"builder/fault", "initramfs/config", "installer/durable"},
 	"installer/agekey":      {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
 	"installer/keymedium":   {"builder/fault", "builder/esp/reader", "initramfs/config", "installer/durable", "installer/firstboot"},
 	"installer/firstboot/decrypt": {
-		"builder/fault", "initramfs/config", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot",
+		"builder/fault", "initramfs/config", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot", "installer/mountinfo",
 	},
-	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
+	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/mountinfo", "installer/subvolume"},
 	"installer/programs":          {"builder/fault"},
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/builder/fstab"
 )
 
 // mounter carries out a plan and can undo it.
@@ -87,7 +89,7 @@ func (m *mounter) mount(a Action, target string) error {
 	if err := os.MkdirAll(target, 0o755); err != nil {
 		return err
 	}
-	flags, data := splitOptions(a.Options)
+	flags, data := fstab.MountFlags(a.Options)
 	if err := unix.Mount(a.Source, target, a.Type, flags, data); err != nil {
 		return err
 	}

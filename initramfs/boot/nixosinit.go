@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/builder/fstab"
 )
 
 // The store as Nix has it: what its builders write is in a group of theirs.
@@ -86,7 +88,7 @@ func (n *nixos) protectStore(mounts *mounter, options []string) error {
 	// The flags of both calls have these numbers.
 	const both = unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	has := uintptr(st.Flags) & both
-	flags, _ := splitOptions(options)
+	flags, _ := fstab.MountFlags(options)
 	if flags&^has == 0 {
 		return nil
 	}

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
@@ -109,30 +108,6 @@ func TestPlanRefused(t *testing.T) {
 			}
 			if _, err := Plan(tt.config, cmd, "/dev/vda2"); err == nil || !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("Plan error %v; want %q", err, tt.err)
-			}
-		})
-	}
-}
-
-func TestSplitOptions(t *testing.T) {
-	tests := []struct {
-		name, in string
-		flags    uintptr
-		data     string
-	}{
-		{"none", "", 0, ""},
-		{"defaults", "defaults", 0, ""},
-		{"both", "ro,noatime,compress=zstd:3,subvol=@", unix.MS_RDONLY | unix.MS_NOATIME, "compress=zstd:3,subvol=@"},
-		{"last wins", "ro,rw", 0, ""},
-		{"atime", "noatime,relatime", unix.MS_RELATIME, ""},
-		{"no symlinks", "symfollow,nosymfollow", unix.MS_NOSYMFOLLOW, ""},
-		{"symlinks again", "nosymfollow,symfollow", 0, ""},
-		{"of programs", "nofail,x-systemd.device-timeout=1,comment=a,_netdev,discard=async", 0, "discard=async"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if flags, data := splitOptions(strings.Split(tt.in, ",")); flags != tt.flags || data != tt.data {
-				t.Errorf("splitOptions(%q) = %#x, %q; want %#x, %q", tt.in, flags, data, tt.flags, tt.data)
 			}
 		})
 	}

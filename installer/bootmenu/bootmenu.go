@@ -171,14 +171,16 @@ func (r *replacement) writeFiles() error {
 
 // write writes a file unless it is as it should be. Who wrote it may have been
 // stopped before its name, and what FAT has beside that, was on the disk.
-func (r *replacement) write(name string, data []byte) error {
-	if old, err := durable.Read(r.fs, name, int64(len(data))+1); err == nil && bytes.Equal(old, data) {
-		if err := durable.Sync(r.fs, name); err != nil {
+func (r *replacement) write(name string, data []byte) error { return write(r.fs, name, data) }
+
+func write(f durable.FS, name string, data []byte) error {
+	if old, err := durable.Read(f, name, int64(len(data))+1); err == nil && bytes.Equal(old, data) {
+		if err := durable.Sync(f, name); err != nil {
 			return err
 		}
-		return durable.Sync(r.fs, path.Dir(name))
+		return durable.Sync(f, path.Dir(name))
 	}
-	return durable.Write(r.fs, name, data, 0o644)
+	return durable.Write(f, name, data, 0o644)
 }
 
 // commit switches: by the default entry, or where that gets another name by what

@@ -33,12 +33,8 @@ func udevSerial(data []byte) string {
 }
 
 // unescapeHex replaces \xNN by the byte, as udev writes what is not plain.
-func unescapeHex(text string) string { return unescape(text, `\x`, 2, 16) }
-
-// unescapeOctal replaces \NNN by the byte, as the kernel writes spaces in paths.
-func unescapeOctal(text string) string { return unescape(text, `\`, 3, 8) }
-
-func unescape(text, mark string, digits, base int) string {
+func unescapeHex(text string) string {
+	const mark, digits = `\x`, 2
 	var b strings.Builder
 	for {
 		before, rest, ok := strings.Cut(text, mark)
@@ -47,7 +43,7 @@ func unescape(text, mark string, digits, base int) string {
 			return b.String()
 		}
 		if text = rest; len(rest) >= digits {
-			if n, err := strconv.ParseUint(rest[:digits], base, 8); err == nil {
+			if n, err := strconv.ParseUint(rest[:digits], 16, 8); err == nil {
 				b.WriteByte(byte(n))
 				text = rest[digits:]
 				continue

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/6FaNcY9/mkimage/installer/mountinfo"
 )
 
 // users are the mounts, swap areas and loop devices of a machine, by the device
@@ -25,11 +27,11 @@ func (s *Scanner) users() (*users, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list of mounts: %w", err)
 	}
-	for _, m := range parseMountinfo(string(data)) {
-		u.addMount(m.number, m.point)
+	for _, m := range mountinfo.Parse(string(data)) {
+		u.addMount(m.Number, m.Point)
 		// The number of btrfs is of the file system, not of a device (statx(2)).
-		if name := s.nodeOf(m.source); name != "" {
-			u.addMount(name, m.point)
+		if name := s.nodeOf(m.Source); name != "" {
+			u.addMount(name, m.Point)
 		}
 	}
 	u.addBtrfs()
@@ -139,36 +141,13 @@ func (u *users) ofDevice(name, dir, below string, way []string) []Use {
 	return uses
 }
 
-// mount is a line of mountinfo.
-type mount struct {
-	number string // MAJOR:MINOR
-	point  string
-	source string
-}
-
-// parseMountinfo reads /proc/self/mountinfo (proc_pid_mountinfo(5)): the third
-// field is the device, the fifth the mount point, and the source is the second
-// behind the field "-". Lines of another form are left out.
-func parseMountinfo(text string) []mount {
-	var list []mount
-	for line := range strings.Lines(text) {
-		before, after, _ := strings.Cut(line, " - ")
-		f, rest := strings.Fields(before), strings.Fields(after)
-		if len(f) < 6 || len(rest) < 2 {
-			continue
-		}
-		list = append(list, mount{f[2], unescapeOctal(f[4]), unescapeOctal(rest[1])})
-	}
-	return list
-}
-
 // parseSwaps returns the paths in /proc/swaps, whose first line is a head.
 func parseSwaps(text string) []string {
 	var paths []string
 	_, lines, _ := strings.Cut(text, "\n")
 	for line := range strings.Lines(lines) {
 		if f := strings.Fields(line); len(f) > 1 {
-			paths = append(paths, unescapeOctal(f[0]))
+			paths = append(paths, mountinfo.Unescape(f[0]))
 		}
 	}
 	return paths

@@ -233,3 +233,18 @@ func (in *Install) makeDirs(at place) (*os.File, error) {
 	}
 	return dir, nil
 }
+
+// openIn opens a path as if a directory were the root: no symlink leads out of
+// it.
+func openIn(at int, name string, flags uint64) (int, error) {
+	how := unix.OpenHow{
+		Flags:   flags | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
+	}
+	for {
+		fd, err := unix.Openat2(at, name, &how)
+		if err != unix.EINTR && err != unix.EAGAIN { // EAGAIN: something was renamed meanwhile
+			return fd, err
+		}
+	}
+}

@@ -7,7 +7,8 @@
 // identities of the disk into them (Fstab), takes their factory snapshots
 // (Factory), copies into them what is kept of the old ones (Carry), and reads
 // all of it back (Seal). Package beside says how they take the place of the old
-// ones at the next boot; Discard and Expire remove what is not needed.
+// ones at the next boot; Discard and Expire remove what is not needed. Rollback puts
+// a snapshot into the place of a subvolume with the same names and the same care.
 //
 // What it does not do: it mounts nothing, writes no boot entry, and asks nobody
 // whether a session is hibernated on the disk. Owners of what is kept are

@@ -1,8 +1,6 @@
 package keephome
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -14,6 +12,8 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/installer/beside"
+	"github.com/6FaNcY9/mkimage/installer/mountinfo"
+	"github.com/6FaNcY9/mkimage/installer/subvolume"
 )
 
 // Beside is what an installation has in a top level besides the system.
@@ -101,7 +101,7 @@ func remove(top, id string, mark func(name, id string) string) error {
 		return err
 	}
 	for _, n := range names {
-		if err := destroy(int(dir.Fd()), n, "", 0); err != nil {
+		if err := subvolume.Destroy(int(dir.Fd()), n); err != nil {
 			return err
 		}
 	}
@@ -115,33 +115,20 @@ func notMounted(top *os.File, names []string) error {
 	if err := unix.Statx(int(top.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st); err != nil {
 		return fmt.Errorf("%s: statx: %w", top.Name(), err)
 	}
-	f, err := os.Open("/proc/self/mountinfo")
+	mounts, err := mountinfo.Self()
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	type mount struct{ device, root, target string }
-	var mounts []mount
-	device := ""
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		// ID, parent, MAJOR:MINOR of the file system, what of it, where: proc(5).
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 5 {
-			return errors.New("/proc/self/mountinfo: a line of less than 5 fields")
+	number := ""
+	for _, m := range mounts {
+		if m.ID == strconv.FormatUint(st.Mnt_id, 10) {
+			number = m.Number
 		}
-		if fields[0] == strconv.FormatUint(st.Mnt_id, 10) {
-			device = fields[2]
-		}
-		mounts = append(mounts, mount{fields[2], fields[3], fields[4]})
-	}
-	if err := lines.Err(); err != nil {
-		return err
 	}
 	for _, m := range mounts {
 		for _, n := range names {
-			if m.device == device && below(path.Join("/", n), m.root) {
-				return fault.New(fault.Target, "boot the new system first", "%s: is mounted at %s", n, m.target)
+			if m.Number == number && below(path.Join("/", n), m.Root) {
+				return fault.New(fault.Target, "boot the new system first", "%s: is mounted at %s", n, m.Point)
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/installer/beside"
+	"github.com/6FaNcY9/mkimage/installer/subvolume"
 	"github.com/6FaNcY9/mkimage/installer/treecopy"
 )
 
@@ -102,7 +103,7 @@ func (in *Install) there(top, name string) error {
 		return fmt.Errorf("%s: %w", name, errors.Unwrap(err))
 	}
 	defer f.Close()
-	is, err := isSubvolume(int(f.Fd()))
+	is, err := subvolume.Is(int(f.Fd()))
 	if err == nil && !is {
 		err = errors.New("a directory, expected a subvolume")
 	}
@@ -149,7 +150,7 @@ func (in *Install) Stage(ctx context.Context, progress func(done, total int64)) 
 		if err != nil {
 			return err
 		}
-		_, bytes, err := treecopy.Measure(ctx, from, treecopy.Options{Workers: in.Workers, Subvolume: createSubvolume})
+		_, bytes, err := treecopy.Measure(ctx, from, treecopy.Options{Workers: in.Workers, Subvolume: subvolume.Create})
 		if err := errors.Join(err, from.Close()); err != nil {
 			return fmt.Errorf("payload: %s: %w", name, err)
 		}
@@ -171,7 +172,7 @@ func (in *Install) stageOne(ctx context.Context, name string, progress func(n in
 		return err
 	}
 	defer top.Close()
-	if err := createSubvolume(int(top.Fd()), in.newName(name)); err != nil {
+	if err := subvolume.Create(int(top.Fd()), in.newName(name)); err != nil {
 		return fmt.Errorf("make the subvolume: %w", err)
 	}
 	c := copied{in: name, options: in.options()}
@@ -193,7 +194,7 @@ func (in *Install) stageOne(ctx context.Context, name string, progress func(n in
 }
 
 func (in *Install) options() treecopy.Options {
-	return treecopy.Options{Workers: in.Workers, Subvolume: createSubvolume}
+	return treecopy.Options{Workers: in.Workers, Subvolume: subvolume.Create}
 }
 
 // open opens both directories. Between copying and comparing they may have been
@@ -230,7 +231,7 @@ func (in *Install) Factory() error {
 		if err != nil {
 			return err
 		}
-		err = snapshotReadOnly(int(top.Fd()), in.newName(s.Path), of)
+		err = subvolume.SnapshotReadOnly(int(top.Fd()), in.newName(s.Path), of)
 		if err := errors.Join(err, of.Close()); err != nil {
 			return fmt.Errorf("%s: take the snapshot: %w", in.newName(s.Path), err)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/6FaNcY9/mkimage/installer/durable"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 	"github.com/6FaNcY9/mkimage/installer/firstboot/restore"
+	"github.com/6FaNcY9/mkimage/installer/subvolume"
 )
 
 // top renames in a top level.
@@ -281,7 +282,7 @@ func TestRemove(t *testing.T) {
 	must(t, err)
 	defer in.Close()
 	for i := range 300 { // more than one call tells
-		must(t, createSubvolume(int(in.Fd()), strings.Repeat("n", i%50+1)+string(rune('a'+i/50))))
+		must(t, subvolume.Create(int(in.Fd()), strings.Repeat("n", i%50+1)+string(rune('a'+i/50))))
 	}
 	must(t, in.Close())
 	run(t, "btrfs", "property", "set", at("@.old-1/d"), "ro", "true")

@@ -36,6 +36,11 @@ type Damage struct {
 // at once, and must be set before the first use of f.
 func (f *FS) OnDamage(report func(Damage)) { f.damage = report }
 
+// Salvage has lists go on behind a tree block of which no copy is good: what stood
+// in it is missing, without an error. OnDamage tells of each such block. It must be
+// called before the first use of f.
+func (f *FS) Salvage() { f.salvage = true }
+
 func (f *FS) reportDamage(d Damage) {
 	if f.damage != nil {
 		f.damage(d)

@@ -22,6 +22,7 @@ type FS struct {
 	cache    *blockCache
 	damage   func(Damage)
 	trust    bool // file data is not verified
+	salvage  bool // see Salvage
 	unpack   *unpacker
 
 	rootsMu sync.Mutex

@@ -87,8 +87,8 @@ func ChildRef(tree uint64, level uint8, ptr ondisk.KeyPtr) BlockRef {
 }
 
 // Items iterates over the items of a tree with keys from from to to, both
-// included, in ascending order. It ends after the first error. Data is shared
-// and must not be changed.
+// included, in ascending order. It ends after the first error; see Salvage. Data
+// is shared and must not be changed.
 func (f *FS) Items(tree uint64, from, to ondisk.Key) iter.Seq2[ondisk.Item, error] {
 	return func(yield func(ondisk.Item, error) bool) {
 		ref, err := f.RootRef(tree)
@@ -139,7 +139,7 @@ func (w *walk) visit(ref BlockRef, limit *ondisk.Key) error {
 		if i+1 < len(b.ptrs) {
 			below = &b.ptrs[i+1].Key
 		}
-		if err := w.visit(ChildRef(w.tree, b.header.Level, b.ptrs[i]), below); err != nil {
+		if err := w.visit(ChildRef(w.tree, b.header.Level, b.ptrs[i]), below); err != nil && (err == errStop || !w.fs.salvage) {
 			return err
 		}
 	}

@@ -2,12 +2,12 @@ package decrypt
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/installer/mountinfo"
 )
 
 // flags of the mount: nothing there is a program or a device.
@@ -62,7 +62,7 @@ func mountedAt(dir string) (string, error) {
 	if own.Dev == above.Dev {
 		return "", nil
 	}
-	table, err := os.ReadFile("/proc/self/mountinfo")
+	mounts, err := mountinfo.Self()
 	if err != nil {
 		return "", err
 	}
@@ -70,25 +70,21 @@ func mountedAt(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	kind := mountedIn(string(table), real)
+	kind := mountedIn(mounts, real)
 	if kind == "" {
 		kind = "an unknown file system"
 	}
 	return kind, nil
 }
 
-// mountedIn looks for a directory in the text of /proc/self/mountinfo
-// (proc_pid_mountinfo(5)). The last line that has it counts.
-func mountedIn(table, dir string) (kind string) {
-	escaped := strings.NewReplacer(`\`, `\134`, " ", `\040`, "\t", `\011`, "\n", `\012`).Replace(dir)
-	for line := range strings.Lines(table) {
-		before, after, _ := strings.Cut(line, " - ")
-		where, what := strings.Fields(before), strings.Fields(after)
-		if len(where) < 5 || len(what) < 1 || where[4] != escaped {
+// mountedIn returns what is mounted at a directory: the last mount there counts.
+func mountedIn(mounts []mountinfo.Mount, dir string) (kind string) {
+	for _, m := range mounts {
+		if m.Point != dir {
 			continue
 		}
-		kind = what[0]
-		if kind == "tmpfs" && len(what) > 2 && slices.Contains(strings.Split(what[2], ","), "noswap") {
+		kind = m.Type
+		if kind == "tmpfs" && slices.Contains(m.Options, "noswap") {
 			kind = noswap
 		}
 	}

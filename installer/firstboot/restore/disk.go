@@ -6,12 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
+	"github.com/6FaNcY9/mkimage/installer/mountinfo"
 )
 
 // again is the hint for what a person has to repair first.
@@ -65,11 +64,11 @@ func (r *run) mounted() (dir string, undo func(), err error) {
 
 // mountedDevice is mounted of a device that was found.
 func (r *run) mountedDevice(dev device) (dir string, undo func(), err error) {
-	text, err := os.ReadFile("/proc/self/mountinfo")
+	mounts, err := mountinfo.Self()
 	if err != nil {
 		return "", nil, err
 	}
-	dir, taken := whereMounted(string(text), dev, r.Backup)
+	dir, taken := whereMounted(mounts, dev, r.Backup)
 	if dir != "" {
 		return dir, func() {}, nil
 	}
@@ -86,48 +85,25 @@ func (r *run) mountedDevice(dev device) (dir string, undo func(), err error) {
 	}, nil
 }
 
-// whereMounted looks in the text of /proc/self/mountinfo for a mount of a whole
-// device, best at a preferred directory. It also returns what else is mounted
-// at that directory.
-func whereMounted(mountinfo string, dev device, prefer string) (dir, taken string) {
-	for line := range strings.Lines(mountinfo) {
-		before, after, ok := strings.Cut(line, " - ")
-		left, right := strings.Fields(before), strings.Fields(after)
-		if !ok || len(left) < 6 || len(right) < 2 {
-			continue
-		}
-		where, source := unescape(left[4]), unescape(right[1])
+// whereMounted looks for a mount of a whole device, best at a preferred directory.
+// It also returns what else is mounted at that directory.
+func whereMounted(mounts []mountinfo.Mount, dev device, prefer string) (dir, taken string) {
+	for _, m := range mounts {
 		var stat unix.Stat_t
-		same := unix.Stat(source, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFBLK && uint64(stat.Rdev) == dev.rdev
+		same := unix.Stat(m.Source, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFBLK && uint64(stat.Rdev) == dev.rdev
 		switch {
-		case where == prefer && same && left[3] == "/":
-			dir, taken = where, "" // the last one lies on top
-		case where == prefer:
-			taken = source
+		case m.Point == prefer && same && m.Root == "/":
+			dir, taken = m.Point, "" // the last one lies on top
+		case m.Point == prefer:
+			taken = m.Source
 			if dir == prefer {
 				dir = ""
 			}
-		case same && left[3] == "/" && dir == "":
-			dir = where
+		case same && m.Root == "/" && dir == "":
+			dir = m.Point
 		}
 	}
 	return dir, taken
-}
-
-// unescape undoes the escapes of mangle_path in the kernel's fs/seq_file.c.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+4 <= len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // mount mounts a device read-only. The error is the kernel's, of the first try.

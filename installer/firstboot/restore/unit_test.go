@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
+	"github.com/6FaNcY9/mkimage/installer/mountinfo"
 )
 
 func TestLineWriter(t *testing.T) {
@@ -158,17 +159,9 @@ func TestWhereMounted(t *testing.T) {
 		{"no form", "x\n - \n1 2 3 4 5 6 -\n", "", ""},
 	}
 	for _, tt := range tests {
-		dir, taken := whereMounted(tt.text, a, "/mnt/backup")
+		dir, taken := whereMounted(mountinfo.Parse(tt.text), a, "/mnt/backup")
 		if dir != tt.dir || taken != tt.taken {
 			t.Errorf("%s: %q, %q; expected %q, %q", tt.name, dir, taken, tt.dir, tt.taken)
-		}
-	}
-}
-
-func TestUnescape(t *testing.T) {
-	for in, want := range map[string]string{`a\040b`: "a b", `\134`: `\`, `\04`: `\04`, `\999`: `\999`, `\377\012`: "\xff\n", "": ""} {
-		if got := unescape(in); got != want {
-			t.Errorf("unescape(%s): %q, expected %q", in, got, want)
 		}
 	}
 }

@@ -1,4 +1,8 @@
-package keephome
+// Package subvolume makes, snapshots and removes subvolumes of a btrfs that is
+// mounted, by the requests of the kernel's btrfs.h. Directories are given as open
+// ones: no name that somebody else can change lies between a check and what is
+// done. Errors are those of the kernel, with the name of what they are about.
+package subvolume
 
 import (
 	"bytes"
@@ -15,6 +19,7 @@ import (
 // From include/uapi/linux/btrfs.h and btrfs_tree.h of Linux.
 const (
 	ioctlSubvolCreate     = 0x5000940e // BTRFS_IOC_SUBVOL_CREATE
+	ioctlInoLookup        = 0xd0009412 // BTRFS_IOC_INO_LOOKUP
 	ioctlSnapDestroy      = 0x5000940f // BTRFS_IOC_SNAP_DESTROY
 	ioctlSnapCreateV2     = 0x50009417 // BTRFS_IOC_SNAP_CREATE_V2
 	ioctlSubvolSetFlags   = 0x4008941a // BTRFS_IOC_SUBVOL_SETFLAGS
@@ -70,8 +75,8 @@ func checkName(name string) error {
 	return nil
 }
 
-// createSubvolume makes an empty subvolume in a directory.
-func createSubvolume(dir int, name string) error {
+// Create makes an empty subvolume in a directory.
+func Create(dir int, name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
@@ -80,18 +85,26 @@ func createSubvolume(dir int, name string) error {
 	return ioctl(dir, ioctlSubvolCreate, unsafe.Pointer(&args))
 }
 
-// snapshotReadOnly takes a read-only snapshot of a subvolume.
-func snapshotReadOnly(dir int, name string, of *os.File) error {
+// Snapshot takes a snapshot of a subvolume, for writing, in a directory of the
+// same btrfs. Subvolumes that are nested in it are empty directories there.
+func Snapshot(dir int, name string, of *os.File) error { return snapshot(dir, name, of, 0) }
+
+// SnapshotReadOnly is Snapshot, but nothing can be written to what it takes.
+func SnapshotReadOnly(dir int, name string, of *os.File) error {
+	return snapshot(dir, name, of, subvolReadOnly)
+}
+
+func snapshot(dir int, name string, of *os.File, flags uint64) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	args := volArgsV2{fd: int64(of.Fd()), flags: subvolReadOnly}
+	args := volArgsV2{fd: int64(of.Fd()), flags: flags}
 	copy(args.name[:], name)
 	return ioctl(dir, ioctlSnapCreateV2, unsafe.Pointer(&args))
 }
 
-// isSubvolume reports whether a directory is the top of a subvolume of btrfs.
-func isSubvolume(fd int) (bool, error) {
+// Is reports whether a directory is the top of a subvolume of btrfs.
+func Is(fd int) (bool, error) {
 	var st unix.Stat_t
 	var system unix.Statfs_t
 	if err := errors.Join(unix.Fstat(fd, &st), unix.Fstatfs(fd, &system)); err != nil {
@@ -100,10 +113,40 @@ func isSubvolume(fd int) (bool, error) {
 	return system.Type == unix.BTRFS_SUPER_MAGIC && st.Ino == subvolInode, nil
 }
 
+// inoLookupArgs is struct btrfs_ioctl_ino_lookup_args.
+type inoLookupArgs struct {
+	tree, inode uint64
+	name        [4080]byte
+}
+
+// ID returns the number of the subvolume that an open directory is the top of. A
+// file system gives each a higher one than all before.
+func ID(fd int) (uint64, error) {
+	is, err := Is(fd)
+	if err == nil && !is {
+		err = errNone
+	}
+	if err != nil {
+		return 0, err
+	}
+	args := inoLookupArgs{inode: subvolInode}
+	if err := ioctl(fd, ioctlInoLookup, unsafe.Pointer(&args)); err != nil {
+		return 0, err
+	}
+	return args.tree, nil
+}
+
+// errNone is that of a directory that is not the top of a subvolume.
+var errNone = errors.New("a directory, expected a subvolume")
+
 // maxNested bounds how deep subvolumes are nested that are removed.
 const maxNested = 64
 
-// destroy removes a subvolume with all that are nested in it. path is for errors.
+// Destroy removes a subvolume of a directory, with all that are nested in it. It
+// can be cut anywhere and done again.
+func Destroy(dir int, name string) error { return destroy(dir, name, "", 0) }
+
+// destroy removes one; where is for errors.
 func destroy(dir int, name, where string, depth int) error {
 	where = path.Join(where, name)
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -111,11 +154,11 @@ func destroy(dir int, name, where string, depth int) error {
 		return fmt.Errorf("%s: %w", where, err)
 	}
 	defer unix.Close(fd)
-	switch is, err := isSubvolume(fd); {
+	switch is, err := Is(fd); {
 	case err != nil:
 		return fmt.Errorf("%s: %w", where, err)
 	case !is:
-		return fmt.Errorf("%s: a directory, expected a subvolume", where)
+		return fmt.Errorf("%s: %w", where, errNone)
 	case depth > maxNested:
 		return fmt.Errorf("%s: more than %d subvolumes one in the other", where, maxNested)
 	}
@@ -132,6 +175,37 @@ func destroy(dir int, name, where string, depth int) error {
 
 // destroyNested removes what is nested in a subvolume that is open.
 func destroyNested(fd int, where string, depth int) error {
+	writable := false
+	return eachNested(fd, where, func(name string) error {
+		if !writable { // nothing can be removed in a read-only one
+			flags := uint64(0)
+			if err := ioctl(fd, ioctlSubvolSetFlags, unsafe.Pointer(&flags)); err != nil {
+				return fmt.Errorf("%s: make writable: %w", where, err)
+			}
+			writable = true
+		}
+		parent := path.Dir(name)
+		in, err := openIn(fd, parent, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path.Join(where, parent), err)
+		}
+		defer unix.Close(in)
+		return destroy(in, path.Base(name), path.Join(where, parent), depth+1)
+	})
+}
+
+// Nested returns the paths of the subvolumes that are nested in one, which is open,
+// without those that are nested in them.
+func Nested(fd int) (names []string, err error) {
+	err = eachNested(fd, ".", func(name string) error {
+		names = append(names, name)
+		return nil
+	})
+	return names, err
+}
+
+// eachNested calls do for each of them in the order of their numbers.
+func eachNested(fd int, where string, do func(name string) error) error {
 	var refs rootrefArgs
 	for next := uint64(0); ; {
 		refs.minTree = next
@@ -140,14 +214,12 @@ func destroyNested(fd int, where string, depth int) error {
 		if err != nil && !more {
 			return fmt.Errorf("%s: look for nested subvolumes: %w", where, err)
 		}
-		if refs.count > 0 {
-			flags := uint64(0) // nothing can be removed in a read-only one
-			if err := ioctl(fd, ioctlSubvolSetFlags, unsafe.Pointer(&flags)); err != nil {
-				return fmt.Errorf("%s: make writable: %w", where, err)
-			}
-		}
 		for _, r := range refs.refs[:refs.count] {
-			if err := destroyAt(fd, r.tree, r.dir, where, depth); err != nil {
+			args := lookupArgs{dir: r.dir, tree: r.tree}
+			if err := ioctl(fd, ioctlInoLookupUser, unsafe.Pointer(&args)); err != nil {
+				return fmt.Errorf("%s: look for subvolume %d: %w", where, r.tree, err)
+			}
+			if err := do(path.Join(text(args.path[:]), text(args.name[:]))); err != nil {
 				return err
 			}
 			next = r.tree + 1
@@ -156,21 +228,6 @@ func destroyNested(fd int, where string, depth int) error {
 			return nil
 		}
 	}
-}
-
-// destroyAt removes a subvolume by its number and that of the directory it is in.
-func destroyAt(fd int, tree, dir uint64, where string, depth int) error {
-	args := lookupArgs{dir: dir, tree: tree}
-	if err := ioctl(fd, ioctlInoLookupUser, unsafe.Pointer(&args)); err != nil {
-		return fmt.Errorf("%s: look for subvolume %d: %w", where, tree, err)
-	}
-	parent := path.Clean("./" + text(args.path[:]))
-	in, err := openIn(fd, parent, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path.Join(where, parent), err)
-	}
-	defer unix.Close(in)
-	return destroy(in, text(args.name[:]), path.Join(where, parent), depth+1)
 }
 
 // text is what stands before the first NUL.
