@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
@@ -52,6 +53,7 @@ type Store struct {
 	dir     string
 	lock    *os.File
 	encoder *zstd.Encoder
+	packing sync.Pool // of *[frameSize]byte, to be filled
 	decoder *zstd.Decoder
 	files   *pool[*Archive, *file]
 	frames  *pool[frameKey, []byte]
@@ -82,7 +84,7 @@ func (s *Store) start() error {
 	var err error
 	// The fastest level: an archive is packed to be unpacked a few times. Each
 	// frame has a checksum in the table, no other is needed.
-	if s.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false)); err != nil {
+	if s.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false), zstd.WithWindowSize(frameSize)); err != nil {
 		return err
 	}
 	if s.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(frameSize)); err != nil {
@@ -155,7 +157,7 @@ func (s *Store) Put(h Hash, fill func(w io.Writer) error) (*Archive, error) {
 	if err != nil {
 		return nil, folderError(err)
 	}
-	err = pack(folderWriter{f}, s.encoder, fill)
+	err = s.pack(folderWriter{f}, fill)
 	if err = errors.Join(err, folderError(f.Close())); err == nil {
 		err = folderError(renameNew(f.Name(), name))
 	}
