@@ -19,11 +19,8 @@ func (s *Store) pack(w io.Writer, fill func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	frame, _ := s.packing.Get().(*[frameSize]byte)
-	if frame == nil {
-		frame = new([frameSize]byte)
-	}
-	defer s.packing.Put(frame)
+	frame := s.buffer()
+	defer s.free(frame)
 	p := &packer{w: w, frames: frames, frame: frame[:0]}
 	if err := fill(p); err != nil {
 		return err

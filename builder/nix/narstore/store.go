@@ -33,8 +33,8 @@ import (
 
 // Limits of what is open or in memory at a time.
 const (
-	maxOpen   = 64  // files
-	maxFrames = 128 // unpacked, of frameSize
+	maxOpen   = 64 // files
+	maxFrames = 48 // unpacked, of frameSize
 )
 
 // Names in the folder.
@@ -53,7 +53,7 @@ type Store struct {
 	dir     string
 	lock    *os.File
 	encoder *zstd.Encoder
-	packing sync.Pool // of *[frameSize]byte, to be filled
+	spare   sync.Pool // of *[frameSize]byte
 	decoder *zstd.Decoder
 	files   *pool[*Archive, *file]
 	frames  *pool[frameKey, []byte]
@@ -91,9 +91,20 @@ func (s *Store) start() error {
 		return err
 	}
 	s.files = newPool[*Archive](maxOpen, (*file).close)
-	s.frames = newPool[frameKey](maxFrames, func([]byte) {})
+	s.frames = newPool[frameKey](maxFrames, s.free)
 	return nil
 }
+
+// buffer returns memory for a frame. It goes back with free.
+func (s *Store) buffer() []byte {
+	if b, ok := s.spare.Get().(*[frameSize]byte); ok {
+		return b[:]
+	}
+	return make([]byte, frameSize)
+}
+
+// free takes a frame back, of which nothing is used any more.
+func (s *Store) free(frame []byte) { s.spare.Put((*[frameSize]byte)(frame[:frameSize])) }
 
 func flock(f *os.File, how int) error {
 	for {
