@@ -1,45 +1,49 @@
 package main
 
 import (
+	"math"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 )
 
 // A run builds one big tree and keeps it until it is written. The collector's default
-// would let the heap grow to twice of that, so memory is bought with time: the heap
-// grows by usualPercent, but by no more than mostGrowth, unless that is less than
-// leastPercent. At 50 % a tenth more of processor time is spent on large trees and
-// nothing measurable on usual ones.
+// would let the heap grow to twice of that, so memory is bought with time, see "Memory"
+// in docs/performance.md.
 const (
-	usualPercent = 50
-	leastPercent = 10
-	mostGrowth   = 32 << 20 // bytes
+	gcPercent = 50
+	// softLimit keeps a build of half a million files within 300 MiB, of which 60 are the
+	// program's own file.
+	softLimit = 228 << 20 // bytes
 )
 
-// growth returns by how much a heap may grow of which so many bytes are in use, in
-// percent.
-func growth(inUse uint64) int {
-	if inUse <= mostGrowth*100/usualPercent {
-		return usualPercent
+// memoryLimit returns the limit of a heap of which so many bytes are in use. It gives way
+// to what is needed: below that the collector would run without an end.
+func memoryLimit(inUse uint64) int64 { return max(softLimit, int64(inUse/4*5)) }
+
+// collector keeps the memory of the process small. The zero value has not started.
+type collector struct{ limit int64 }
+
+// start sets how the heap may grow. A limit by GOMEMLIMIT holds instead of ours.
+func (c *collector) start() {
+	debug.SetGCPercent(gcPercent)
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		c.adjust()
 	}
-	return max(int(mostGrowth*100/inUse), leastPercent)
 }
 
-// collector keeps the heap small. It is called after each collection.
-type collector struct{ percent int }
-
-// start sets the growth of the heap now and whenever the collector has run.
-func (c *collector) start() {
+// adjust sets the limit now and whenever the collector has run.
+func (c *collector) adjust() {
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)
-	if p := growth(sample[0].Value.Uint64()); p != c.percent {
-		c.percent = p
-		debug.SetGCPercent(p)
+	if limit := memoryLimit(sample[0].Value.Uint64()); limit != c.limit {
+		c.limit = limit
+		debug.SetMemoryLimit(limit)
 	}
 	// Nothing has the mark, so that the next collection finds that it is free.
-	runtime.AddCleanup(new(mark), (*collector).start, c)
+	runtime.AddCleanup(new(mark), (*collector).adjust, c)
 }
 
-// mark is too large for the allocator to put it together with others that live longer.
+// mark is what a collection finds. It is too large for the allocator to put it into one
+// piece of memory with others, which may live longer.
 type mark [16]byte
