@@ -3,6 +3,7 @@ package adjust
 import (
 	"strings"
 
+	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
@@ -13,7 +14,8 @@ func (e *editor) fstab() error {
 	if err := e.write(name, Fstab(e.plan), 0o644); err != nil {
 		return err
 	}
-	e.find(name).Raw = true
+	table := e.find(name)
+	table.Content = fstree.Raw{Content: table.Content}
 	return nil
 }
 

@@ -16,7 +16,7 @@ func TestFstabIsRaw(t *testing.T) {
 		tree := makeTree(t, source...)
 		apply(t, tree, profile())
 		entry, err := tree.Follow("/etc/fstab")
-		if err != nil || entry == nil || !entry.Raw {
+		if err != nil || entry == nil || !entry.IsRaw() {
 			t.Errorf("source %q: fstab %+v, %v; want it to be raw", source, entry, err)
 			continue
 		}

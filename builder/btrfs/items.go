@@ -116,7 +116,7 @@ func (v *volumeWriter) inodeItem(n node) ondisk.InodeItem {
 	}
 	switch {
 	case v.vol.noDataCow:
-	case in.IsRegular() && in.Raw:
+	case in.IsRegular() && in.IsRaw():
 		// As chattr +m does: what the system writes into it stays plain too, so
 		// that it can be replaced in place once more.
 		item.Flags |= ondisk.InodeNoCompress

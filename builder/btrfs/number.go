@@ -58,10 +58,10 @@ func (n *numbering) addAll() {
 	var indexes []int
 	for i := 0; i < len(n.order); i++ {
 		n.children = append(n.children, uint32(len(n.entries)))
-		switch in := n.order[i].inode(); {
-		case in.IsDir() && in.Index:
+		switch at := n.order[i]; {
+		case at.isIndex():
 			indexes = append(indexes, i)
-		case in.IsDir():
+		case at.inode().IsDir():
 			n.addChildren(i)
 		}
 		if i < len(n.order)-1 {

@@ -26,7 +26,10 @@ func indexed(t *testing.T, index bool) *fstree.Tree {
 	file := func(text string) *fstree.Inode {
 		return &fstree.Inode{Mode: fstree.TypeRegular | 0o644, Size: int64(len(text)), Content: fstree.Bytes(text)}
 	}
-	links := add(tree.Root(), ".links", &fstree.Inode{Mode: fstree.TypeDir | 0o755, Index: index})
+	links := add(tree.Root(), ".links", &fstree.Inode{Mode: fstree.TypeDir | 0o755})
+	if index {
+		links.MarkIndex()
+	}
 	for i, name := range []string{"a", "b"} {
 		dir := add(tree.Root(), name, &fstree.Inode{Mode: fstree.TypeDir | 0o755})
 		for j, name := range []string{"x", "y"} {

@@ -125,7 +125,7 @@ func (f *feeder) feedFile(e *fstree.Entry, plain bool) bool {
 		return f.send(block{entry: e, last: true, err: err})
 	}
 	segments = wholeSectors(segments, e.Size)
-	template := block{entry: e, file: file, plain: plain, raw: e.Raw, share: !plain && !e.Raw && f.sizes[e.Size]}
+	template := block{entry: e, file: file, plain: plain, raw: e.IsRaw(), share: !plain && !e.IsRaw() && f.sizes[e.Size]}
 	if len(segments) == 0 {
 		template.last = true
 		return f.send(template)
@@ -195,7 +195,7 @@ func shareableSizes(volumes []*volume) map[int64]bool {
 	sizes := map[int64]bool{}
 	for _, v := range volumes {
 		for _, n := range v.order {
-			if readsContent(n) && n.real.Size > maxInline && !n.real.Raw && !v.noDataCow {
+			if readsContent(n) && n.real.Size > maxInline && !n.real.IsRaw() && !v.noDataCow {
 				_, seen := sizes[n.real.Size]
 				sizes[n.real.Size] = seen
 			}

@@ -19,7 +19,9 @@ func TestRaw(t *testing.T) {
 		content := bytes.Repeat([]byte("PARTUUID "), size)[:size]
 		for _, name := range []string{"packed1", "packed2", "raw1", "raw2"} {
 			in := addFile(t, tree, name, content)
-			in.Raw = name[0] == 'r'
+			if name[0] == 'r' {
+				in.Content = fstree.Raw{Content: in.Content}
+			}
 			in.Xattrs = []fstree.Xattr{{Name: compressionXattr, Value: []byte("zstd")}}
 		}
 		image, _ := writeImage(t, tree, Params{Compression: Compression{3}})
@@ -53,7 +55,8 @@ func TestRawMounted(t *testing.T) {
 	imgtest.NeedRoot(t)
 	tree := fstree.New()
 	for _, size := range []int{100, 5000, blockSize + 1} {
-		addFile(t, tree, string(rune('a'+size%26)), bytes.Repeat([]byte{'x'}, size)).Raw = true
+		in := addFile(t, tree, string(rune('a'+size%26)), bytes.Repeat([]byte{'x'}, size))
+		in.Content = fstree.Raw{Content: in.Content}
 	}
 	for _, plain := range []bool{false, true} {
 		image, _ := writeImage(t, tree, Params{Compression: Compression{3}, Subvolumes: []Subvolume{{Path: "@", NoDataCow: plain}}, Default: "@"})

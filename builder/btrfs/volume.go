@@ -70,6 +70,9 @@ func (n node) inode() *fstree.Inode {
 	return n.over.entry.Inode
 }
 
+// isIndex reports whether a node is a directory of names that others have too.
+func (n node) isIndex() bool { return n.real != nil && n.real.IsIndex() }
+
 func (n node) name() string {
 	if n.real != nil {
 		return n.real.Name

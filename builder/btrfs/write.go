@@ -75,7 +75,8 @@ func writeSized(ctx context.Context, out io.WriterAt, tree *fstree.Tree, p Param
 	if err := w.finish(); err != nil {
 		return nil, err
 	}
-	return &w.result, nil
+	result := w.result // not a part of the writer, which would be kept with all that it has
+	return &result, nil
 }
 
 // newest returns the latest modification time in the tree.

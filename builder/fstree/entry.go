@@ -38,7 +38,8 @@ const (
 // sticky.
 const PermMask uint32 = 0o7777
 
-// Inode is the object that one or more entries name.
+// Inode is the object that one or more entries name. A tree has one for nearly every name,
+// so its size counts: TestInodeSize bounds it.
 type Inode struct {
 	Mode     uint32 // file type and permission bits, as st_mode
 	UID, GID uint32
@@ -50,16 +51,6 @@ type Inode struct {
 	links    uint32 // entries that name the inode
 	Xattrs   []Xattr
 	Content  Content // of a regular file; nil means Size zero bytes (a hole)
-
-	// Raw says that writers store the content of a regular file as it is,
-	// neither compressed nor in common with another file: an installer replaces
-	// parts of it in place.
-	Raw bool
-
-	// Index says of a directory that what is in it has another name elsewhere in the
-	// tree, as a rule. Writers number and place such a file by that: readers want what
-	// lies together in the tree, not in an index.
-	Index bool
 }
 
 // Rdev is a device number: major<<20 | minor, as the kernel keeps it.
@@ -103,6 +94,12 @@ func (i *Inode) IsRegular() bool { return i.Type() == TypeRegular }
 // IsSymlink reports whether the inode is a symbolic link.
 func (i *Inode) IsSymlink() bool { return i.Type() == TypeSymlink }
 
+// IsRaw reports whether the inode is a file whose content is Raw.
+func (i *Inode) IsRaw() bool {
+	_, raw := i.Content.(Raw)
+	return raw
+}
+
 // IsDevice reports whether the inode is a character or block special file.
 func (i *Inode) IsDevice() bool { t := i.Type(); return t == TypeChar || t == TypeBlock }
 
@@ -113,6 +110,10 @@ type Content interface {
 	// and more than once. The error names the file in the words of the source.
 	Open(e *Entry) (File, error)
 }
+
+// Raw is content that writers store as it is, neither compressed nor in common with
+// another file: an installer replaces parts of it in place.
+type Raw struct{ Content }
 
 // File is an open regular file of exactly Entry.Size bytes. ReadAt may be
 // called from several goroutines. Close reports an error when the file was
@@ -137,6 +138,14 @@ type Entry struct {
 	parent *Entry
 	dir    *directory // of a directory, else nil
 }
+
+// MarkIndex says of a directory that what is in it has another name elsewhere in the
+// tree, as a rule. Writers number and place such a file by that: readers want what
+// lies together in the tree, not in an index.
+func (e *Entry) MarkIndex() { e.dir.index = true }
+
+// IsIndex reports whether a directory was marked as an index.
+func (e *Entry) IsIndex() bool { return e.dir != nil && e.dir.index }
 
 // Parent returns the directory that holds the entry, nil for the root.
 func (e *Entry) Parent() *Entry { return e.parent }

@@ -74,6 +74,7 @@ func (t *Tree) delete(path string) error {
 func (e *Entry) merge(src *Entry) error {
 	if !src.dir.implied {
 		e.takeOver(src)
+		e.dir.index = src.dir.index
 	}
 	for _, c := range src.Children() {
 		old := e.Child(c.Name)

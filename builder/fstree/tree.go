@@ -16,6 +16,7 @@ type directory struct {
 	children []*Entry
 	unsorted bool
 	implied  bool              // made as a parent only: lends nothing to a directory that it is laid over
+	index    bool              // see MarkIndex
 	byName   map[string]*Entry // nil while there are few children, and after Freeze
 }
 

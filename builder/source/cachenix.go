@@ -120,7 +120,8 @@ func (s *Source) install(ctx context.Context, c *closure.Closure, o Options) err
 		return err
 	}
 	s.Tree, s.Objects = c.Tree, c.Objects
-	s.digest = func(context.Context) (string, error) { return c.Digest(), nil }
+	digest := c.Digest()
+	s.digest = func(context.Context) (string, error) { return digest, nil }
 	return nil
 }
 

@@ -119,15 +119,15 @@ func (s *Source) openTar(ctx context.Context, path string, o Options) error {
 	return nil
 }
 
-// Close gives the source free. It reports, as an error of class fault.Input, an
-// archive that changed while it was open. Closing it once more does nothing, and a nil
-// source has nothing to close.
+// Close gives the source free, and lets go of its tree, which is the most of its memory.
+// It reports, as an error of class fault.Input, an archive that changed while it was
+// open. Closing it once more does nothing, and a nil source has nothing to close.
 func (s *Source) Close() error {
 	if s == nil {
 		return nil
 	}
 	end := s.close
-	s.close = func() error { return nil }
+	s.close, s.Tree = func() error { return nil }, nil
 	return end()
 }
 

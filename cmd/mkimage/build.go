@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -134,10 +133,7 @@ func (f *buildFlags) run(ctx context.Context, u *ui, profile string) error {
 		u.warn("the source is NixOS, which makes its own /etc: without effect: %s", strings.Join(keys, ", "))
 	}
 	result, err := f.write(ctx, clock, p, src, in, outputs)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(src.Close(), ctx.Err()); err != nil {
+	if err := cmp.Or(err, ctx.Err()); err != nil {
 		return err
 	}
 	clock.Report(builder.StageSync, 0, 0)
@@ -185,21 +181,13 @@ func (f *buildFlags) write(ctx context.Context, clock *stopwatch, p *plan.Plan, 
 	if err != nil {
 		return nil, err
 	}
-	digest, err := src.Digest(ctx)
+	result, err := f.writeImage(ctx, clock, p, src, in, outputs, raw)
 	if err != nil {
 		return nil, err
 	}
-	bill, err := makeBill(p, src, digest)
-	if err != nil {
-		return nil, err
-	}
-	in.Tree, in.Digest, in.Version, in.Workers, in.Progress = src.Tree, digest, readVersion().Version, f.workers, clock
-	if in.Lock, err = outputs.writeLock(src.Lock()); err != nil {
-		return nil, err
-	}
-	truncate := func(size int64) error { return spaceHint(raw.file.Truncate(size)) }
-	result, err := image.Write(ctx, image.Target{Writer: raw, Reader: raw.file, Truncate: truncate}, p, in)
-	if err != nil {
+	// What is written is checked without the source: the two of them are the most that a
+	// build has in memory.
+	if err := src.Close(); err != nil {
 		return nil, err
 	}
 	if !f.noVerify {
@@ -214,7 +202,33 @@ func (f *buildFlags) write(ctx context.Context, clock *stopwatch, p *plan.Plan, 
 	if err != nil {
 		return nil, err
 	}
-	return result, cmp.Or(outputs.writeFile(f.output+manifest.Suffix, encoded), outputs.writeFile(f.output+billSuffix, bill))
+	return result, outputs.writeFile(f.output+manifest.Suffix, encoded)
+}
+
+// writeImage makes the image and what of the files beside it is known before.
+func (f *buildFlags) writeImage(ctx context.Context, clock *stopwatch, p *plan.Plan, src *source.Source, in image.Inputs, outputs *outputs, raw *output) (*image.Result, error) {
+	digest, err := src.Digest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in.Tree, in.Digest, in.Version, in.Workers, in.Progress = src.Tree, digest, readVersion().Version, f.workers, clock
+	if in.Lock, err = outputs.writeLock(src.Lock()); err != nil {
+		return nil, err
+	}
+	if err := f.writeBill(p, src, digest, outputs); err != nil {
+		return nil, err
+	}
+	truncate := func(size int64) error { return spaceHint(raw.file.Truncate(size)) }
+	return image.Write(ctx, image.Target{Writer: raw, Reader: raw.file, Truncate: truncate}, p, in)
+}
+
+// writeBill writes the bill of materials.
+func (f *buildFlags) writeBill(p *plan.Plan, src *source.Source, digest string, outputs *outputs) error {
+	bill, err := makeBill(p, src, digest)
+	if err != nil {
+		return err
+	}
+	return outputs.writeFile(f.output+billSuffix, bill)
 }
 
 // verifyBuilt reads the image back before anybody can take it for good.

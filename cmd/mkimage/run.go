@@ -16,16 +16,10 @@ import (
 // as shells have it.
 const exitInterrupted = 130
 
-// gcPercent trades time for memory: a run builds one big tree and keeps it to
-// the end, so that the default of 100 would let the heap grow to twice the
-// tree. At 50 a million files take 0.4 GiB, for a tenth more of processor time
-// on trees of that size and nothing measurable on usual ones.
-const gcPercent = 50
-
 // run is the whole program: it parses args, runs the subcommand, prints what
 // went wrong and returns the exit code.
 func run(ctx context.Context, args []string, std stdio) int {
-	debug.SetGCPercent(gcPercent)
+	new(collector).start()
 
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

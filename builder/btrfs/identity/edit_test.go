@@ -23,7 +23,9 @@ func texts(t *testing.T, files map[string]string, p btrfs.Params) *imgtest.MemDi
 	t.Helper()
 	tree := fstree.New()
 	for name, text := range files {
-		add(t, tree.Root(), name, text).Raw = strings.HasPrefix(name, "raw")
+		if in := add(t, tree.Root(), name, text); strings.HasPrefix(name, "raw") {
+			in.Content = fstree.Raw{Content: in.Content}
+		}
 	}
 	for name, in := range map[string]*fstree.Inode{
 		"dir":  {Mode: fstree.TypeDir | 0o755},

@@ -35,7 +35,8 @@ func system(t testing.TB, tree *fstree.Tree, seed ids.Seed, size int) *fstree.Tr
 	if err != nil {
 		t.Fatal(err)
 	}
-	add(t, etc, "fstab", text).Raw = true
+	table := add(t, etc, "fstab", text)
+	table.Content = fstree.Raw{Content: table.Content}
 	tree.Freeze()
 	return tree
 }

@@ -58,6 +58,9 @@ type Closure struct {
 	// Tree has nothing but the store directory, in its place, and in that each object
 	// with the metadata that Nix gives it. It is not frozen.
 	Tree *fstree.Tree
+
+	fileSums bool         // as in Options
+	files    []summedFile // in the order of the tree, until Optimise
 }
 
 // Fetch returns the closure of some objects. Its tree can be read as long as the store
@@ -79,9 +82,16 @@ func Fetch(ctx context.Context, roots []nix.StorePath, o Options) (*Closure, err
 
 // closure is what was made of objects, which are sorted.
 func (f *fetcher) closure(roots []nix.StorePath, objects []*found) *Closure {
-	c := &Closure{Roots: roots, Tree: f.tree}
+	c := &Closure{Roots: roots, Tree: f.tree, Objects: make([]storedb.Object, 0, len(objects)), fileSums: f.FileSums}
+	files := 0
 	for _, o := range objects {
 		c.Objects = append(c.Objects, f.record(o.info))
+		files += len(o.files)
+	}
+	c.files = make([]summedFile, 0, files)
+	for _, o := range objects {
+		c.files = append(c.files, o.files...)
+		o.files = nil // the tree has the object
 	}
 	return c
 }

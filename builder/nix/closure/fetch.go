@@ -150,7 +150,7 @@ func (f *fetcher) unpack(ctx context.Context, o *found) (err error) {
 	o.archive, err = f.Store.Put(o.info.NarHash, func(w io.Writer) error {
 		var r io.Reader = in
 		if format != nil {
-			d, err := format.Open(in)
+			d, err := f.unpacker.Open(format, in)
 			if err != nil {
 				return err
 			}
@@ -227,7 +227,7 @@ func (f *fetcher) takeStored(ctx context.Context, o *found) error {
 // more. After an error the tree has nothing of it.
 func (f *fetcher) take(ctx context.Context, o *found, r io.Reader, w io.Writer, end func() error) error {
 	digest, address := sha256.New(), newAddress(o.content)
-	o.sums = narstore.NewSums()
+	o.sums, o.files = narstore.NewSums(), nil
 	v := &planter{fetcher: f, object: o, address: address}
 	in := &sizedReader{ctx: ctx, r: r, left: o.info.NarSize, progress: f.advance}
 	err := nar.Read(io.TeeReader(in, io.MultiWriter(digest, o.sums, address.ofNAR(), w)), v)

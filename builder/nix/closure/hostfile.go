@@ -12,7 +12,6 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
-	"github.com/6FaNcY9/mkimage/builder/nix/nar"
 )
 
 // pieceSize is the content that one digest is of, in bytes: what the writer of a file
@@ -82,7 +81,6 @@ type hostContent struct {
 	at    *place
 	name  string
 	sums  []pieceSum
-	sum   *nar.Sum // of the file; nil without FileSums
 }
 
 // Open implements fstree.Content.

@@ -174,8 +174,9 @@ func (r *hostReader) file(dir *os.Root, at *place, name, path string) error {
 		return r.failed(at, name, err)
 	}
 	if file.Size > 0 {
-		e.Content = &hostContent{store: r.host, at: at, name: e.Name, sums: sums.all(), sum: finished(sum)}
+		e.Content = &hostContent{store: r.host, at: at, name: e.Name, sums: sums.all()}
 	}
+	r.planter.keepSum(e, sum)
 	return nil
 }
 

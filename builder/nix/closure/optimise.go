@@ -31,17 +31,21 @@ const maxLinks = 65535
 // The directory gets the time epoch. The closure must be made with FileSums, and must
 // not be optimised yet.
 func (c *Closure) Optimise(epoch time.Time) error {
-	store := c.Tree.Lookup(nix.StoreDir)
-	files, err := summed(store)
-	if err != nil {
-		return err
+	if !c.fileSums {
+		return errors.New("closure: was made without FileSums, which Optimise needs")
 	}
-	dir := &fstree.Inode{Mode: fstree.TypeDir | 0o755, Index: true}
+	store := c.Tree.Lookup(nix.StoreDir)
+	// By digest, and then in the order of the tree.
+	files := c.files
+	c.files = nil
+	slices.SortStableFunc(files, func(a, b summedFile) int { return bytes.Compare(a.sum[:], b.sum[:]) })
+	dir := &fstree.Inode{Mode: fstree.TypeDir | 0o755}
 	dir.SetMTime(epoch)
 	links, err := store.Add(linksDir, dir)
 	if err != nil {
 		return err
 	}
+	links.MarkIndex()
 	for len(files) > 0 {
 		same := 1
 		for same < len(files) && files[same].sum == files[0].sum {
@@ -59,43 +63,6 @@ func (c *Closure) Optimise(epoch time.Time) error {
 type summedFile struct {
 	sum   nar.Sum
 	entry *fstree.Entry
-}
-
-// summed returns what can be linked in a store, by digest and then in the order of the
-// tree.
-func summed(store *fstree.Entry) ([]summedFile, error) {
-	var files []summedFile
-	for e := range store.All() {
-		switch {
-		case e.IsSymlink():
-			files = append(files, summedFile{nar.SymlinkSum(e.Link), e})
-		case e.IsRegular():
-			sum, err := sumOf(e)
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, summedFile{sum, e})
-		}
-	}
-	slices.SortStableFunc(files, func(a, b summedFile) int { return bytes.Compare(a.sum[:], b.sum[:]) })
-	return files, nil
-}
-
-// sumOf returns the digest of a regular file.
-func sumOf(e *fstree.Entry) (nar.Sum, error) {
-	var sum *nar.Sum
-	switch content := e.Content.(type) {
-	case nil:
-		return nar.NewFileSum(e.Mode == modeProgram, 0).Sum(), nil
-	case *stored:
-		sum = content.sum
-	case *hostContent:
-		sum = content.sum
-	}
-	if sum == nil {
-		return nar.Sum{}, errors.New("closure: was made without FileSums, which Optimise needs")
-	}
-	return *sum, nil
 }
 
 // link makes equal files links of the first of them.

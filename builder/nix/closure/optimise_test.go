@@ -45,7 +45,7 @@ func linkName(t *testing.T, e *fstree.Entry) string {
 func checkLinks(t *testing.T, tree *fstree.Tree) (again int) {
 	t.Helper()
 	dir := tree.Lookup(nix.StoreDir + "/.links")
-	if !dir.Index {
+	if !dir.IsIndex() {
 		t.Error(".links is no index: all files would be placed in the order of their digests")
 	}
 	if dir.Mode != fstree.TypeDir|0o755 || dir.UID != 0 || dir.GID != 0 || !dir.MTime().Equal(linksTime) {

@@ -66,8 +66,9 @@ func (p *planter) File(f nar.File, content io.Reader) error {
 		}
 	}
 	if f.Size > 0 {
-		e.Content = &stored{p.object, f.Offset, finished(sum)}
+		e.Content = &stored{p.object, f.Offset}
 	}
+	p.keepSum(e, sum)
 	return nil
 }
 
@@ -75,7 +76,7 @@ func (p *planter) File(f nar.File, content io.Reader) error {
 // digest of the file, if that is asked for.
 func (p *planter) hashes(f nar.File) (io.Writer, *nar.FileSum) {
 	to := p.address.ofContent()
-	if !p.FileSums || f.Size == 0 {
+	if !p.FileSums {
 		return to, nil
 	}
 	sum := nar.NewFileSum(f.Executable, f.Size)
@@ -85,13 +86,12 @@ func (p *planter) hashes(f nar.File) (io.Writer, *nar.FileSum) {
 	return io.MultiWriter(to, sum), sum
 }
 
-// finished returns a digest to keep, nil for none.
-func finished(s *nar.FileSum) *nar.Sum {
-	if s == nil {
-		return nil
+// keepSum keeps the digest of a file, if there is one. It stands beside the tree, which
+// lives longer.
+func (p *planter) keepSum(e *fstree.Entry, s *nar.FileSum) {
+	if s != nil {
+		p.object.files = append(p.object.files, summedFile{s.Sum(), e})
 	}
-	sum := s.Sum()
-	return &sum
 }
 
 // file adds a file without its content.
@@ -111,7 +111,10 @@ func (p *planter) Symlink(path, target string) error {
 	if p.address.ofFile() {
 		return errNoFile
 	}
-	_, err := p.plant(path, &fstree.Inode{Mode: modeSymlink, Link: target, Size: int64(len(target))})
+	e, err := p.plant(path, &fstree.Inode{Mode: modeSymlink, Link: target, Size: int64(len(target))})
+	if err == nil && p.FileSums {
+		p.object.files = append(p.object.files, summedFile{nar.SymlinkSum(target), e})
+	}
 	return err
 }
 
@@ -157,7 +160,6 @@ func (f *fetcher) uproot(o *found) {
 type stored struct {
 	object *found
 	offset int64
-	sum    *nar.Sum // of the file; nil without FileSums
 }
 
 // Open implements fstree.Content.

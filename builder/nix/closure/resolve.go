@@ -16,6 +16,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/nix/bincache"
 	"github.com/6FaNcY9/mkimage/builder/nix/narinfo"
 	"github.com/6FaNcY9/mkimage/builder/nix/narstore"
+	"github.com/6FaNcY9/mkimage/builder/unpack"
 )
 
 // asked is how many objects are asked for at a time: as many as package bincache makes
@@ -29,6 +30,7 @@ type found struct {
 	content *narinfo.CA       // must hold of the content; nil: nothing but the digest
 	archive *narstore.Archive // once it is there
 	sums    *narstore.Sums    // of the archive that was read last
+	files   []summedFile      // of the object in the order of the tree; none without FileSums
 }
 
 // fetcher makes one closure.
@@ -36,6 +38,8 @@ type fetcher struct {
 	Options
 	tree  *fstree.Tree
 	store *fstree.Entry // the store directory
+
+	unpacker unpack.Opener
 
 	mu    sync.Mutex // of store and done
 	done  int64

@@ -148,7 +148,7 @@ func (a *Archive) frame(index int64) ([]byte, error) {
 	}
 	defer a.store.files.put(f)
 	at := index * frameSize
-	out := make([]byte, min(frameSize, a.size-at))
+	out := a.store.buffer()[:min(frameSize, a.size-at)]
 	if n, err := f.value.content().ReadAt(out, at); n < len(out) {
 		return nil, fault.New(fault.Input, "build again, when nothing writes it", "%s: byte %d: %w", a.name, at+int64(n), err)
 	}

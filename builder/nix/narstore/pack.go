@@ -4,7 +4,6 @@ import (
 	"io"
 
 	seekable "github.com/SaveTheRbtz/zstd-seekable-format-go/pkg"
-	"github.com/klauspost/compress/zstd"
 )
 
 // packer writes an archive in frames, all but the last of frameSize.
@@ -15,12 +14,14 @@ type packer struct {
 }
 
 // pack writes what fill writes in frames to w, and the table of them.
-func pack(w io.Writer, encoder *zstd.Encoder, fill func(io.Writer) error) error {
-	frames, err := seekable.NewEncoder(encoder)
+func (s *Store) pack(w io.Writer, fill func(io.Writer) error) error {
+	frames, err := seekable.NewEncoder(s.encoder)
 	if err != nil {
 		return err
 	}
-	p := &packer{w: w, frames: frames, frame: make([]byte, 0, frameSize)}
+	frame := s.buffer()
+	defer s.free(frame)
+	p := &packer{w: w, frames: frames, frame: frame[:0]}
 	if err := fill(p); err != nil {
 		return err
 	}

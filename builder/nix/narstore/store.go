@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
@@ -32,8 +33,8 @@ import (
 
 // Limits of what is open or in memory at a time.
 const (
-	maxOpen   = 64  // files
-	maxFrames = 128 // unpacked, of frameSize
+	maxOpen   = 64 // files
+	maxFrames = 48 // unpacked, of frameSize
 )
 
 // Names in the folder.
@@ -52,6 +53,7 @@ type Store struct {
 	dir     string
 	lock    *os.File
 	encoder *zstd.Encoder
+	spare   sync.Pool // of *[frameSize]byte
 	decoder *zstd.Decoder
 	files   *pool[*Archive, *file]
 	frames  *pool[frameKey, []byte]
@@ -93,16 +95,27 @@ func (s *Store) start() error {
 	var err error
 	// The fastest level: an archive is packed to be unpacked a few times. Each
 	// frame has a checksum in the table, no other is needed.
-	if s.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false)); err != nil {
+	if s.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false), zstd.WithWindowSize(frameSize)); err != nil {
 		return err
 	}
 	if s.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(frameSize)); err != nil {
 		return err
 	}
 	s.files = newPool[*Archive](maxOpen, (*file).close)
-	s.frames = newPool[frameKey](maxFrames, func([]byte) {})
+	s.frames = newPool[frameKey](maxFrames, s.free)
 	return nil
 }
+
+// buffer returns memory for a frame. It goes back with free.
+func (s *Store) buffer() []byte {
+	if b, ok := s.spare.Get().(*[frameSize]byte); ok {
+		return b[:]
+	}
+	return make([]byte, frameSize)
+}
+
+// free takes a frame back, of which nothing is used any more.
+func (s *Store) free(frame []byte) { s.spare.Put((*[frameSize]byte)(frame[:frameSize])) }
 
 func flock(f *os.File, how int) error {
 	for {
@@ -169,7 +182,7 @@ func (s *Store) Put(h Hash, fill func(w io.Writer) error) (*Archive, error) {
 	if err != nil {
 		return nil, folderError(err)
 	}
-	err = pack(folderWriter{f}, s.encoder, fill)
+	err = s.pack(folderWriter{f}, fill)
 	if err = errors.Join(err, folderError(f.Close())); err == nil {
 		err = folderError(renameNew(f.Name(), name))
 	}
