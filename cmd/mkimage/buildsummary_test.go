@@ -85,7 +85,7 @@ func TestBuildJSON(t *testing.T) {
 	if err := in.Decode(&s); err != nil {
 		t.Fatal(err)
 	}
-	files := []string{"disk.img.zst", "disk.img.zst.manifest.json", "disk.img.zst.spdx.json"}
+	files := []string{"disk.img.zst", "disk.img.zst.spdx.json", "disk.img.zst.manifest.json"}
 	if s.MessageType != "summary" || s.Profile != "bandit-minimal" || s.Format != formatZstd || s.Path != files[0] || !slices.Equal(s.Files, files) {
 		t.Errorf("%+v: want a summary of %v", s, files)
 	}
