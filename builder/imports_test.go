@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"builder/bootspec":       {"builder/fault", "builder/nix", "builder/loader/bls"},
 	"builder/btrfs":          {"builder/fault", "builder/ids", "builder/fstree", "builder/unpack", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/btrfs/reader":   {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk"},
+	"builder/btrfs/view":     {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/btrfs/identity": {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/btrfs/check":    {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/esp":            {"builder/fault", "builder/fstree", "builder/unpack"},
@@ -62,7 +63,7 @@ var mayImport = map[string][]string{
 	"builder/installed": {
 		"builder", "builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/source", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls", "builder/diff",
 		"builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/sparse", "builder/manifest", "builder/gpt", "builder/inspect", "builder/loader/grubcfg", "builder/loader/grubimage",
-		"builder/esp/reader", "builder/uki/reader", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader",
+		"builder/esp/reader", "builder/uki/reader", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/view",
 	},
 	"builder/hardware": {
 		"builder/fault", "builder/fstab", "builder/nix", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt", "builder/gpt/grow",
