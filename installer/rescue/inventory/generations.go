@@ -15,6 +15,8 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/bootspec"
 	"github.com/6FaNcY9/mkimage/builder/nix"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/installer/beside"
 )
 
 // Generation is a system that can be started: one of the profile of NixOS, or else an
@@ -70,10 +72,21 @@ func (f *finder) generations() {
 	}
 }
 
+// otherwise are words of the command line by which an entry starts something else than the
+// generation whose init it names.
+var otherwise = []string{plan.FactoryWord, plan.ShellWord, beside.BackWord + "="}
+
+// startsOtherwise reports whether an entry has one of these words.
+func (e Entry) startsOtherwise() bool {
+	return slices.ContainsFunc(strings.Fields(e.Options), func(word string) bool {
+		return slices.ContainsFunc(otherwise, func(o string) bool { return word == o || strings.HasSuffix(o, "=") && strings.HasPrefix(word, o) })
+	})
+}
+
 // join puts an entry of the menu to the generation that it starts.
 func join(all []*generation, e Entry) []*generation {
 	for _, g := range all {
-		if e.Toplevel != "" && (g.top == e.Toplevel || slices.Contains(g.tops, e.Toplevel)) {
+		if e.Toplevel != "" && !e.startsOtherwise() && (g.top == e.Toplevel || slices.Contains(g.tops, e.Toplevel)) {
 			g.Entries = append(g.Entries, e.ID)
 			g.Default = g.Default || e.Default
 			return all

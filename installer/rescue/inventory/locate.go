@@ -65,7 +65,17 @@ func (f *finder) locate() {
 		f.dirs = f.guess()
 	}
 	f.view = view.New(f.top, f.dirs)
-	f.sys.NixOS = f.has(systemLink) || f.has("/etc/NIXOS")
+	f.sys.NixOS = f.isNixOS()
+}
+
+// isNixOS reports whether the system is one, also where only its boot menu says so.
+func (f *finder) isNixOS() bool {
+	for _, name := range []string{systemLink, "/etc/NIXOS"} {
+		if _, err := f.view.Lstat(name); err == nil {
+			return true
+		}
+	}
+	return f.planOf() != nil && slices.ContainsFunc(f.esp.Entries, func(e Entry) bool { return e.Toplevel != "" })
 }
 
 // guess returns what is mounted where by the names of subvolumes.

@@ -116,6 +116,7 @@ func (l *look) volumes() []volume {
 // table says what is wrong with the partition table.
 func (l *look) table(volumes []volume) {
 	d, lost := l.disk, 0
+	problem := strings.TrimPrefix(d.TableProblem, "partition table: ")
 	for _, v := range volumes {
 		if v.Number == 0 && v.Start > 0 {
 			lost++
@@ -124,13 +125,13 @@ func (l *look) table(volumes []volume) {
 	const repair = "the firmware and the system find nothing on it; repairing the boot makes it anew"
 	switch {
 	case lost > 0 && d.TableProblem != "":
-		l.problems.add(Boot, d.Path, repair, "partition table: %s; %d file systems are still there", d.TableProblem, lost)
+		l.problems.add(Boot, d.Path, repair, "partition table: %s; %s", problem, plural(lost, "file system is still there", "file systems are still there"))
 	case lost > 0:
-		l.problems.add(Boot, d.Path, repair, "partition table: is gone; %d file systems are still there", lost)
+		l.problems.add(Boot, d.Path, repair, "partition table: is gone; %s", plural(lost, "file system is still there", "file systems are still there"))
 	case d.TableProblem != "" && len(d.Partitions) == 0:
-		l.problems.add(Damage, d.Path, "what was on it can only be found by searching all of it", "partition table: %s", d.TableProblem)
+		l.problems.add(Damage, d.Path, "what was on it can only be found by searching all of it", "partition table: %s", problem)
 	case d.TableProblem != "":
-		l.problems.add(Note, d.Path, "one copy of it is whole, and is used; repairing the boot puts the other right", "partition table: %s", d.TableProblem)
+		l.problems.add(Note, d.Path, "one copy of it is whole, and is used; repairing the boot puts the other right", "partition table: %s", problem)
 	}
 }
 
@@ -144,15 +145,10 @@ func (l *look) volume(ctx context.Context, v *volume) {
 	l.keyMedium(v)
 	l.repositories(v)
 	l.sleeps(v)
-	kind, isRoot := "nothing that is known", strings.EqualFold(v.kind, plan.TypeRootX86_64.String())
-	if len(v.contents) > 0 {
-		kind = v.contents[0].String()
-	}
+	isRoot := strings.EqualFold(v.kind, plan.TypeRootX86_64.String())
 	switch {
-	case v.holds("btrfs") == nil && isRoot && kind != "crypto_LUKS":
-		if kind != "ext4" && kind != "xfs" && len(v.contents) == 0 {
-			l.problems.add(Damage, v.String(), "what was on it can only be found by searching it", "the partition of a system holds %s", kind)
-		}
+	case isRoot && len(v.contents) == 0:
+		l.problems.add(Damage, v.String(), "what was on it can only be found by searching all of it", "the partition of a system holds nothing that is known")
 	case v.holds("btrfs") != nil && !l.isPayload(v):
 		l.system(ctx, v)
 	}

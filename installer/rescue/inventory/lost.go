@@ -3,8 +3,10 @@ package inventory
 import (
 	"io"
 
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
 	btrfs "github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	fat "github.com/6FaNcY9/mkimage/builder/esp/reader"
+	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/installer/disks"
 )
@@ -52,11 +54,21 @@ func (l *look) lostAt(at int64) (volume, bool) {
 		return v, true
 	}
 	f, err := btrfs.Open(r, rest)
-	if err != nil {
+	if err == nil {
+		s := f.Super()
+		v.Size = int64(s.DevItem.TotalBytes) // which Open has compared with the disk
+		v.contents = []disks.Content{{Type: "btrfs", UUID: fsid(f), Label: text(s.Label)}}
+		return v, true
+	}
+	block := make([]byte, ondisk.SuperSize)
+	if _, err := r.ReadAt(block, int64(ondisk.SuperMirrors[0])); err != nil {
 		return v, false
 	}
-	s := f.Super()
-	v.Size = int64(s.DevItem.TotalBytes) // which Open has compared with the disk
-	v.contents = []disks.Content{{Type: "btrfs", UUID: fsid(f), Label: text(s.Label)}}
+	s, err := ondisk.DecodeSuperblock(block)
+	if err != nil || s.Bytenr != ondisk.SuperMirrors[0] {
+		return v, false
+	}
+	v.Size = rest // damaged, or cut short: it is told why when it is read
+	v.contents = []disks.Content{{Type: "btrfs", UUID: ids.UUID(s.FSID).String(), Label: text(s.Label)}}
 	return v, true
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Severity says how bad a problem is.
@@ -39,9 +40,12 @@ type problems struct {
 
 func (p *problems) add(s Severity, object, means, format string, args ...any) {
 	if len(p.list) < maxProblems {
-		p.list = append(p.list, Problem{Severity: s, Object: object, Text: fmt.Sprintf(format, args...), Means: means})
+		p.list = append(p.list, Problem{Severity: s, Object: object, Text: line(fmt.Sprintf(format, args...)), Means: means})
 	}
 }
+
+// line makes one line of a text, such as that of joined errors.
+func line(s string) string { return text(strings.ReplaceAll(s, "\n", "; ")) }
 
 // sortProblems puts the worst first, and of equal ones those of the host's own system.
 func sortProblems(inv *Inventory) {

@@ -70,6 +70,20 @@ func (f *finder) subvolumes() {
 		}
 		f.sys.Subvolumes = append(f.sys.Subvolumes, sub)
 	}
+	f.pending()
+}
+
+// pending says that an installation that keeps the homes was not switched to.
+func (f *finder) pending() {
+	var names []string
+	for _, s := range f.sys.Subvolumes {
+		if s.Role == RoleNew {
+			names = append(names, s.Path)
+		}
+	}
+	if len(names) > 0 {
+		f.problems.add(Note, f.sys.ID, "the first boot of the new system finishes it; installing again discards it", "an installation beside the system is not switched to: %s", strings.Join(names, ", "))
+	}
 }
 
 // roleByMount reports whether a subvolume is mounted.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
 	btrfs "github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	"github.com/6FaNcY9/mkimage/builder/btrfs/view"
 	"github.com/6FaNcY9/mkimage/builder/ids"
@@ -45,9 +47,19 @@ type finder struct {
 	sys      System
 	sessions []Session
 	problems problems
-	damaged  int    // copies that were bad
-	damage   string // the first of them
+	causes   []cause
+	damaged  map[ondisk.Physical]bool // bad copies that were met
+	damage   string                   // the first of them
 }
+
+// cause is why something could not be read.
+type cause struct {
+	text string
+	what []string // could not be read
+}
+
+// maxDamaged bounds how many damaged copies are counted.
+const maxDamaged = 10_000
 
 // system looks for a system in a btrfs.
 func (l *look) system(ctx context.Context, v *volume) {
@@ -78,9 +90,12 @@ func labelOf(v *volume) string {
 func fsid(f *btrfs.FS) string { return ids.UUID(f.Super().FSID).String() }
 
 func newFinder(l *look, v *volume, opened *btrfs.FS) *finder {
-	f := &finder{look: l, at: v, fs: opened}
+	f := &finder{look: l, at: v, fs: opened, damaged: map[ondisk.Physical]bool{}}
 	opened.OnDamage(func(d btrfs.Damage) {
-		if f.damaged++; f.damaged == 1 {
+		if len(f.damaged) < maxDamaged {
+			f.damaged[d.Physical] = true
+		}
+		if f.damage == "" {
 			f.damage = fmt.Sprintf("copy %d of %d of the bytes at %d: %v", d.Copy, d.Copies, d.Physical, d.Err)
 		}
 	})
@@ -119,7 +134,35 @@ func (f *finder) run(ctx context.Context) error {
 
 // unread notes what could not be read.
 func (f *finder) unread(what string, err error) {
-	f.problems.add(Damage, f.sys.ID, "it is damaged: save what can be saved before you repair it", "%s: %v", what, err)
+	var named *fs.PathError
+	if errors.As(err, &named) {
+		err = named.Err // the name is that of the file in the file system, what is that in the system
+	}
+	i := slices.IndexFunc(f.causes, func(c cause) bool { return c.text == err.Error() })
+	if i < 0 {
+		f.causes = append(f.causes, cause{text: err.Error()})
+		i = len(f.causes) - 1
+	}
+	if !slices.Contains(f.causes[i].what, what) {
+		f.causes[i].what = append(f.causes[i].what, what)
+	}
+}
+
+// isUnread reports whether something was noted as unread.
+func (f *finder) isUnread(what string) bool {
+	return slices.ContainsFunc(f.causes, func(c cause) bool { return slices.Contains(c.what, what) })
+}
+
+// maxUnread bounds the names in one problem.
+const maxUnread = 4
+
+// String says what could not be read, and why.
+func (c cause) String() string {
+	names := strings.Join(c.what[:min(len(c.what), maxUnread)], ", ")
+	if more := len(c.what) - maxUnread; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return "cannot be read: " + names + ": " + c.text
 }
 
 // report hands over what was found. A file system that is no system's is told by its
@@ -128,8 +171,11 @@ func (f *finder) report() {
 	if n := f.fs.SuperMirror(); n > 0 {
 		f.problems.add(Boot, f.sys.ID, "the kernel does not mount it; btrfs rescue super-recover puts that right", "superblock: the first copy is damaged, copy %d is whole", n+1)
 	}
-	if f.damaged > 0 {
-		f.problems.add(Damage, f.sys.ID, "another copy was whole, and a scrub repairs it where there is one", "%s: %s", plural(f.damaged, "damaged copy was read", "damaged copies were read"), f.damage)
+	for _, c := range f.causes {
+		f.problems.add(Damage, f.sys.ID, "it is damaged: save what can be saved before you repair it", "%s", c)
+	}
+	if n := len(f.damaged); n > 0 {
+		f.problems.add(Damage, f.sys.ID, "a scrub repairs what has another copy that is whole", "%s: %s", plural(n, "damaged copy was met", "damaged copies were met"), f.damage)
 	}
 	id := ""
 	if f.isSystem() {
@@ -211,7 +257,7 @@ func (f *finder) judgeRoot() {
 		return
 	}
 	for _, name := range programs {
-		if _, err := f.view.Resolve(name, true); err == nil {
+		if _, err := f.view.Resolve(name, true); err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return
 		}
 	}

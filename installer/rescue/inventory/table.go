@@ -44,6 +44,9 @@ func (f *finder) fstab() {
 		f.mounts(lines[:min(len(lines), maxMounts)])
 		return
 	}
+	if f.isUnread("/etc/fstab") {
+		return
+	}
 	f.problems.add(Note, f.sys.ID, "what the system mounts is taken from its image, or from the names of its subvolumes", "there is no /etc/fstab")
 }
 

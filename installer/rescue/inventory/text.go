@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -160,7 +161,7 @@ func (p *page) system(inv *Inventory, s *System) {
 	}
 	for _, session := range inv.Sessions {
 		if session.System == s.ID {
-			p.label("sleeps", "Linux %s, in %s", or(session.Kernel, "of a release that is not known"), session.File)
+			p.label("sleeps", "%s in %s", strings.TrimSpace("Linux "+session.Kernel), session.File)
 		}
 	}
 }
@@ -170,7 +171,7 @@ func (p *page) esp(e *ESP) {
 		p.label("ESP", "%s: cannot be read", e.Place)
 		return
 	}
-	p.label("ESP", "%s: %s, %s, %s used, %s free", e.Place, or(e.Loader, "no boot loader"), plural(len(e.Entries), "entry", "entries"), size(e.Used), size(e.Free))
+	p.label("ESP", "%s: %s, %s, %s used, %s free", e.Place, cmp.Or(e.Loader, "no boot loader"), plural(len(e.Entries), "entry", "entries"), size(e.Used), size(e.Free))
 }
 
 func (p *page) generations(s *System) {
@@ -258,7 +259,7 @@ func (s *System) states(of string, role Role) (n int, newest time.Time) {
 }
 
 func (p *page) backup(b Backup) {
-	head := fmt.Sprintf("Backup %s: %s %q", b.Place, or(b.Type, "nothing that is known"), b.Label)
+	head := fmt.Sprintf("Backup %s: %s %q", b.Place, cmp.Or(b.Type, "nothing that is known"), b.Label)
 	if len(b.Wanted) > 0 {
 		head += ", for " + strings.Join(b.Wanted, ", ")
 	}
@@ -299,12 +300,5 @@ func (p *page) key(k KeyMedium) {
 // size writes a number of bytes in one unit.
 func size(n int64) string {
 	text, _, _ := strings.Cut(disks.SizeText(n), " (")
-	return text
-}
-
-func or(text, other string) string {
-	if text == "" {
-		return other
-	}
 	return text
 }
