@@ -121,6 +121,11 @@ var mayImport = map[string][]string{
 	},
 	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
 	"installer/programs":          {"builder/fault"},
+	"installer/rescue/inventory": {
+		"builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/manifest", "builder/sparse", "builder/gpt", "builder/rawdisk", "builder/fstab",
+		"builder/nix", "builder/bootspec", "builder/loader/bls", "builder/loader/grubcfg", "builder/loader/grubimage", "builder/uki/reader", "builder/esp/reader", "builder/swaparea", "builder/btrfs/ondisk",
+		"builder/btrfs/reader", "builder/btrfs/view", "initramfs/hibernate/record", "installer/agekey", "installer/beside", "installer/disks", "installer/durable", "installer/firstboot", "installer/keymedium",
+	},
 }
 
 // onlyIn says which foreign packages stay in one part of the tree.
