@@ -8,12 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	fat "github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
-	"github.com/6FaNcY9/mkimage/builder/loader/grubcfg"
-	"github.com/6FaNcY9/mkimage/builder/loader/grubimage"
 	"github.com/6FaNcY9/mkimage/builder/nix"
-	uki "github.com/6FaNcY9/mkimage/builder/uki/reader"
 )
 
 // The boot loaders that are told apart.
@@ -22,13 +18,6 @@ const (
 	LoaderGRUB        = "grub"
 	LoaderUKI         = "uki"
 )
-
-// Program is an EFI program on an ESP.
-type Program struct {
-	Path string `json:"path"` // from the root of the ESP, without a leading slash
-	Kind string `json:"kind"` // one of the Loader names, "efi" for another program, or "" for what is none
-	Size int64  `json:"size"` // bytes
-}
 
 // Entry is a way to start Linux.
 type Entry struct {
@@ -87,48 +76,6 @@ func (e *esp) menu() {
 		e.Entries = e.Entries[:maxEntries]
 	}
 	e.judgeMenu()
-}
-
-// program describes an EFI program.
-func (e *esp) program(name string) (Program, bool) {
-	p := Program{Path: name}
-	opened, err := e.open(name)
-	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			e.problems.add(Boot, e.String(), "", "/%s: %v", name, err)
-		}
-		return p, false
-	}
-	p.Size = opened.Size()
-	prog, err := uki.Open(opened, p.Size)
-	if err != nil {
-		e.problems.add(Boot, e.String(), "the firmware does not start it", "/%s: %v", name, err)
-		return p, true
-	}
-	p.Kind = "efi"
-	if _, err := prog.Section(grubimage.Section); err == nil {
-		p.Kind = LoaderGRUB
-	}
-	if magic, err := prog.Text(".sdmagic"); err == nil && strings.HasPrefix(magic, sdMagic) {
-		p.Kind = LoaderSystemdBoot
-	}
-	if prog.IsUKI() {
-		p.Kind = LoaderUKI
-	}
-	return p, true
-}
-
-// open opens a regular file.
-func (e *esp) open(name string) (*fat.File, error) {
-	f, err := e.files.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	file, ok := f.(*fat.File)
-	if !ok {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("is a directory")}
-	}
-	return file, nil
 }
 
 // loader names the boot loader: that of the program that the firmware starts, or else
@@ -227,73 +174,6 @@ func (e *esp) conf() func(Entry) bool {
 	}
 }
 
-// grub returns the entries of GRUB, and the ID of the default.
-func (e *esp) grub() (list []Entry, id string) {
-	data, err := e.files.ReadAtMost(grubcfg.ConfFile, grubcfg.MaxSize)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ""
-	}
-	var conf grubcfg.Conf
-	if err == nil {
-		conf, err = grubcfg.Parse(data)
-	}
-	if err != nil {
-		e.problems.add(Note, e.String(), "it was written by the system's own tools, and what it starts cannot be told", "/%s: %v", grubcfg.ConfFile, err)
-		conf.Custom = true
-	}
-	e.Timeout = conf.Timeout
-	entries := conf.Entries
-	if conf.Custom {
-		if data, err := e.files.ReadAtMost(grubcfg.CustomFile, grubcfg.MaxSize); err == nil {
-			if more, err := grubcfg.ParseCustom(data); err == nil {
-				entries = append(entries, more...)
-			}
-		}
-	}
-	for _, x := range entries[:min(len(entries), maxEntries)] {
-		list = append(list, e.complete(Entry{ID: text(x.ID), Title: text(x.Title), Linux: text(x.Linux), Initrd: x.Initrd, Options: text(x.Options)}, append([]string{x.Linux}, x.Initrd...)))
-	}
-	return list, conf.Default
-}
-
-// images returns the unified kernel images that systemd-boot finds by itself.
-func (e *esp) images() (list []Entry) {
-	files, err := e.files.ReadDir(imagesDir)
-	if err != nil {
-		return nil
-	}
-	for _, f := range files {
-		if !strings.HasSuffix(strings.ToLower(f.Name()), ".efi") || len(list) == maxEntries {
-			continue
-		}
-		if x, ok := e.image(imagesDir + "/" + f.Name()); ok {
-			list = append(list, x)
-		}
-	}
-	return list
-}
-
-// image describes a unified kernel image.
-func (e *esp) image(name string) (Entry, bool) {
-	f, err := e.open(name)
-	if err != nil {
-		return Entry{}, false
-	}
-	p, err := uki.Open(f, f.Size())
-	if err != nil || !p.IsUKI() {
-		return Entry{}, false
-	}
-	section := func(name string) string {
-		s, err := p.Text(name)
-		if err != nil {
-			return ""
-		}
-		return s
-	}
-	x := Entry{ID: path.Base(name), Title: prettyName(section(".osrel")), Version: text(section(".uname")), Linux: "/" + name, Options: text(section(".cmdline"))}
-	return e.complete(x, nil), true
-}
-
 // markDefault marks the first entry that is the default, or the first of all.
 func (e *esp) markDefault(is func(Entry) bool) {
 	at := -1
@@ -302,30 +182,5 @@ func (e *esp) markDefault(is func(Entry) bool) {
 	}
 	if at = max(at, 0); at < len(e.Entries) {
 		e.Entries[at].Default = true
-	}
-}
-
-// judgeMenu says what keeps the firmware from starting something.
-func (e *esp) judgeMenu() {
-	const repair = "repairing the boot puts it back"
-	if !slices.ContainsFunc(e.Programs, func(p Program) bool { return p.Path == fallbackPath }) {
-		means := "the firmware starts nothing from it; " + repair
-		if len(e.Programs) > 0 {
-			means = "the firmware starts it by an entry of its own alone; " + repair
-		}
-		e.problems.add(Boot, e.String(), means, "there is no boot loader at /%s", fallbackPath)
-	}
-	if len(e.Entries) == 0 {
-		e.problems.add(Boot, e.String(), "no system can be chosen; repairing the boot makes it anew from the system", "the boot menu has no entries")
-	}
-	for _, x := range e.Entries {
-		if len(x.Missing) == 0 {
-			continue
-		}
-		means := "it does not start"
-		if x.Default {
-			means = "it is the default, and does not start; " + repair
-		}
-		e.problems.add(Boot, e.String(), means, "entry %s: %s is not there", x.ID, strings.Join(x.Missing, ", "))
 	}
 }
