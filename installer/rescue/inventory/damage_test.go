@@ -286,3 +286,16 @@ func (c *changed) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, err
 }
+
+// TestLostWithoutPlan: where nobody says which machine it is, one file system leads to the
+// next.
+func TestLostWithoutPlan(t *testing.T) {
+	i := laptop(t)
+	i.zero(0, 1<<20)
+	i.zero(i.diskSize()-1<<20, 1<<20)
+	inv := take(t, Options{}, i.name)
+	root := i.part(plan.RoleRoot)
+	if len(inv.Systems) != 1 || inv.Systems[0].ESP == nil || inv.Systems[0].Root != (Place{Disk: i.name, Start: root.Start, Size: root.Size}) {
+		t.Errorf("systems %+v, problems:\n%s", inv.Systems, texts(inv))
+	}
+}
