@@ -139,3 +139,15 @@ func TestScanAtOnce(t *testing.T) {
 		t.Errorf("%d disks; want 4", got)
 	}
 }
+
+// TestScanPanics: a panic about one disk is that of who scans.
+func TestScanPanics(t *testing.T) {
+	s := laptop(t).scanner()
+	s.Open = func(name string) (disks.Node, error) { panic("bug of " + name) }
+	defer func() {
+		if p := recover(); p == nil || !strings.HasPrefix(p.(string), "bug of ") {
+			t.Errorf("recovered %v", p)
+		}
+	}()
+	scan(t, s)
+}

@@ -87,14 +87,23 @@ func (s Scanner) Scan(ctx context.Context) ([]Disk, error) {
 }
 
 // describeAll describes disks at the same time: one that answers late does not
-// hold up the others.
+// hold up the others. A panic is the caller's, as if there was one goroutine.
 func (s *Scanner) describeAll(ctx context.Context, found []*device, users *users) ([]Disk, error) {
 	disks := make([]Disk, len(found))
+	panics := make([]any, len(found))
 	var all sync.WaitGroup
 	for i, b := range found {
-		all.Go(func() { disks[i] = s.describe(ctx, b, users) })
+		all.Go(func() {
+			defer func() { panics[i] = recover() }()
+			disks[i] = s.describe(ctx, b, users)
+		})
 	}
 	all.Wait()
+	for _, p := range panics {
+		if p != nil {
+			panic(p)
+		}
+	}
 	return disks, ctx.Err()
 }
 

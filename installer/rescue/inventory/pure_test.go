@@ -263,3 +263,26 @@ func TestPrettyName(t *testing.T) {
 		}
 	}
 }
+
+// TestTextStates: what a text says of the host and of a system besides.
+func TestTextStates(t *testing.T) {
+	host := &Host{Hostname: "fox", Profile: "bandit-full"}
+	for _, tt := range []struct {
+		name string
+		in   Inventory
+		want string
+	}{
+		{"nobody said", Inventory{}, "Rescue of whatever is here: no plan says which machine is meant."},
+		{"not here", Inventory{Host: host}, "Rescue of fox (bandit-full): no system here is known to be its own."},
+		{"here", Inventory{Host: host, Mine: "x"}, "Rescue of fox (bandit-full): its system is on x."},
+		{"unclean", Inventory{Systems: []System{{ID: "x", Unclean: true}}}, "was not unmounted"},
+		{"many generations", Inventory{Systems: []System{{ID: "x", Generations: make([]Generation, shownGenerations+1)}}}, "and 1 more"},
+		{"snapshots of what is gone", Inventory{Systems: []System{{ID: "x", Subvolumes: []Subvolume{{Path: "s", Role: RoleSnapshot, Of: "@gone"}}}}}, "snapshot    1 subvolume of what is not mounted"},
+	} {
+		var b strings.Builder
+		must(t, Text(&b, &tt.in, 200))
+		if !strings.Contains(b.String(), tt.want) {
+			t.Errorf("%s:\n%swant %q", tt.name, &b, tt.want)
+		}
+	}
+}

@@ -114,7 +114,7 @@ func (p *page) host(inv *Inventory) {
 	case inv.Host == nil:
 		p.lines("", 0, "Rescue of whatever is here: no plan says which machine is meant.")
 	case inv.Mine == "":
-		p.lines("", 0, fmt.Sprintf("Rescue of %s (%s): its system is not here.", inv.Host.Hostname, inv.Host.Profile))
+		p.lines("", 0, fmt.Sprintf("Rescue of %s (%s): no system here is known to be its own.", inv.Host.Hostname, inv.Host.Profile))
 	default:
 		p.lines("", 0, fmt.Sprintf("Rescue of %s (%s): its system is on %s.", inv.Host.Hostname, inv.Host.Profile, inv.Mine))
 	}
@@ -146,7 +146,11 @@ func (p *page) system(inv *Inventory, s *System) {
 		head += " (the host's own)"
 	}
 	p.item(head)
-	p.label("file system", "btrfs %q %s, %s", s.Label, s.FSID, size(s.Root.Size))
+	unclean := ""
+	if s.Unclean {
+		unclean = ", was not unmounted: what was synced last shows once it is mounted"
+	}
+	p.label("file system", "btrfs %q %s, %s%s", s.Label, s.FSID, size(s.Root.Size), unclean)
 	if e := s.ESP; e != nil {
 		p.esp(e)
 	}
