@@ -1,0 +1,398 @@
+package bootrepair
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/6FaNcY9/mkimage/builder/esp"
+	espreader "github.com/6FaNcY9/mkimage/builder/esp/reader"
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstree"
+	"github.com/6FaNcY9/mkimage/builder/loader"
+	"github.com/6FaNcY9/mkimage/builder/loader/bls"
+	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
+	"github.com/6FaNcY9/mkimage/builder/source"
+	"github.com/6FaNcY9/mkimage/builder/uki"
+)
+
+// Stick is what a repair may take from elsewhere. What is not there is nil.
+type Stick struct {
+	// Plan is that of the host, with any identities. It is needed where the ESP of the
+	// disk has no manifest, as that of an installed system has none.
+	Plan *plan.Plan
+	// Loader is the EFI program of the boot loader that Plan asks for.
+	Loader []byte
+	// Kernels are those of the payload.
+	Kernels []Kernel
+	// Initramfs makes the initramfs for a kernel of the system out of the modules that
+	// are in its tree. Errors are of class fault.Input where the tree is to blame.
+	Initramfs func(ctx context.Context, t *fstree.Tree, p *plan.Plan, k source.Kernel) ([]byte, error)
+	// Files below /mkimage are put on an ESP that is made anew, by their paths from its
+	// root: such as the marker of an installation, without which its medium takes the disk
+	// for a blank one.
+	Files map[string][]byte
+}
+
+// Kernel is a kernel of a stick with the initramfs that was made for it.
+type Kernel struct {
+	Version          string // as "uname -r" prints it
+	Image, Initramfs []byte
+}
+
+// maxKernel bounds a kernel or an archive on an ESP, in bytes.
+const maxKernel = 512 << 20
+
+// What a finding needs from the stick, in words.
+const (
+	needPlan      = "the plan of this host"
+	needLoader    = "the boot loader"
+	needKernel    = "the kernel"
+	needInitramfs = "the initramfs"
+)
+
+// menu is the content that the ESP of a system should have.
+type menu struct {
+	disk    *system
+	stick   Stick
+	esp     *espreader.FS // nil where it cannot be read
+	rebuilt bool          // generations start by their own initrds
+	tree    *tree
+	plan    *plan.Plan
+	boot    loader.System
+	files   *fstree.Tree
+	needs   []string // what came from the stick
+	notes   []string
+}
+
+// makeMenu makes the content of the ESP of a system. identity is that of its disk, and
+// started says whether the system has finished its first boot. Errors of class
+// fault.Input say what cannot be made and what would help.
+func makeMenu(ctx context.Context, s *system, stick Stick, files *espreader.FS, identity plan.Identity, started bool, params esp.Params) (*menu, error) {
+	m := &menu{disk: s, stick: stick, esp: files, tree: newTree(s)}
+	p, err := m.findPlan()
+	if err != nil {
+		return nil, err
+	}
+	m.plan = plan.Adopt(p, identity)
+	if err := m.tree.bootable(); err != nil {
+		return nil, err
+	}
+	if err := m.findLoader(); err != nil {
+		return nil, err
+	}
+	found, err := m.findSystem(started)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.findArchives(ctx, found); err != nil {
+		return nil, err
+	}
+	m.tree.Freeze()
+	return m, m.fit(found, params)
+}
+
+func (m *menu) need(what string) {
+	if !slices.Contains(m.needs, what) {
+		m.needs = append(m.needs, what)
+	}
+}
+
+// findPlan returns the plan of the system: that of the image that it came from, or that of
+// the stick.
+func (m *menu) findPlan() (*plan.Plan, error) {
+	if m.esp != nil {
+		text, err := m.esp.ReadAtMost(manifest.ESPPath, manifest.MaxSize)
+		if err == nil {
+			if said, err := manifest.Decode(text); err == nil && said.Plan.Medium == nil {
+				return said.Plan, nil
+			}
+		}
+	}
+	if m.stick.Plan == nil {
+		return nil, fault.New(fault.Input, "take the stick that was made for this host", "boot menu: nothing on the disk says how it was made, and no stick has the plan of this host")
+	}
+	m.need(needPlan)
+	return m.stick.Plan, nil
+}
+
+// findLoader puts the EFI program of the boot loader into the tree, where the system has
+// none itself.
+func (m *menu) findLoader() error {
+	kind := m.plan.Profile.Boot.Loader
+	if kind == loader.GRUB && m.plan.Profile.Boot.GRUB != "" || kind == loader.GRUB && m.disk.nixos {
+		return m.ownGRUB()
+	}
+	if kind != loader.SystemdBoot {
+		return nil // what a system with GRUB or a unified kernel image lacks, loader says
+	}
+	const name = "systemd-bootx64.efi"
+	for _, dir := range []string{bootDirs[0], profileLink + "/systemd/lib/systemd/boot/efi"} {
+		if e, err := m.tree.follow(path.Join(dir, name)); err == nil && e != nil {
+			return nil
+		}
+	}
+	program, err := m.programOfESP()
+	if err != nil {
+		return err
+	}
+	return loader.Put(m.tree.Tree, path.Join(bootDirs[0], name), program, m.plan.Epoch)
+}
+
+func (m *menu) ownGRUB() (err error) {
+	m.boot.GRUB, err = m.programOfESP()
+	return err
+}
+
+// programOfESP returns the boot loader that is on the ESP, or that of the stick.
+func (m *menu) programOfESP() ([]byte, error) {
+	if m.esp != nil {
+		for _, name := range []string{bls.FallbackPath, loader.SystemdBootPath} {
+			data, err := m.esp.ReadAtMost(name, maxKernel)
+			if err == nil && isProgram(data) {
+				return data, nil
+			}
+		}
+	}
+	if m.stick.Loader == nil {
+		return nil, fault.New(fault.Input, "take the stick that was made for this host", "boot loader: neither the system nor a stick has one")
+	}
+	m.need(needLoader)
+	return m.stick.Loader, nil
+}
+
+func isProgram(data []byte) bool {
+	_, err := uki.ImageSize(data)
+	return err == nil
+}
+
+// findSystem returns what the system can start by.
+func (m *menu) findSystem(started bool) (*source.System, error) {
+	if !m.disk.nixos {
+		if err := m.findKernels(); err != nil {
+			return nil, err
+		}
+		return source.SystemOf(m.tree.Tree, m.plan.Epoch)
+	}
+	m.rebuilt = m.startsByItself(started)
+	s, skipped, err := m.tree.generations()
+	for _, why := range skipped {
+		m.notes = append(m.notes, "generation left out: "+why)
+	}
+	return s, err
+}
+
+// startsByItself reports whether the generations of a NixOS are to start by their own
+// initrds, as after each nixos-rebuild: unless the menu that is there has our initramfs, or
+// there is none and the first boot is not finished.
+func (m *menu) startsByItself(started bool) bool {
+	if m.plan.Profile.Initramfs.OfSource() { // the prelude was for the first boot
+		return true
+	}
+	if m.esp == nil {
+		return started || m.stick.Initramfs == nil && m.stick.Kernels == nil
+	}
+	known := false
+	for _, e := range readEntries(m.esp) {
+		for _, archive := range e.Initrd {
+			if strings.HasPrefix(archive, "/"+loader.NixOSDir+"/mkimage-") {
+				return false
+			}
+			known = known || strings.HasPrefix(archive, "/"+loader.NixOSDir+"/")
+		}
+	}
+	if files, err := m.esp.ReadDir(loader.NixOSDir); err == nil && !known {
+		return !slices.ContainsFunc(files, func(f fs.DirEntry) bool { return strings.HasPrefix(f.Name(), "mkimage-") })
+	}
+	return known || started
+}
+
+// findKernels puts kernels into the tree that the system has modules of and that were on
+// the ESP, which is mounted over the directory that they are installed to.
+func (m *menu) findKernels() error {
+	var versions []string
+	for _, dir := range moduleDirs {
+		e, err := m.tree.follow(dir)
+		if err != nil || e == nil {
+			continue
+		}
+		for _, c := range e.Children() {
+			if c.IsDir() && !slices.Contains(versions, c.Name) {
+				versions = append(versions, c.Name)
+			}
+		}
+	}
+	found := 0
+	for _, version := range versions {
+		there, err := m.findKernel(version, len(versions) == 1)
+		if err != nil {
+			return err
+		}
+		if there {
+			found++
+		}
+	}
+	if found == 0 {
+		return fault.New(fault.Input, "take the stick whose payload has one of these kernels, or go back to the factory snapshot",
+			"kernel: the system has modules of %s, and its kernels were on the ESP alone", strings.Join(versions, ", "))
+	}
+	return nil
+}
+
+// findKernel reports whether there is a kernel of a version, of which the tree has the
+// modules.
+func (m *menu) findKernel(version string, only bool) (bool, error) {
+	names := []string{"boot/vmlinuz-" + version, moduleDirs[0] + "/" + version + "/vmlinuz", moduleDirs[1] + "/" + version + "/vmlinuz"}
+	if only {
+		names = append(names, "boot/vmlinuz", "vmlinuz")
+	}
+	for _, name := range names {
+		if e, err := m.tree.follow(name); err == nil && e != nil && e.IsRegular() && e.Size > 0 {
+			return true, nil
+		}
+	}
+	image := m.kernelOfESP(version)
+	for _, k := range m.stick.Kernels {
+		if k.Version == version && image == nil {
+			image = k.Image
+			m.need(needKernel)
+		}
+	}
+	if image == nil {
+		m.notes = append(m.notes, "kernel "+version+" left out: it was on the ESP alone, and the stick has another one")
+		return false, nil
+	}
+	return true, loader.Put(m.tree.Tree, names[0], image, m.plan.Epoch)
+}
+
+// kernelOfESP returns a kernel that is on the ESP whole, nil where none is.
+func (m *menu) kernelOfESP(version string) []byte {
+	for _, pair := range m.pairs(version) {
+		return pair.Image
+	}
+	if m.esp == nil {
+		return nil
+	}
+	if data, err := m.esp.ReadAtMost("vmlinuz-"+version, maxKernel); err == nil && isProgram(data) {
+		return data
+	}
+	return nil
+}
+
+// pairs returns the kernels of a version, with the initramfs of each, that are on the ESP
+// as their directory says.
+func (m *menu) pairs(version string) (list []Kernel) {
+	if m.esp == nil {
+		return nil
+	}
+	dirs, err := m.esp.ReadDir(loader.Dir)
+	if err != nil {
+		return nil
+	}
+	for _, d := range dirs {
+		if !d.IsDir() || !strings.HasPrefix(d.Name(), version+"-") {
+			continue
+		}
+		dir := path.Join(loader.Dir, d.Name())
+		linux, err := m.esp.ReadAtMost(dir+"/linux", maxKernel)
+		archive, err2 := m.esp.ReadAtMost(dir+"/initramfs", maxKernel)
+		if errors.Join(err, err2) == nil && loader.KernelDir(version, linux, archive) == dir {
+			list = append(list, Kernel{version, linux, archive})
+		}
+	}
+	return list
+}
+
+// findArchives finds the initramfs of each kernel: on the ESP, on the stick, or made anew.
+func (m *menu) findArchives(ctx context.Context, s *source.System) error {
+	for _, k := range s.Kernels {
+		image, err := k.Image.Read(maxKernel)
+		if err != nil {
+			return fault.New(fault.Input, "", "kernel %s: %w", k.Version, err)
+		}
+		made := loader.Kernel{Version: k.Version, Image: k.Image, Words: k.Words}
+		if made.Initramfs, err = m.archive(ctx, k, image); err != nil {
+			return err
+		}
+		if made.Initramfs == nil && !m.rebuilt {
+			return fault.New(fault.Input, "take the stick that was made for this host", "kernel %s: the initramfs made for it was on the ESP alone, and the stick neither has nor makes one", k.Version)
+		}
+		m.boot.Kernels = append(m.boot.Kernels, made)
+	}
+	if m.boot.Kernels[0].Initramfs == nil {
+		m.notes = append(m.notes, "entries for the factory snapshots and for a shell are left out: there is no initramfs for them")
+	}
+	return nil
+}
+
+func (m *menu) archive(ctx context.Context, k source.Kernel, image []byte) ([]byte, error) {
+	for _, pair := range m.pairs(k.Version) {
+		if bytes.Equal(pair.Image, image) {
+			return pair.Initramfs, nil
+		}
+	}
+	for _, other := range m.stick.Kernels {
+		if other.Version == k.Version && bytes.Equal(other.Image, image) {
+			m.need(needInitramfs)
+			return other.Initramfs, nil
+		}
+	}
+	if m.stick.Initramfs == nil {
+		return nil, nil
+	}
+	m.need(needInitramfs)
+	return m.stick.Initramfs(ctx, m.tree.Tree, m.plan, k)
+}
+
+// fit makes the files, with as many generations as the ESP has room for.
+func (m *menu) fit(s *source.System, params esp.Params) error {
+	capacity, err := esp.Capacity(params)
+	if err != nil {
+		return err
+	}
+	for n := len(s.Generations); ; n-- {
+		m.boot.Rebuilt = m.rebuilt
+		m.boot.Generations, m.boot.Initrds = m.generations(s.Generations[:n])
+		if m.files, err = loader.Tree(m.plan, m.tree.Tree, m.boot); err != nil {
+			return err
+		}
+		for name, data := range m.stick.Files {
+			if err := loader.Put(m.files, name, data, m.plan.Epoch); err != nil {
+				return err
+			}
+		}
+		m.files.Freeze()
+		need, err := esp.Need(m.files, params)
+		if err != nil {
+			return err
+		}
+		if need <= capacity {
+			return nil
+		}
+		if n <= 1 {
+			return loader.Fits(m.files, need, capacity)
+		}
+		m.notes = append(m.notes, "entry "+s.Generations[n-1].FileName+" left out: there is no room for it on the ESP")
+	}
+}
+
+// generations returns the entries that a NixOS names itself, and their initrds.
+func (m *menu) generations(list []source.Generation) (entries []manifest.Generation, initrds map[string]*fstree.Entry) {
+	initrds = map[string]*fstree.Entry{}
+	for _, g := range list {
+		e := manifest.Generation{
+			File: g.FileName, Title: g.Title, SortKey: g.SortKey, Version: g.Version, Kernel: g.Kernel, Linux: g.Entry.Kernel, Words: g.Words,
+		}
+		if m.rebuilt && g.Initrd != nil {
+			e.Initrd, e.Words = g.Entry.Initrd, g.AllWords
+			initrds[e.Initrd] = g.Initrd
+		}
+		entries = append(entries, e)
+	}
+	return entries, initrds
+}
