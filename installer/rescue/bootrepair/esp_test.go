@@ -1,9 +1,9 @@
 package bootrepair
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -19,6 +19,8 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/nixcache"
+	"github.com/6FaNcY9/mkimage/builder/loader/bls"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/source"
@@ -59,7 +61,7 @@ func (m made) esp(t testing.TB) map[string]string {
 	return list
 }
 
-// names are those of files, with how many bytes each has.
+// sizes are the names of files, with how many bytes each has.
 func sizes(files map[string]string) (list []string) {
 	for name, text := range files {
 		list = append(list, fmt.Sprintf("%s %d", name, len(text)))
@@ -73,22 +75,42 @@ func (m made) onESP(t testing.TB, do func(file string)) {
 	t.Helper()
 	p := m.table.Partitions[0]
 	name := filepath.Join(t.TempDir(), "esp")
-	if err := os.WriteFile(name, m.disk.read(t, p.Start, p.Size), 0o600); err != nil {
-		t.Fatal(err)
+	f, err := os.Create(name)
+	if err == nil {
+		err = f.Truncate(p.Size)
 	}
-	do(name)
-	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.disk.put(t, p.Start, data...)
+	defer f.Close()
+	was := m.disk.read(t, p.Start, p.Size)
+	zeros := make([]byte, 64<<10)
+	for at := 0; at < len(was); at += len(zeros) {
+		if page := was[at : at+len(zeros)]; !bytes.Equal(page, zeros) {
+			if _, err := f.WriteAt(page, int64(at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	do(name)
+	for at := 0; at < len(was); at += len(zeros) {
+		page := make([]byte, len(zeros))
+		if _, err := f.ReadAt(page, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(page, was[at:at+len(page)]) {
+			m.disk.put(t, p.Start+int64(at), page...)
+		}
+	}
 }
 
 // mount copies the files of the ESP to a folder, and back.
 func (m made) mount(t testing.TB) func(context.Context, gpt.Partition) (durable.FS, func() error, error) {
 	return func(context.Context, gpt.Partition) (durable.FS, func() error, error) {
 		dir := t.TempDir()
-		m.onESP(t, func(file string) { run(t, "mcopy", "-s", "-n", "-i", file, "::/*", dir) })
+		if len(m.esp(t)) > 0 {
+			m.onESP(t, func(file string) { run(t, "mcopy", "-s", "-n", "-i", file, "::/*", dir) })
+		}
 		return durable.OS(dir), func() error {
 			m.onESP(t, func(file string) {
 				names, err := filepath.Glob(dir + "/*")
@@ -160,6 +182,19 @@ var damages = []struct {
 	{"entries deleted", func(t testing.TB, m made) {
 		m.onESP(t, func(file string) { run(t, "mdeltree", "-i", file, "::/loader") })
 	}, []Kind{KindFiles}},
+	{"kernel cut short", func(t testing.TB, m made) {
+		m.onESP(t, func(file string) {
+			empty := filepath.Join(t.TempDir(), "linux")
+			if err := os.WriteFile(empty, []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for name := range m.esp(t) {
+				if strings.HasSuffix(name, "/linux") || strings.HasSuffix(name, "bzImage.efi") {
+					run(t, "mcopy", "-o", "-i", file, empty, "::/"+name)
+				}
+			}
+		})
+	}, []Kind{KindFiles}},
 	{"all of it", func(t testing.TB, m made) {
 		m.disk.wipe(t, 0, 5*mib)
 		m.disk.wipe(t, m.disk.Size()-mib, mib)
@@ -176,45 +211,81 @@ func TestRepair(t *testing.T) {
 				want := m.esp(t)
 				stick := m.stick(t).withKernel(want)
 				tt.do(t, m)
-				found, err := Diagnose(t.Context(), m.system(stick), nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				var kinds []Kind
-				for _, f := range found.List {
-					if !slices.Contains(kinds, f.Kind) {
-						kinds = append(kinds, f.Kind)
-					}
-				}
-				if diff := cmp.Diff(tt.want, kinds); diff != "" {
-					t.Fatalf("findings (-want +got):\n%s\n%+v\n%q", diff, found.List, found.Notes)
-				}
-				r, err := Repair(t.Context(), found, Choices{Mount: m.mount(t)}, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if len(r.Done) != len(found.List) || len(r.Left) > 0 {
-					t.Errorf("done %v, left %v", r.Done, r.Left)
-				}
-				got := m.esp(t)
-				if diff := cmp.Diff(sizes(want), sizes(got)); diff != "" {
-					t.Errorf("files (-want +got):\n%s\nnotes: %q", diff, found.Notes)
-				}
-				for file, text := range want {
-					if got[file] != text && strings.HasSuffix(file, ".conf") {
-						t.Errorf("%s (-want +got):\n%s", file, cmp.Diff(text, got[file]))
-					} else if got[file] != text {
-						t.Errorf("%s: %d bytes differ", file, len(text))
-					}
-				}
-				m.checked(t)
-				again, err := Diagnose(t.Context(), m.system(stick), nil)
-				if err != nil || len(again.List) > 0 {
-					t.Errorf("afterwards: %+v, %v", again, err)
+				m.repaired(t, stick, tt.want)
+				if got := m.esp(t); name == "NixOS" && tt.name == "all of it" {
+					wantRebuilt(t, got)
+				} else {
+					wantFiles(t, want, got)
 				}
 			})
 		}
 	}
 }
 
-var _ io.ReaderAt = memDisk{}
+// repaired wants findings of some kinds, has them repaired, and wants none afterwards.
+func (m made) repaired(t *testing.T, stick Stick, want []Kind) {
+	t.Helper()
+	found, err := Diagnose(t.Context(), m.system(stick), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []Kind
+	for _, f := range found.List {
+		if !slices.Contains(kinds, f.Kind) {
+			kinds = append(kinds, f.Kind)
+		}
+	}
+	if diff := cmp.Diff(want, kinds); diff != "" {
+		t.Fatalf("findings (-want +got):\n%s\n%+v\n%q", diff, found.List, found.Notes)
+	}
+	r, err := Repair(t.Context(), found, Choices{Mount: m.mount(t)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Done) != len(found.List) || len(r.Left) > 0 {
+		t.Errorf("done %v, left %v", r.Done, r.Left)
+	}
+	m.checked(t)
+	again, err := Diagnose(t.Context(), m.system(stick), nil)
+	if err != nil || len(again.List) > 0 {
+		t.Errorf("afterwards: %+v, %v", again, err)
+	}
+}
+
+func wantFiles(t *testing.T, want, got map[string]string) {
+	t.Helper()
+	if diff := cmp.Diff(sizes(want), sizes(got)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	for file, text := range want {
+		if got[file] != text && strings.HasSuffix(file, ".conf") {
+			t.Errorf("%s (-want +got):\n%s", file, cmp.Diff(text, got[file]))
+		} else if got[file] != text {
+			t.Errorf("%s: %d bytes differ", file, len(text))
+		}
+	}
+}
+
+// wantRebuilt wants the menu that a nixos-rebuild leaves, with the entries of ours.
+func wantRebuilt(t *testing.T, got map[string]string) {
+	t.Helper()
+	for i, label := range []string{"25.11", "26.05"} {
+		e, err := bls.ParseEntry([]byte(got[fmt.Sprintf("loader/entries/nixos-generation-%d.conf", i+1)]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		initrd := ""
+		if len(e.Initrd) == 1 {
+			initrd = got[strings.TrimPrefix(e.Initrd[0], "/")]
+		}
+		if want := "init=" + nixcache.Path(nixcache.Toplevel(label)).String() + "/init loglevel=4 quiet"; e.Options != want || initrd != "an initrd" {
+			t.Errorf("generation %d: options %q, initrd %q, expected %q and its own", i+1, e.Options, initrd, want)
+		}
+	}
+	for _, name := range []string{"factory", "rescue"} {
+		e, err := bls.ParseEntry([]byte(got["loader/entries/mkimage-bandit-minimal-"+name+".conf"]))
+		if err != nil || len(e.Initrd) != 1 || got[strings.TrimPrefix(e.Initrd[0], "/")] == "" || !strings.Contains(e.Options, "root=PARTUUID="+seed.UUID(nameRoot).String()) {
+			t.Errorf("%s: %v, %v", name, e, err)
+		}
+	}
+}

@@ -150,7 +150,7 @@ func testPlan(t testing.TB) *plan.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	layout.ESP.Size = 128 << 20
+	layout.ESP.Size = 64 << 20
 	p, err := plan.Make(profile, layout, plan.Options{})
 	if err != nil {
 		t.Fatal(err)
