@@ -11,6 +11,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
+	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
 // file is a file that an ESP lacks.
@@ -130,8 +131,13 @@ func sameSystem(a, b bls.Entry) bool {
 	return x != "" && x == y
 }
 
+// initOf returns what an entry has as the init of its system; "" where it starts that in
+// another way, as its factory snapshots.
 func initOf(e bls.Entry) (init string) {
 	for word := range strings.FieldsSeq(e.Options) {
+		if strings.HasPrefix(word, "mkimage.") && !strings.HasPrefix(word, plan.RootKey+"=") {
+			return ""
+		}
 		if v, ok := strings.CutPrefix(word, "init="); ok {
 			init = v
 		}

@@ -289,3 +289,13 @@ func wantRebuilt(t *testing.T, got map[string]string) {
 		}
 	}
 }
+
+// writeTo writes a file of an ESP.
+func writeTo(t testing.TB, file, name, text string) {
+	t.Helper()
+	from := filepath.Join(t.TempDir(), "from")
+	if err := os.WriteFile(from, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mcopy", "-o", "-i", file, from, "::/"+name)
+}

@@ -337,7 +337,7 @@ func (m *menu) archive(ctx context.Context, k source.Kernel, image []byte) ([]by
 		}
 	}
 	for _, other := range m.stick.Kernels {
-		if other.Version == k.Version && bytes.Equal(other.Image, image) {
+		if other.Initramfs != nil && other.Version == k.Version && bytes.Equal(other.Image, image) {
 			m.need(needInitramfs)
 			return other.Initramfs, nil
 		}

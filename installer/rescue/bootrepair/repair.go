@@ -2,6 +2,8 @@ package bootrepair
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"slices"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -47,10 +49,8 @@ func Repair(ctx context.Context, f *Findings, c Choices, progress func(k Kind, d
 	if err := r.refuse(); err != nil {
 		return r.out, named(f.system.Name, err)
 	}
-	if f.Session != nil {
-		if err := f.Session.drop(f.system.Disk); err != nil {
-			return r.out, named(f.system.Name, err)
-		}
+	if err := r.dropSession(); err != nil {
+		return r.out, named(f.system.Name, err)
 	}
 	for _, step := range []struct {
 		kind Kind
@@ -112,6 +112,23 @@ func (r *repair) refuse() error {
 		}
 	}
 	return r.f.system.Pin()
+}
+
+// dropSession gives a session up, and what systemd has told the firmware of it.
+func (r *repair) dropSession() error {
+	if r.f.Session == nil {
+		return nil
+	}
+	if err := r.f.Session.drop(r.f.system.Disk); err != nil {
+		return err
+	}
+	if r.f.system.Vars == nil {
+		return nil
+	}
+	if err := r.f.system.Vars.ClearHibernateLocation(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.out.Notes = append(r.out.Notes, "firmware: "+err.Error())
+	}
+	return nil
 }
 
 func (r *repair) table(context.Context) error { return RepairTable(r.f.system.Disk, r.f.table) }
