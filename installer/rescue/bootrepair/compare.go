@@ -23,10 +23,12 @@ type file struct {
 
 // missing returns the files that an ESP lacks of those that it should have, in an order in
 // which each comes behind what it needs: what was there is kept, if it can be used.
-func missing(esp *espreader.FS, want *fstree.Tree, root ids.UUID) ([]file, error) {
+//
+// What is put on a new ESP besides is not missing on one that is there.
+func missing(esp *espreader.FS, want *fstree.Tree, besides map[string][]byte, root ids.UUID) ([]file, error) {
 	c := &comparison{esp: esp, want: map[string][]byte{}, root: root, used: map[string]bool{}}
 	for e := range want.All() {
-		if !e.IsRegular() {
+		if _, is := besides[e.Path()]; is || !e.IsRegular() {
 			continue
 		}
 		data, err := e.Read(maxKernel)
@@ -35,6 +37,7 @@ func missing(esp *espreader.FS, want *fstree.Tree, root ids.UUID) ([]file, error
 		}
 		c.want[e.Path()] = data
 		c.order = append(c.order, e.Path())
+		c.menu = c.menu || path.Dir(e.Path()) == bls.EntriesDir
 	}
 	c.entries()
 	c.conf()
@@ -73,6 +76,7 @@ type comparison struct {
 	want  map[string][]byte
 	order []string
 	root  ids.UUID
+	menu  bool            // there are entries that say what they need, as GRUB's do not
 	used  map[string]bool // files that entries name
 	names []string        // of the entries that there will be
 	lack  []file
@@ -202,7 +206,7 @@ func isDefault(pattern, file string) bool {
 // others puts back what is neither an entry nor the configuration.
 func (c *comparison) others() {
 	for _, name := range c.order {
-		if path.Dir(name) == bls.EntriesDir || name == bls.ConfFile || isByContent(name) && !c.used[name] {
+		if path.Dir(name) == bls.EntriesDir || name == bls.ConfFile || isByContent(name) && c.menu && !c.used[name] {
 			continue
 		}
 		if why := c.damage(name); why != "" {

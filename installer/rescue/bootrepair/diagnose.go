@@ -164,7 +164,7 @@ func (f *Findings) judgeESP(ctx context.Context, s *system, root gpt.Partition) 
 		f.add(Finding{Kind: KindESP, Object: "ESP", Wrong: wrong, Will: "make the file system and its content anew", Needs: m.needs, Loses: loses})
 		return nil
 	}
-	if f.missing, err = missing(files, m.files, root.GUID); err != nil {
+	if f.missing, err = missing(files, m.files, f.system.Stick.Files, root.GUID); err != nil {
 		return err
 	}
 	for _, x := range f.missing {
@@ -260,7 +260,11 @@ func (f *Findings) judgeFirmware() error {
 	if f.system.Vars == nil || f.menu == nil {
 		return nil
 	}
-	e := firmwareEntry(f.menu.plan, f.table.Table, f.esp, f.system.Present)
+	present := f.system.Present
+	if present != nil { // whoever listed them may have found no table here
+		present = append(slices.Clone(present), f.esp.GUID)
+	}
+	e := firmwareEntry(f.menu.plan, f.table.Table, f.esp, present)
 	changes, warning, err := planFirmware(f.system.Vars, e)
 	if err != nil {
 		return err

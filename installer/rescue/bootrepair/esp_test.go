@@ -20,6 +20,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/imgtest/nixcache"
+	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
@@ -220,6 +221,48 @@ func TestRepair(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestOthers formats the ESP of systems of other kinds, and deletes a part of it.
+func TestOthers(t *testing.T) {
+	imgtest.Need(t, "mcopy", "mdeltree", "fsck.fat", "sgdisk")
+	imgtest.NeedGRUB(t)
+	for _, tt := range []struct{ name, layout, loader, part string }{
+		{"GRUB", "btrfs-laptop", loader.GRUB, "mkimage/6.1.0-*"},
+		{"unified", "btrfs-laptop", loader.UKI, "EFI/BOOT/BOOTX64.EFI"},
+		{"root in memory", "impermanence", loader.SystemdBoot, "loader/entries/*"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := otherDisk(t, tt.layout, tt.loader)
+			want := m.esp(t)
+			stick := m.stick(t).withKernel(want)
+			if tt.loader == loader.UKI {
+				stick.Kernels = []Kernel{{Version: "6.1.0", Image: smallKernel(t)}}
+			}
+			if tt.loader == loader.GRUB {
+				stick.Loader = []byte(want["EFI/BOOT/BOOTX64.EFI"])
+			}
+			m.onESP(t, func(file string) { run(t, "mdeltree", "-i", file, "::/"+tt.part) })
+			m.repaired(t, stick, []Kind{KindFiles})
+			m.disk.wipe(t, m.table.Partitions[0].Start, mib)
+			m.repaired(t, stick, []Kind{KindESP})
+			wantFiles(t, want, m.esp(t))
+		})
+	}
+}
+
+// smallKernel is what the small system of imgtest has for a kernel.
+func smallKernel(t testing.TB) []byte {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "system")
+	if err := imgtest.System(dir); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "boot/vmlinuz-6.1.0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // repaired wants findings of some kinds, has them repaired, and wants none afterwards.

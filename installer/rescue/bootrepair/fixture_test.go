@@ -14,6 +14,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/image"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/imgtest/nixcache"
+	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/source"
 	"github.com/6FaNcY9/mkimage/layouts"
@@ -107,7 +108,7 @@ func smallDisk(t testing.TB) made {
 		if err := imgtest.System(dir); err != nil {
 			t.Fatal(err)
 		}
-		small = makeDisk(t, source.Spec{Kind: source.Dir, Value: dir}, source.Options{Owner: &fstree.Owner{}})
+		small = makeDisk(t, testPlan(t, "btrfs-laptop", loader.SystemdBoot), source.Spec{Kind: source.Dir, Value: dir}, source.Options{Owner: &fstree.Owner{}})
 	})
 	return small.clone()
 }
@@ -134,23 +135,38 @@ func nixosDisk(t testing.TB) made {
 		if err != nil {
 			t.Fatal(err)
 		}
-		nixOS = makeDisk(t, parsed, source.Options{CacheDir: t.TempDir(), Nix: source.NixOptions{Keys: []string{nixcache.Key()}}})
+		nixOS = makeDisk(t, testPlan(t, "btrfs-laptop", loader.SystemdBoot), parsed, source.Options{CacheDir: t.TempDir(), Nix: source.NixOptions{Keys: []string{nixcache.Key()}}})
 	})
 	return nixOS.clone()
 }
 
+// otherDisk returns a disk with the small system, of another layout and boot loader.
+func otherDisk(t testing.TB, layout, kind string) made {
+	t.Helper()
+	imgtest.NeedSystem(t)
+	dir := filepath.Join(t.TempDir(), "system")
+	if err := imgtest.System(dir); err != nil {
+		t.Fatal(err)
+	}
+	return makeDisk(t, testPlan(t, layout, kind), source.Spec{Kind: source.Dir, Value: dir}, source.Options{Owner: &fstree.Owner{}})
+}
+
 // testPlan is a plan of the smallest profile, with a small ESP.
-func testPlan(t testing.TB) *plan.Plan {
+func testPlan(t testing.TB, layoutName, kind string) *plan.Plan {
 	t.Helper()
 	profile, _, err := profiles.Load().Resolve("bandit-minimal", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	layout, _, err := layouts.Load().Resolve(profile.Layout, nil)
+	layout, _, err := layouts.Load().Resolve(layoutName, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	layout.ESP.Size = 64 << 20
+	profile.Boot.Loader, profile.Layout = kind, layoutName
+	if kind == loader.GRUB {
+		profile.Boot.GRUB = imgtest.GRUB
+	}
 	p, err := plan.Make(profile, layout, plan.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +174,7 @@ func testPlan(t testing.TB) *plan.Plan {
 	return p
 }
 
-func makeDisk(t testing.TB, spec source.Spec, o source.Options) made {
+func makeDisk(t testing.TB, p *plan.Plan, spec source.Spec, o source.Options) made {
 	t.Helper()
 	src, err := source.Open(t.Context(), spec, o)
 	if err != nil {
@@ -170,8 +186,13 @@ func makeDisk(t testing.TB, spec source.Spec, o source.Options) made {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	p := testPlan(t)
-	r, err := image.Write(t.Context(), image.Target{Writer: f, Reader: f, Truncate: f.Truncate}, p, image.Inputs{Tree: src.Tree, Version: "test"})
+	in := image.Inputs{Tree: src.Tree, Version: "test"}
+	if p.Profile.Boot.Loader == loader.GRUB {
+		if in.GRUB, err = os.ReadFile(imgtest.GRUB); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := image.Write(t.Context(), image.Target{Writer: f, Reader: f, Truncate: f.Truncate}, p, in)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,8 +117,26 @@ func (m *menu) findPlan() (*plan.Plan, error) {
 	if m.stick.Plan == nil {
 		return nil, fault.New(fault.Input, "take the stick that was made for this host", "boot menu: nothing on the disk says how it was made, and no stick has the plan of this host")
 	}
+	if err := m.disk.fits(m.stick.Plan); err != nil {
+		return nil, err
+	}
 	m.need(needPlan)
 	return m.stick.Plan, nil
+}
+
+// fits refuses a plan of another system: the labels and the mounts of this one are those
+// of its layout.
+func (s *system) fits(p *plan.Plan) error {
+	const hint = "take the stick that was made for this host"
+	if got := s.fsys.Super().Label; got != p.Layout.Root.Label {
+		return fault.New(fault.Target, hint, "boot menu: the file system is called %q, that of %s is %q", got, p.Profile.Name, p.Layout.Root.Label)
+	}
+	for _, m := range p.Mounts {
+		if m.Type == kindBtrfs && !slices.Contains(s.mounts, mount{m.Target, m.Subvol}) {
+			return fault.New(fault.Target, hint, "boot menu: the system does not mount subvolume %s at %s, %s does", m.Subvol, m.Target, p.Profile.Name)
+		}
+	}
+	return nil
 }
 
 // findLoader puts the EFI program of the boot loader into the tree, where the system has

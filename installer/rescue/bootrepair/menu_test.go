@@ -1,6 +1,7 @@
 package bootrepair
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
+	"github.com/6FaNcY9/mkimage/builder/esp"
+	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/imgtest/nixcache"
@@ -43,6 +46,8 @@ func TestWithout(t *testing.T) {
 		{"an initramfs that is there", smallDisk, func(s *Stick) { s.Initramfs = nil }, "", nil},
 		{"neither", smallDisk, func(s *Stick) { s.Kernels[0].Initramfs, s.Initramfs = nil, nil }, "the stick neither has nor makes one", nil},
 		{"no plan", smallDisk, func(s *Stick) { s.Plan = nil }, "no stick has the plan of this host", nil},
+		{"a plan of another host", smallDisk, func(s *Stick) { s.Plan.Layout.Root.Label = "fox" }, `the file system is called "nixos", that of bandit-minimal is "fox"`, nil},
+		{"a plan of another layout", smallDisk, func(s *Stick) { s.Plan.Mounts[0].Subvol = "@root" }, "does not mount subvolume @root at /", nil},
 		{"no kernel", smallDisk, func(s *Stick) { s.Kernels = nil }, "the system has modules of 6.1.0, and its kernels were on the ESP alone", nil},
 		{"another kernel", smallDisk, func(s *Stick) { s.Kernels[0].Version = "6.1.1" }, "the system has modules of 6.1.0, and its kernels", nil},
 		{"no initramfs", nixosDisk, func(s *Stick) { s.Initramfs, s.Kernels = nil, nil }, "", []string{
@@ -144,12 +149,87 @@ func TestTreeLimits(t *testing.T) {
 	if _, err := tree.follow("a"); err == nil || !strings.Contains(err.Error(), "too many levels") {
 		t.Errorf("a circle: %v", err)
 	}
+	for n, want := range map[int]bool{maxSymlinks - 1: true, maxSymlinks: true, maxSymlinks + 1: false} {
+		tree := newTree(smallDisk(t).open(t))
+		for i := range n {
+			to := fmt.Sprintf("link-%d", i+1)
+			if i == n-1 {
+				to = "usr"
+			}
+			if _, err := tree.Root().Add(fmt.Sprintf("link-%d", i), &fstree.Inode{Mode: fstree.TypeSymlink | 0o777, Link: to, Size: int64(len(to))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if e, err := tree.follow("link-0"); (err == nil && e != nil) != want {
+			t.Errorf("%d symlinks: %v, %v", n, e, err)
+		}
+	}
 	for n, want := range map[int]bool{maxEntries - 2: true, maxEntries - 1: true, maxEntries: false} {
 		tree := newTree(smallDisk(t).open(t))
 		tree.count = n
 		if _, err := tree.follow("usr"); (err == nil) != want {
 			t.Errorf("with %d entries: %v", n, err)
 		}
+	}
+}
+
+// TestMostGenerations: at 49, 50 and 51 of them.
+func TestMostGenerations(t *testing.T) {
+	m := nixosDisk(t)
+	for n, left := range map[int]int{maxGenerations - 1: 0, maxGenerations: 0, maxGenerations + 1: 1} {
+		tree := newTree(m.open(t))
+		profiles, err := tree.follow("nix/var/nix/profiles")
+		if err != nil {
+			t.Fatal(err)
+		}
+		top := nixcache.Path(nixcache.Toplevel("26.05")).String()
+		for i := 3; i <= n; i++ {
+			if _, err := profiles.Add(fmt.Sprintf("system-%d-link", i), &fstree.Inode{Mode: fstree.TypeSymlink | 0o777, Link: top, Size: int64(len(top))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, skipped, err := tree.generations()
+		if err != nil || len(skipped) != left || len(s.Generations) != n-left || s.Generations[0].Number != 2 {
+			t.Errorf("%d: %d are left, %q, %v", n, len(s.Generations), skipped, err)
+		}
+	}
+}
+
+// TestFit leaves out generations that the ESP has no room for, the oldest first.
+func TestFit(t *testing.T) {
+	disk := nixosDisk(t)
+	for _, tt := range []struct {
+		name    string
+		initrds []int // bytes, of the current generation and the one before
+		want    int   // generations; 0 for an error
+	}{
+		{"both", []int{20 << 20, 20 << 20}, 2}, {"one", []int{30 << 20, 40 << 20}, 1}, {"none", []int{70 << 20, 1}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := &menu{disk: disk.open(t), plan: disk.plan, rebuilt: true}
+			m.tree = newTree(m.disk)
+			s, _, err := m.tree.generations()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, size := range tt.initrds {
+				g := &s.Generations[i]
+				g.Entry.Initrd = fmt.Sprintf("EFI/nixos/initrd-%d.efi", i)
+				if g.Initrd, err = m.tree.Root().Add(fmt.Sprintf("initrd-%d", i), &fstree.Inode{Mode: fstree.TypeRegular, Size: int64(size)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := m.findArchives(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			err = m.fit(s, esp.Params{Size: 64 << 20, Label: "ESP", Serial: 1})
+			if (err == nil) != (tt.want > 0) || err != nil && (fault.ClassOf(err) != fault.Target || !strings.Contains(err.Error(), "ESP: needs")) {
+				t.Fatalf("fit: %v", err)
+			}
+			if err == nil && len(m.boot.Generations) != tt.want {
+				t.Errorf("%d generations, %q; want %d", len(m.boot.Generations), m.notes, tt.want)
+			}
+		})
 	}
 }
 

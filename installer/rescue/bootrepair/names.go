@@ -11,7 +11,6 @@ import (
 
 	espreader "github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/fstab"
-	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
 	"github.com/6FaNcY9/mkimage/builder/plan"
@@ -41,7 +40,7 @@ func namesOf(s *system, esp *espreader.FS, root FileSystem, seed ids.Seed) names
 	n := names{rootLabel: root.Label}
 	for _, l := range s.table {
 		switch {
-		case l.Type == kindBtrfs && l.Target == "/":
+		case l.Type == kindBtrfs && n.root.IsZero(): // all are of one file system
 			n.take(l.What, &n.root, &n.rootLabel)
 		case isESP(l):
 			n.take(l.What, &n.esp, &n.espLabel)
@@ -183,14 +182,4 @@ func serialOf(s *system) (uint32, bool) {
 		}
 	}
 	return 0, false
-}
-
-// partition returns the partition of a table that begins at a byte.
-func partition(t gpt.Table, start int64) *gpt.Partition {
-	for i, p := range t.Partitions {
-		if p.Start == start {
-			return &t.Partitions[i]
-		}
-	}
-	return nil
 }

@@ -145,12 +145,20 @@ func otherIn(top *reader.Volume, dir string) (*system, error) {
 	if err := s.setTable(text); err != nil {
 		return nil, nil // a table of something else; the system is told by its own
 	}
-	for _, m := range s.mounts {
-		if m.target == "/" && m.dir == dir {
-			return s, nil
-		}
+	named := slices.ContainsFunc(s.mounts, func(m mount) bool { return m.dir == dir })
+	if !s.hasRoot() && len(s.mounts) > 0 && !named { // below a root in memory, which has no line
+		s.mounts = slices.Insert(s.mounts, 0, mount{"/", dir})
+		return s, nil
+	}
+	if slices.Contains(s.mounts, mount{"/", dir}) {
+		return s, nil
 	}
 	return nil, nil
+}
+
+// hasRoot reports whether the table mounts something at /.
+func (s *system) hasRoot() bool {
+	return slices.ContainsFunc(s.table, func(l fstab.Line) bool { return l.IsMount() && l.Target == "/" })
 }
 
 // readLink returns the target of a symlink, "" where there is none.
@@ -162,7 +170,7 @@ func readLink(top *reader.Volume, name string) (string, error) {
 	return target, err
 }
 
-// setTable takes what the system mounts from its table, the root first.
+// setTable takes what the system mounts from its table, in the order of their depth.
 func (s *system) setTable(text []byte) error {
 	lines, err := fstab.Parse(string(text))
 	if err != nil {
@@ -177,8 +185,8 @@ func (s *system) setTable(text []byte) error {
 		}
 	}
 	slices.SortStableFunc(s.mounts, func(a, b mount) int { return cmp.Compare(len(a.target), len(b.target)) })
-	if len(s.mounts) == 0 || s.mounts[0].target != "/" {
-		return fault.New(fault.Input, "", "/%s: mounts no btrfs at /", fstabName)
+	if len(s.mounts) == 0 {
+		return fault.New(fault.Input, "", "/%s: mounts no btrfs", fstabName)
 	}
 	return nil
 }

@@ -8,6 +8,34 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 )
 
+// TestPick: how large the room for an ESP may be.
+func TestPick(t *testing.T) {
+	fat := func(start, size int64) FileSystem { return FileSystem{Kind: kindFAT, Start: start, Size: size} }
+	root := func(start int64) FileSystem { return FileSystem{Kind: kindBtrfs, Start: start, Size: mib} }
+	for _, tt := range []struct {
+		found []FileSystem
+		want  bool
+	}{
+		{[]FileSystem{root(mib + minESP - mib)}, false},
+		{[]FileSystem{root(mib + minESP)}, true},
+		{[]FileSystem{root(mib + minESP + mib)}, true},
+		{[]FileSystem{root(mib + maxESP - mib)}, true},
+		{[]FileSystem{root(mib + maxESP)}, true},
+		{[]FileSystem{root(mib + maxESP + mib)}, false},
+		{[]FileSystem{fat(mib, minESP), root(mib + minESP)}, true},
+		{[]FileSystem{fat(mib, minESP+1), root(mib + minESP)}, false},
+		{[]FileSystem{fat(3*mib, minESP), root(mib + minESP)}, false},
+		{[]FileSystem{root(mib + minESP), fat(mib+minESP+mib, minESP)}, false},
+		{[]FileSystem{root(mib + minESP), root(2*mib + minESP)}, false},
+		{nil, false},
+	} {
+		esp, _, err := (&TableFound{Found: tt.found}).pick()
+		if (err == nil) != tt.want || err == nil && (esp != nil) != (len(tt.found) == 2) {
+			t.Errorf("%v: ESP %v, %v", tt.found, esp, err)
+		}
+	}
+}
+
 // TestTable damages the table of both systems and wants it as it was.
 func TestTable(t *testing.T) {
 	for name, make := range map[string]func(testing.TB) made{"small": smallDisk, "NixOS": nixosDisk} {
@@ -36,10 +64,10 @@ func TestTable(t *testing.T) {
 					want.GUID = seed.UUID(nameDisk)
 					for i := range want.Partitions { // what only the table says
 						want.Partitions[i].Attributes = 0
-						if name == "NixOS" {
-							want.Partitions[i].GUID = found.Table.Partitions[i].GUID
-						}
 					}
+				}
+				if tt.state == TableLost && name == "NixOS" { // whose table of mounts has labels
+					want.Partitions[0].GUID = seed.UUID(nameESP)
 				}
 				if diff := cmp.Diff(want, found.Table); diff != "" {
 					t.Errorf("table (-want +got):\n%s\nnotes: %q", diff, found.Notes)
