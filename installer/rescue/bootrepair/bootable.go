@@ -27,8 +27,9 @@ var linkName = regexp.MustCompile(`^system-[1-9][0-9]{0,8}-link$`)
 // storeName finds the files of a store that a text names.
 var storeName = regexp.MustCompile(`/nix/store/[0-9a-z]{32}-[^"\s\\]+`)
 
-// maxGenerations bounds the generations that are put into a menu.
-const maxGenerations = 50
+// maxGenerations bounds the generations that are put into a menu: their initrds are in
+// memory meanwhile, of which a machine may have 1 GiB. What is in the menu already stays.
+const maxGenerations = 5
 
 // bootable loads what a system starts by.
 func (t *tree) bootable() error {

@@ -31,9 +31,9 @@ func missing(esp *espreader.FS, want *fstree.Tree, besides map[string][]byte, ro
 		if _, is := besides[e.Path()]; is || !e.IsRegular() {
 			continue
 		}
-		data, err := e.Read(maxKernel)
-		if err != nil {
-			return nil, fault.New(fault.Input, "", "%s: %w", e.Path(), err)
+		data, inMemory := e.Content.(fstree.Bytes) // as loader makes them
+		if !inMemory {
+			return nil, fault.New(fault.Internal, "", "%s: expected content in memory", e.Path())
 		}
 		c.want[e.Path()] = data
 		c.order = append(c.order, e.Path())

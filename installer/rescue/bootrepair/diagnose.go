@@ -2,9 +2,9 @@ package bootrepair
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +12,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/esp"
 	espreader "github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/fstab"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/plan"
@@ -197,8 +198,12 @@ func (f *Findings) openESP(ctx context.Context) (files *espreader.FS, wrong stri
 
 // foreign returns the files of an ESP that are not of this system.
 func foreign(files *espreader.FS) (list []string) {
+	seen := 0
 	_ = fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		seen++
 		switch {
+		case seen > maxSeen: // its directories may go in a circle
+			return fs.SkipAll
 		case err != nil && d != nil && d.IsDir():
 			return fs.SkipDir
 		case err != nil:
@@ -206,7 +211,7 @@ func foreign(files *espreader.FS) (list []string) {
 		case d.IsDir() || isOurs(name):
 			return nil
 		case len(list) >= maxListed:
-			return errors.New("enough")
+			return fs.SkipAll
 		}
 		list = append(list, "/"+name)
 		return nil
@@ -214,8 +219,11 @@ func foreign(files *espreader.FS) (list []string) {
 	return list
 }
 
-// maxListed bounds a list of files for people.
-const maxListed = 100
+// Bounds of a list of files for people, and of what is looked at for it.
+const (
+	maxListed = 100
+	maxSeen   = 1 << 16
+)
 
 // isOurs reports whether a file of an ESP is one that an installation or a NixOS makes.
 func isOurs(name string) bool {
@@ -227,21 +235,30 @@ func isOurs(name string) bool {
 	return false
 }
 
+// fatLabel is what layouts have for the label of an ESP.
+var fatLabel = regexp.MustCompile(`^[A-Z0-9_-]{1,11}$`)
+
 // espParams returns the shape of the ESP's file system: by what the system knows it, or as
 // it was.
 func espParams(s *system, files *espreader.FS, part gpt.Partition, sectorSize int64, from System) esp.Params {
-	p := esp.Params{Size: part.Size, SectorSize: sectorSize, Start: part.Start, Label: part.Label, Serial: from.Seed.Serial(nameFAT), Timestamp: plan.DefaultEpoch}
-	for _, l := range s.table {
-		if isESP(l) {
-			var n names
-			n.take(l.What, &n.esp, &n.espLabel)
-			if n.espLabel != "" {
-				p.Label = n.espLabel
-			}
-		}
-	}
+	p := esp.Params{Size: part.Size, SectorSize: sectorSize, Start: part.Start, Label: "ESP", Serial: from.Seed.Serial(nameFAT), Timestamp: plan.DefaultEpoch}
+	labels := []string{part.Label}
 	if from.Stick.Plan != nil {
 		p.Timestamp = from.Stick.Plan.Epoch
+		labels = append(labels, from.Stick.Plan.Layout.ESP.Label)
+	}
+	if files != nil {
+		labels = append(labels, files.Label())
+	}
+	for _, l := range s.table {
+		if tag, value, _ := fstab.ParseDevice(l.What); isESP(l) && tag == fstab.Label {
+			labels = append(labels, value)
+		}
+	}
+	for _, label := range labels { // the last one counts
+		if fatLabel.MatchString(label) {
+			p.Label = label
+		}
 	}
 	if files != nil {
 		if was := (&plan.Partition{FSID: files.UUID()}); files.UUID() != "" {

@@ -173,7 +173,7 @@ func TestTreeLimits(t *testing.T) {
 	}
 }
 
-// TestMostGenerations: at 49, 50 and 51 of them.
+// TestMostGenerations: at 4, 5 and 6 of them.
 func TestMostGenerations(t *testing.T) {
 	m := nixosDisk(t)
 	for n, left := range map[int]int{maxGenerations - 1: 0, maxGenerations: 0, maxGenerations + 1: 1} {

@@ -36,16 +36,17 @@ func (f FileSystem) end() int64 { return f.Start + f.Size }
 // scan looks for file systems where our layouts put partitions: at whole MiB. What lies
 // within one that was found is content of it, such as an image in a home. A superblock
 // counts if its copies agree and the trees that it names can be read from where it says
-// that they are.
-func scan(ctx context.Context, d io.ReaderAt, end int64, progress Progress) ([]FileSystem, error) {
-	var found []FileSystem
+// that they are. What cannot be read is passed over, and counted.
+func scan(ctx context.Context, d io.ReaderAt, end int64, progress Progress) (found []FileSystem, unread int, err error) {
 	for at := int64(gpt.Alignment); at < end; {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, unread, err
 		}
 		f, err := lookAt(d, at, end)
 		if err != nil {
-			return nil, err
+			if unread++; unread > maxUnread {
+				return nil, unread, err
+			}
 		}
 		at += gpt.Alignment
 		if f != nil {
@@ -57,8 +58,12 @@ func scan(ctx context.Context, d io.ReaderAt, end int64, progress Progress) ([]F
 		}
 		progress.report(at, end)
 	}
-	return found, nil
+	return found, unread, nil
 }
+
+// maxUnread bounds the places that cannot be read: a disk that fails everywhere is not to
+// be asked for a week.
+const maxUnread = 100
 
 func alignUp(n int64) int64 { return (n + gpt.Alignment - 1) / gpt.Alignment * gpt.Alignment }
 

@@ -1,6 +1,8 @@
 package bootrepair
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,6 +124,36 @@ func TestScan(t *testing.T) {
 	}
 }
 
+// failing is a disk of which some places cannot be read.
+type failing struct {
+	memDisk
+	bad  map[int64]bool // MiB
+	from int64          // all from there on, in MiB
+}
+
+func (f failing) ReadAt(p []byte, at int64) (int, error) {
+	if f.bad[at/mib] || f.from > 0 && at/mib >= f.from {
+		return 0, errors.New("input/output error")
+	}
+	return f.memDisk.ReadAt(p, at)
+}
+
+// TestUnread: a disk that cannot be read at some places is looked through all the same.
+func TestUnread(t *testing.T) {
+	m := smallDisk(t).lost(t)
+	end := (m.table.Partitions[1].Start + m.table.Partitions[1].Size) / mib
+	found, err := InspectTable(t.Context(), failing{m.disk, map[int64]bool{end + 3: true, end + 4: true}, 0}, seed, nil)
+	if err != nil || len(found.Table.Partitions) != 2 || !slices.Contains(found.Notes, "2 places of the disk could not be read: it fails") {
+		t.Errorf("%+v, %v", found, err)
+	}
+	for n, want := range map[int64]bool{maxUnread - 1: true, maxUnread: true, maxUnread + 1: false} {
+		_, unread, err := scan(t.Context(), failing{m.disk, nil, end + 1}, (end+1+n)*mib, nil)
+		if (err == nil) != want || int64(unread) != n {
+			t.Errorf("%d places cannot be read: %d, %v", n, unread, err)
+		}
+	}
+}
+
 // FuzzLookAt has the first blocks of a disk say anything.
 func FuzzLookAt(f *testing.F) {
 	fat := make([]byte, 4096)
@@ -142,7 +174,7 @@ func FuzzLookAt(f *testing.F) {
 		put := func(at int64, b []byte) { d.put(t, at, b[:min(len(b), 4096)]...) }
 		put(mib, first)
 		put(mib+64<<10, second)
-		found, err := scan(t.Context(), d, d.Size(), nil)
+		found, _, err := scan(t.Context(), d, d.Size(), nil)
 		if err != nil {
 			t.Error(err)
 		}

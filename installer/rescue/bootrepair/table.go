@@ -62,11 +62,14 @@ func InspectTable(ctx context.Context, d Disk, seed ids.Seed, progress Progress)
 	if err := checkMBR(d); err != nil {
 		return nil, err
 	}
-	found, scanErr := scan(ctx, d, usable(d), progress)
+	found, unread, scanErr := scan(ctx, d, usable(d), progress)
 	if scanErr != nil {
 		return nil, scanErr
 	}
 	t := &TableFound{State: TableLost, Found: found, Lost: err.Error()}
+	if unread > 0 {
+		t.Notes = append(t.Notes, fmt.Sprintf("%d places of the disk could not be read: it fails", unread))
+	}
 	return t, t.rebuild(d, seed)
 }
 
