@@ -121,12 +121,16 @@ var mayImport = map[string][]string{
 	"installer/firstboot/decrypt": {
 		"builder/fault", "initramfs/config", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot", "installer/mountinfo",
 	},
-	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/mountinfo", "installer/subvolume"},
-	"installer/programs":          {"builder/fault"},
+	"installer/repository":        {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
+	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/mountinfo", "installer/repository", "installer/subvolume"},
+	"installer/rescue/backup": {
+		"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/firstboot/restore", "installer/mountinfo", "installer/repository", "installer/subvolume", "installer/treecopy",
+	},
+	"installer/programs": {"builder/fault"},
 	"installer/rescue/inventory": {
 		"builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/manifest", "builder/sparse", "builder/gpt", "builder/rawdisk", "builder/fstab",
 		"builder/nix", "builder/bootspec", "builder/loader/bls", "builder/loader/grubcfg", "builder/loader/grubimage", "builder/uki/reader", "builder/esp/reader", "builder/swaparea", "builder/btrfs/ondisk",
-		"builder/btrfs/reader", "builder/btrfs/view", "initramfs/hibernate/record", "installer/agekey", "installer/beside", "installer/disks", "installer/durable", "installer/firstboot", "installer/keymedium",
+		"builder/btrfs/reader", "builder/btrfs/view", "initramfs/hibernate/record", "installer/agekey", "installer/beside", "installer/disks", "installer/durable", "installer/firstboot", "installer/keymedium", "installer/mountinfo",
 	},
 	"installer/rescue/bootrepair": {
 		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/sparse", "builder/fstab", "builder/fstree", "builder/unpack", "builder/gpt", "builder/esp", "builder/esp/reader", "builder/swaparea",
