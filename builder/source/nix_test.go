@@ -2,8 +2,8 @@ package source
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,8 +64,9 @@ func TestOpenNix(t *testing.T) {
 	if digests[0] != digests[1] {
 		t.Errorf("digests %s out of the cache, %s out of the store", digests[0], digests[1])
 	}
-	if left, _ := os.ReadDir(o.CacheDir); len(left) > 0 {
-		t.Errorf("left in the cache directory: %v", left)
+	left, err := filepath.Glob(o.CacheDir + "/*/*")
+	if want := []string{filepath.Join(o.CacheDir, slotsDir, "database.lock")}; err != nil || !slices.Equal(left, want) {
+		t.Errorf("left in the cache directory: %q, %v; want %q", left, err, want)
 	}
 }
 
