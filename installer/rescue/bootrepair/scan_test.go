@@ -115,7 +115,7 @@ func TestScan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := m.table.Partitions
+			want := slices.Clone(m.table.Partitions)
 			want[1].Attributes = 0
 			if diff := cmp.Diff(want, found.Table.Partitions); diff != "" {
 				t.Errorf("partitions (-want +got):\n%s\n%q", diff, found.Notes)

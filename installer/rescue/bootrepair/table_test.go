@@ -1,6 +1,7 @@
 package bootrepair
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,6 +61,7 @@ func TestTable(t *testing.T) {
 					t.Errorf("state %q, expected %q", found.State, tt.state)
 				}
 				want := m.table
+				want.Partitions = slices.Clone(want.Partitions)
 				if tt.state == TableLost {
 					want.GUID = seed.UUID(nameDisk)
 					for i := range want.Partitions { // what only the table says
