@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"builder/bootspec":       {"builder/fault", "builder/nix", "builder/loader/bls"},
 	"builder/btrfs":          {"builder/fault", "builder/ids", "builder/fstree", "builder/unpack", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/btrfs/reader":   {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk"},
+	"builder/btrfs/view":     {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/btrfs/identity": {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/btrfs/check":    {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/esp":            {"builder/fault", "builder/fstree", "builder/unpack"},
@@ -62,7 +63,7 @@ var mayImport = map[string][]string{
 	"builder/installed": {
 		"builder", "builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "builder/source", "builder/nix", "builder/nix/", "builder/nixos", "builder/bootspec", "builder/loader/bls", "builder/diff",
 		"builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/sparse", "builder/manifest", "builder/gpt", "builder/inspect", "builder/loader/grubcfg", "builder/loader/grubimage",
-		"builder/esp/reader", "builder/uki/reader", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader",
+		"builder/esp/reader", "builder/uki/reader", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/view",
 	},
 	"builder/hardware": {
 		"builder/fault", "builder/fstab", "builder/nix", "builder/ids", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/strict", "builder/sparse", "builder/manifest", "builder/gpt", "builder/gpt/grow",
@@ -120,8 +121,22 @@ var mayImport = map[string][]string{
 	"installer/firstboot/decrypt": {
 		"builder/fault", "initramfs/config", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot", "installer/mountinfo",
 	},
-	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/mountinfo", "installer/subvolume"},
-	"installer/programs":          {"builder/fault"},
+	"installer/repository":        {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
+	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/mountinfo", "installer/repository", "installer/subvolume"},
+	"installer/rescue/backup": {
+		"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/firstboot/restore", "installer/mountinfo", "installer/repository", "installer/subvolume", "installer/treecopy",
+	},
+	"installer/programs": {"builder/fault"},
+	"installer/rescue/inventory": {
+		"builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/manifest", "builder/sparse", "builder/gpt", "builder/rawdisk", "builder/fstab",
+		"builder/nix", "builder/bootspec", "builder/loader/bls", "builder/loader/grubcfg", "builder/loader/grubimage", "builder/uki/reader", "builder/esp/reader", "builder/swaparea", "builder/btrfs/ondisk",
+		"builder/btrfs/reader", "builder/btrfs/view", "initramfs/hibernate/record", "installer/agekey", "installer/beside", "installer/disks", "installer/durable", "installer/firstboot", "installer/keymedium", "installer/mountinfo",
+	},
+	"installer/rescue/bootrepair": {
+		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/sparse", "builder/fstab", "builder/fstree", "builder/unpack", "builder/gpt", "builder/esp", "builder/esp/reader", "builder/swaparea",
+		"builder/btrfs/ondisk", "builder/btrfs/reader", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/manifest", "builder/uki", "builder/loader", "builder/loader/bls",
+		"builder/loader/grubcfg", "builder/loader/grubimage", "builder/bootspec", "builder/nix", "builder/nix/", "builder/nixos", "builder/source", "installer/durable", "installer/efivar",
+	},
 }
 
 // onlyIn says which foreign packages stay in one part of the tree.

@@ -4,7 +4,7 @@
 // backup table down before it touches the primary one, so that a power cut
 // leaves the table that was there, the new one, or, on a disk that had none,
 // none at all. Read checks both copies apart, in every field, and says which
-// one is damaged; it does not repair.
+// one is damaged; Repair writes what is damaged from what is whole.
 //
 // The bytes come from github.com/diskfs/go-diskfs, which writes in an order of
 // its own and has no protective MBR for disks over 2 TiB: Write takes the

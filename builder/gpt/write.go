@@ -38,15 +38,7 @@ func Write(w Target, t Table) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range parts {
-		if _, err := w.WriteAt(p.bytes, p.offset); err != nil {
-			return fmt.Errorf("partition table: %s: %w", p.name, err)
-		}
-		if err := w.Sync(); err != nil {
-			return fmt.Errorf("partition table: %s: %w", p.name, err)
-		}
-	}
-	return nil
+	return writeParts(w, parts)
 }
 
 // part is what one step writes.
@@ -55,6 +47,15 @@ type part struct {
 	offset int64
 	bytes  []byte
 }
+
+// The names of the parts, in the order in which Write writes them.
+const (
+	nameMBR           = "protective MBR"
+	nameBackupArray   = "backup array"
+	nameBackupHeader  = "backup header"
+	namePrimaryArray  = "primary array"
+	namePrimaryHeader = "primary header"
+)
 
 // encode returns the steps of Write in order.
 func (t *Table) encode() ([]part, error) {
@@ -70,11 +71,11 @@ func (t *Table) encode() ([]part, error) {
 		return nil, fmt.Errorf("partition table: %w", err)
 	}
 	parts := []part{
-		{"protective MBR", 0, t.mbr()},
-		{"backup array", t.usableEnd(), nil},
-		{"backup header", t.DiskSize - t.SectorSize, nil},
-		{"primary array", 2 * t.SectorSize, nil},
-		{"primary header", t.SectorSize, nil},
+		{nameMBR, 0, t.mbr()},
+		{nameBackupArray, t.usableEnd(), nil},
+		{nameBackupHeader, t.DiskSize - t.SectorSize, nil},
+		{namePrimaryArray, 2 * t.SectorSize, nil},
+		{namePrimaryHeader, t.SectorSize, nil},
 	}
 	for i := range parts[1:] {
 		p := &parts[i+1]

@@ -20,18 +20,14 @@ func (d *disk) debian(ctx context.Context) error {
 	if err := d.units(ctx, "/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"); err != nil {
 		return err
 	}
-	text, err := d.view.text("/etc/os-release")
+	text, err := d.view.Text("/etc/os-release")
 	d.out.Release = prettyName(text)
 	return ignoreAbsent(err)
 }
 
 // dpkg reads what is installed.
 func (d *disk) dpkg(ctx context.Context) error {
-	at, err := d.view.resolve(dpkgStatus, true)
-	if err != nil {
-		return err
-	}
-	f, err := d.view.top.Open(at)
+	f, err := d.view.Open(dpkgStatus)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (d *disk) entries() error {
 	for _, e := range boot.Entries {
 		w := words(e.Options)
 		if top, ok := toplevelOf(w); ok {
-			params, err := d.view.text(top + paramsFile)
+			params, err := d.view.Text(top + paramsFile)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}

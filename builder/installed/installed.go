@@ -18,6 +18,7 @@ import (
 	"io/fs"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
+	"github.com/6FaNcY9/mkimage/builder/btrfs/view"
 	"github.com/6FaNcY9/mkimage/builder/diff"
 	espreader "github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -52,7 +53,7 @@ type disk struct {
 	out  *diff.System
 	esp  *espreader.FS
 	root *reader.FS
-	view *view
+	view *view.View
 }
 
 func (d *disk) read(ctx context.Context, size int64, generation int) error {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
+	"github.com/6FaNcY9/mkimage/builder/btrfs/view"
 	"github.com/6FaNcY9/mkimage/builder/diff"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
@@ -32,7 +33,7 @@ func (d *disk) mount() error {
 		return err
 	}
 	if m := d.manifest(); m != nil {
-		d.view = &view{top: top, mounts: planned(m)}
+		d.view = view.New(top, planned(m))
 		if found, err := d.kind(); err != nil || found {
 			return err
 		}
@@ -41,10 +42,11 @@ func (d *disk) mount() error {
 	if err != nil {
 		return err
 	}
-	d.view = &view{top: top}
-	if d.view.mounts, err = byContent(top, list); err != nil {
+	mounts, err := byContent(top, list)
+	if err != nil {
 		return err
 	}
+	d.view = view.New(top, mounts)
 	found, err := d.kind()
 	if err == nil && !found {
 		err = fault.New(fault.Input, "", "holds neither a profile of NixOS (%s) nor a database of dpkg (%s)", systemLink, dpkgStatus)
@@ -58,7 +60,7 @@ func (d *disk) kind() (found bool, err error) {
 		kind diff.Kind
 		file string
 	}{{diff.NixOS, systemLink}, {diff.Debian, dpkgStatus}} {
-		if found, err = d.view.has(k.file); err != nil || found {
+		if found, err = d.view.Has(k.file); err != nil || found {
 			d.out.Kind = k.kind
 			return found, err
 		}
@@ -67,10 +69,10 @@ func (d *disk) kind() (found bool, err error) {
 }
 
 // planned returns the mounts of a manifest.
-func planned(m *manifest.Manifest) (mounts []mount) {
+func planned(m *manifest.Manifest) (mounts []view.Mount) {
 	for _, p := range m.Plan.Mounts {
 		if p.Subvol != "" {
-			mounts = append(mounts, mount{p.Target, p.Subvol})
+			mounts = append(mounts, view.Mount{Target: p.Target, Dir: p.Subvol})
 		}
 	}
 	return mounts
@@ -80,7 +82,7 @@ func planned(m *manifest.Manifest) (mounts []mount) {
 // that are mounted at the places of marks: one that is a subvolume of its own holds the
 // file of the mark from there on, one in a root has it below its place. Snapshots for
 // keeping are read-only.
-func byContent(top *reader.Volume, list []reader.Subvolume) (mounts []mount, err error) {
+func byContent(top *reader.Volume, list []reader.Subvolume) (mounts []view.Mount, err error) {
 	dirs := []string{""}
 	for _, s := range list {
 		if !s.ReadOnly {
@@ -92,7 +94,7 @@ func byContent(top *reader.Volume, list []reader.Subvolume) (mounts []mount, err
 		for _, dir := range dirs {
 			for _, candidate := range []string{dir, path.Join(dir, mark.target)} {
 				candidate = strings.Trim(candidate, "/")
-				there, err := (&view{top: top, mounts: []mount{{"/", candidate}}}).has(strings.TrimPrefix(mark.file, strings.TrimSuffix(mark.target, "/")))
+				there, err := view.New(top, []view.Mount{{Target: "/", Dir: candidate}}).Has(strings.TrimPrefix(mark.file, strings.TrimSuffix(mark.target, "/")))
 				if err != nil {
 					return nil, err
 				}
@@ -105,7 +107,7 @@ func byContent(top *reader.Volume, list []reader.Subvolume) (mounts []mount, err
 			return nil, fault.New(fault.Input, "make snapshots that are kept read-only", "%d directories could be mounted at %s, and no manifest says which is: %s", len(found), mark.target, strings.Join(found, ", "))
 		}
 		if len(found) == 1 {
-			mounts = append(mounts, mount{mark.target, found[0]})
+			mounts = append(mounts, view.Mount{Target: mark.target, Dir: found[0]})
 		}
 	}
 	return mounts, nil

@@ -54,7 +54,7 @@ func (d *disk) nixos(ctx context.Context, generation int) error {
 			return err
 		}
 	}
-	version, err := d.view.text(top.String() + "/nixos-version")
+	version, err := d.view.Text(top.String() + "/nixos-version")
 	d.out.Release = strings.TrimSpace("NixOS " + version)
 	return ignoreAbsent(err)
 }
@@ -63,7 +63,7 @@ func (d *disk) nixos(ctx context.Context, generation int) error {
 func (d *disk) generation(number int) (nix.StorePath, error) {
 	name := fmt.Sprintf("system-%d-link", number)
 	if number == 0 {
-		target, err := d.view.link(systemLink)
+		target, err := d.view.Link(systemLink)
 		if err != nil {
 			return nix.StorePath{}, err
 		}
@@ -76,7 +76,7 @@ func (d *disk) generation(number int) (nix.StorePath, error) {
 			return nix.StorePath{}, err
 		}
 	}
-	target, err := d.view.link(path.Join(path.Dir(systemLink), name))
+	target, err := d.view.Link(path.Join(path.Dir(systemLink), name))
 	if err != nil {
 		return nix.StorePath{}, err
 	}
@@ -93,7 +93,7 @@ func (d *disk) generation(number int) (nix.StorePath, error) {
 
 // noGeneration says which generations there are.
 func (d *disk) noGeneration(number int) error {
-	entries, err := d.view.list(path.Dir(systemLink))
+	entries, err := d.view.List(path.Dir(systemLink))
 	if err != nil {
 		return err
 	}
@@ -130,11 +130,7 @@ func (d *disk) closure(ctx context.Context, top nix.StorePath) error {
 
 // extract copies a file to the host.
 func (d *disk) extract(ctx context.Context, name, to string) (err error) {
-	at, err := d.view.resolve(name, true)
-	if err != nil {
-		return err
-	}
-	f, err := d.view.top.Open(at)
+	f, err := d.view.Open(name)
 	if err != nil {
 		return err
 	}
@@ -200,7 +196,7 @@ func (d *disk) packages(objects []storedb.Object) {
 // params reads the kernel parameters of a system and of its specialisations.
 func (d *disk) params(top string) error {
 	read := func(id, top string) error {
-		text, err := d.view.text(top + paramsFile)
+		text, err := d.view.Text(top + paramsFile)
 		if err != nil {
 			return ignoreAbsent(err) // a container has no kernel
 		}
@@ -210,7 +206,7 @@ func (d *disk) params(top string) error {
 	if err := read(SystemParams, top); err != nil {
 		return err
 	}
-	list, err := d.view.list(top + "/specialisation")
+	list, err := d.view.List(top + "/specialisation")
 	if err != nil {
 		return err
 	}
@@ -220,4 +216,11 @@ func (d *disk) params(top string) error {
 		}
 	}
 	return nil
+}
+
+func ignoreAbsent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/6FaNcY9/mkimage/builder/btrfs/view"
 	"github.com/6FaNcY9/mkimage/builder/diff"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/imgtest/nixcache"
@@ -108,7 +109,7 @@ func TestNixOSRefuses(t *testing.T) {
 		{"database is damaged", func(f files) { f["nix/var/nix/db/db.sqlite"] = "SQLite format 3\x00" + strings.Repeat("x", 4080) }, 1, "damaged: "},
 		{"old schema", func(f files) { f["nix/var/nix/db/schema"] = "9" }, 1, `says schema "9", expected "10"`},
 		{"change under way", func(f files) { f["nix/var/nix/db/db.sqlite-journal"] = "x" }, 1, "its -journal file has content"},
-		{"parameters too long", func(f files) { f[in("nixos-system-fox-1", "kernel-params")] = strings.Repeat("x", maxText+1) }, 1, "kernel-params: 1048577 bytes, expected at most 1048576"},
+		{"parameters too long", func(f files) { f[in("nixos-system-fox-1", "kernel-params")] = strings.Repeat("x", view.MaxText+1) }, 1, "kernel-params: 1048577 bytes, expected at most 1048576"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := twoGenerations(t)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/6FaNcY9/mkimage/builder/btrfs/view"
 	"github.com/6FaNcY9/mkimage/builder/diff"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
@@ -31,14 +32,14 @@ const maxUnits = 64 << 20
 
 // unitReader gathers units.
 type unitReader struct {
-	view *view
+	view *view.View
 	all  map[string]*unit
 	size int // bytes of their texts so far
 }
 
 // text reads a file of a unit.
 func (r *unitReader) text(name string) (string, error) {
-	text, err := r.view.text(name)
+	text, err := r.view.Text(name)
 	if r.size += len(text); r.size > maxUnits {
 		return "", fault.New(fault.Input, "", "%s: the texts of all units up to this have %d bytes, expected at most %d", name, r.size, maxUnits)
 	}
@@ -51,7 +52,7 @@ func (r *unitReader) text(name string) (string, error) {
 func (d *disk) units(ctx context.Context, dirs ...string) error {
 	r := &unitReader{view: d.view, all: map[string]*unit{}}
 	for i, dir := range dirs {
-		list, err := d.view.list(dir)
+		list, err := d.view.List(dir)
 		if err != nil {
 			return err
 		}
@@ -110,12 +111,12 @@ func (r *unitReader) file(name, base string) error {
 	if u.main != "" {
 		return nil
 	}
-	target, err := r.view.link(name)
+	target, err := r.view.Link(name)
 	if err != nil {
 		return err
 	}
 	// NixOS masks a unit by a link to an object that is such a link.
-	masked, err := r.view.leadsTo(name, "/dev/null")
+	masked, err := r.view.LeadsTo(name, "/dev/null")
 	switch {
 	case err != nil:
 		return err
@@ -141,7 +142,7 @@ func (r *unitReader) dropinDir(dir, of string) error {
 	if !isUnit(of) {
 		of = path.Base(dir)
 	}
-	list, err := r.view.list(dir)
+	list, err := r.view.List(dir)
 	if err != nil {
 		return err
 	}
@@ -164,7 +165,7 @@ func (r *unitReader) dropinDir(dir, of string) error {
 
 // enable takes the links of a directory of dependencies.
 func (r *unitReader) enable(dir string) error {
-	list, err := r.view.list(dir)
+	list, err := r.view.List(dir)
 	for _, e := range list {
 		if isUnit(e.Name()) {
 			r.get(e.Name()).enabled = true
@@ -195,7 +196,7 @@ func (u *unit) unit(name string) diff.Unit {
 
 // kernels adds the releases whose modules are in a directory.
 func (d *disk) kernels(modules string) error {
-	list, err := d.view.list(modules)
+	list, err := d.view.List(modules)
 	for _, e := range list {
 		d.out.Kernels = append(d.out.Kernels, e.Name())
 	}

@@ -45,6 +45,9 @@ func (b *builder) generationMenu(kernels []kernel, generations []manifest.Genera
 		}
 	}
 	others := b.plan.Entries[1:]
+	if b.rebuilt && kernels[0].initramfs == nil {
+		return b.conf(entryID(generations[0]))
+	}
 	if len(others) > 0 || generations[0].Initrd != "" { // what is not the system's is kept in any case
 		if err := b.putKernel(kernels[0]); err != nil {
 			return err
@@ -62,13 +65,16 @@ func (b *builder) generationMenu(kernels []kernel, generations []manifest.Genera
 // generation writes one entry of a NixOS, and what it names of which it is not known to
 // be there.
 func (b *builder) generation(g manifest.Generation, k kernel, there map[string]bool) error {
-	files := []espFile{{b.place(g.Linux), k.linux}}
-	if g.Initrd != "" && k.prelude == nil {
+	files, planned := []espFile{{b.place(g.Linux), k.linux}}, b.plan.Entries[0].Cmdline
+	if g.Initrd != "" && k.prelude == nil && !b.rebuilt {
 		return fault.New(fault.Input, "", "boot menu: entry %s: kernel %s has no prelude to %s", g.File, k.version, g.Initrd)
 	}
-	if g.Initrd == "" {
+	switch {
+	case g.Initrd == "":
 		files = append(files, espFile{b.archivePath(k, k.initramfs, initramfsName), k.initramfs})
-	} else {
+	case b.rebuilt:
+		files, planned = append(files, espFile{b.place(g.Initrd), b.initrds[g.Initrd]}), nil
+	default:
 		files = append(files, espFile{b.place(g.Initrd), b.initrds[g.Initrd]}, espFile{b.archivePath(k, k.prelude, preludeName), k.prelude})
 	}
 	var archives []string
@@ -86,7 +92,7 @@ func (b *builder) generation(g manifest.Generation, k kernel, there map[string]b
 	}
 	return b.entry(entryID(g), bls.Entry{
 		Title: g.Title, Version: g.Version, SortKey: g.SortKey, Linux: "/" + files[0].path, Initrd: archives,
-	}, b.plan.Entries[0].Cmdline, g.Words)
+	}, planned, g.Words)
 }
 
 // espFile is a file on the ESP, by its path from the root.

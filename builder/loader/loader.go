@@ -68,6 +68,10 @@ type System struct {
 	Initrds map[string]*fstree.Entry
 	// GRUB is the EFI program that the profile names; nil takes that of the source.
 	GRUB []byte
+	// Rebuilt says that the generations start as after a nixos-rebuild: those with an
+	// initrd of their own by nothing else, with their own parameters. Without an initramfs
+	// of ours for the first kernel, the menu has no other entries.
+	Rebuilt bool
 }
 
 // Tree returns the content of the ESP for a plan: source is the system that is
@@ -78,7 +82,7 @@ func Tree(p *plan.Plan, source *fstree.Tree, s System) (*fstree.Tree, error) {
 	if len(s.Kernels) == 0 || len(p.Entries) == 0 {
 		return nil, fault.New(fault.Input, "", "boot loader: %d kernels and %d entries, expected at least one of both", len(s.Kernels), len(p.Entries))
 	}
-	b := &builder{plan: p, source: source, tree: fstree.New()}
+	b := &builder{plan: p, source: source, tree: fstree.New(), rebuilt: s.Rebuilt}
 	b.tree.Root().SetMTime(p.Epoch)
 	var err error
 	switch p.Profile.Boot.Loader {
@@ -122,6 +126,7 @@ type builder struct {
 	tree    *fstree.Tree
 	initrds map[string][]byte // of generations, by their paths on the ESP
 	grub    *grubMenu         // nil where the menu is one of systemd-boot
+	rebuilt bool              // see System
 }
 
 func (b *builder) put(path string, data []byte) error {

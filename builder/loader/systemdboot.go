@@ -128,7 +128,7 @@ func newKernel(version string, linux, initramfs []byte, words []string) (kernel,
 	if _, err := uki.ImageSize(linux); err != nil {
 		return kernel{}, fault.New(fault.Input, "use a kernel with CONFIG_EFI_STUB", "kernel %s: %w", version, err)
 	}
-	return kernel{version: version, linux: linux, initramfs: initramfs, words: words, dir: kernelDir(version) + contentName(linux, initramfs)}, nil
+	return kernel{version: version, linux: linux, initramfs: initramfs, words: words, dir: KernelDir(version, linux, initramfs)}, nil
 }
 
 // putKernel puts a kernel and its initramfs into their directory.
@@ -137,6 +137,12 @@ func (b *builder) putKernel(k kernel) error {
 		return err
 	}
 	return b.put(k.dir+"/"+initramfsName, k.initramfs)
+}
+
+// KernelDir returns the directory of a kernel and the initramfs made for it, on the ESP,
+// without a slash at either end: its name says their content.
+func KernelDir(version string, linux, initramfs []byte) string {
+	return kernelDir(version) + contentName(linux, initramfs)
 }
 
 // kernelDir is what the directories of kernels of a version begin with.

@@ -26,13 +26,13 @@ func (d Disk) Hibernated() bool {
 func (d Disk) String() string {
 	serial := "without a serial number"
 	if d.Serial != "" {
-		serial = "serial " + clean(d.Serial)
+		serial = "serial " + Clean(d.Serial)
 	}
-	model := clean(d.Model)
+	model := Clean(d.Model)
 	if model == "" {
 		model = "unknown model"
 	}
-	return fmt.Sprintf("%s: %s, %s, %s", clean(d.Path), model, serial, SizeText(d.Size))
+	return fmt.Sprintf("%s: %s, %s, %s", Clean(d.Path), model, serial, SizeText(d.Size))
 }
 
 // Summary says in one line what is on the disk.
@@ -82,7 +82,7 @@ func (c Content) String() string {
 	case c.Label != "":
 		text += " " + strconv.Quote(c.Label)
 	case c.UUID != "":
-		text += " " + clean(c.UUID)
+		text += " " + Clean(c.UUID)
 	}
 	if c.Hibernated {
 		text += " with a hibernated session"
@@ -103,9 +103,9 @@ func SizeText(n int64) string {
 	return fmt.Sprintf("%.1f %ciB (%.1f GB)", f, " KMGTP"[unit], float64(n)/1e9)
 }
 
-// clean returns a text that no terminal takes for a command: as it is, or
+// Clean returns a text that no terminal takes for a command: as it is, or
 // quoted where a character in it cannot be printed.
-func clean(text string) string {
+func Clean(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) || r == '�' }) {
 		return strconv.Quote(text)
 	}

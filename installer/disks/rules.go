@@ -86,7 +86,7 @@ func (v *Verdict) add(rule string, ok bool, format string, args ...any) {
 func Judge(d Disk, w Wants) Verdict {
 	v := Verdict{Disk: d}
 	v.judgeMedium(w.Medium)
-	v.add(RuleReadable, d.Problem == "", "%s", either(d.Problem == "", "was read", clean(d.Problem)))
+	v.add(RuleReadable, d.Problem == "", "%s", either(d.Problem == "", "was read", Clean(d.Problem)))
 	v.add(RuleWritable, !d.ReadOnly, "%s", either(!d.ReadOnly, "can be written", "is read-only"))
 	v.judgeUses()
 	v.add(RuleSize, d.Size > 0, "has %d bytes", d.Size)
@@ -128,11 +128,11 @@ func (v *Verdict) judgeUses() {
 	for _, u := range v.Disk.Uses {
 		switch u.Kind {
 		case "mount":
-			uses = append(uses, fmt.Sprintf("%s is mounted at %s", clean(u.Device), clean(u.By)))
+			uses = append(uses, fmt.Sprintf("%s is mounted at %s", Clean(u.Device), Clean(u.By)))
 		case "swap":
-			uses = append(uses, clean(u.Device)+" is swapped to")
+			uses = append(uses, Clean(u.Device)+" is swapped to")
 		default:
-			uses = append(uses, fmt.Sprintf("%s is a part of %s", clean(u.Device), clean(u.By)))
+			uses = append(uses, fmt.Sprintf("%s is a part of %s", Clean(u.Device), Clean(u.By)))
 		}
 	}
 	v.add(RuleUnused, len(uses) == 0, "%s", either(len(uses) == 0, "nothing has it", strings.Join(uses, ", ")))
@@ -150,11 +150,11 @@ func (v *Verdict) judgeBackup(names []string) {
 	look := func(where string, list []Content) {
 		for _, c := range list {
 			for _, r := range c.Repositories {
-				note("%s has the restic repository %s", where, clean(r))
+				note("%s has the restic repository %s", where, Clean(r))
 			}
 			for _, n := range names {
 				if isNamed(n, []string{"", "LABEL"}, c.Label) || isNamed(n, []string{"UUID"}, c.UUID) {
-					note("%s is %s", where, clean(n))
+					note("%s is %s", where, Clean(n))
 				}
 			}
 		}
@@ -165,7 +165,7 @@ func (v *Verdict) judgeBackup(names []string) {
 		look(where, p.Contents)
 		for _, n := range names {
 			if isNamed(n, []string{"", "PARTLABEL"}, p.Label) || isNamed(n, []string{"PARTUUID"}, p.GUID) {
-				note("%s is %s", where, clean(n))
+				note("%s is %s", where, Clean(n))
 			}
 		}
 	}
@@ -222,7 +222,7 @@ func (v *Verdict) judgeBuiltIn(serials []string) {
 	case d.Serial == "":
 		v.add(RuleBuiltIn, false, "%s, and has no serial number that a rule could name", outside)
 	default:
-		v.add(RuleBuiltIn, false, "%s, and no rule names its serial number %s", outside, clean(d.Serial))
+		v.add(RuleBuiltIn, false, "%s, and no rule names its serial number %s", outside, Clean(d.Serial))
 	}
 }
 

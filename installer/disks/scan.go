@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -55,7 +56,8 @@ func (s Scanner) withDefaults() *Scanner {
 // Scan describes the disks of the machine in their natural order (nvme2n1
 // before nvme10n1). Devices without a medium, in memory, made of other devices,
 // or without a node are no disks. What cannot be read of one is its Problem;
-// the error is for what is wrong with the machine as a whole.
+// the error is for what is wrong with the machine as a whole. Open is called
+// from several goroutines.
 func (s Scanner) Scan(ctx context.Context) ([]Disk, error) {
 	o := s.withDefaults()
 	entries, err := os.ReadDir(filepath.Join(o.Sys, "block"))
@@ -66,7 +68,7 @@ func (s Scanner) Scan(ctx context.Context) ([]Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	disks := []Disk{}
+	var found []*device
 	for _, e := range entries {
 		b, err := o.device(e.Name())
 		if err != nil {
@@ -77,14 +79,32 @@ func (s Scanner) Scan(ctx context.Context) ([]Disk, error) {
 			return nil, err
 		}
 		if o.isDisk(b) {
-			disks = append(disks, o.describe(ctx, b, users))
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
+			found = append(found, b)
 		}
 	}
-	slices.SortFunc(disks, func(a, b Disk) int { return compareNatural(a.Name, b.Name) })
-	return disks, nil
+	slices.SortFunc(found, func(a, b *device) int { return compareNatural(a.name, b.name) })
+	return o.describeAll(ctx, found, users)
+}
+
+// describeAll describes disks at the same time: one that answers late does not
+// hold up the others. A panic is the caller's, as if there was one goroutine.
+func (s *Scanner) describeAll(ctx context.Context, found []*device, users *users) ([]Disk, error) {
+	disks := make([]Disk, len(found))
+	panics := make([]any, len(found))
+	var all sync.WaitGroup
+	for i, b := range found {
+		all.Go(func() {
+			defer func() { panics[i] = recover() }()
+			disks[i] = s.describe(ctx, b, users)
+		})
+	}
+	all.Wait()
+	for _, p := range panics {
+		if p != nil {
+			panic(p)
+		}
+	}
+	return disks, ctx.Err()
 }
 
 // One describes a disk by the path of its node, or an image in a file. The error

@@ -114,6 +114,12 @@ func ReadConfig(path string) (c Config, err error) {
 	if err != nil {
 		return c, fault.New(fault.Input, "this system was not made by mkimage with secrets or a restore; nothing is to be done", "%w", plainError(err))
 	}
+	return DecodeConfig(path, text)
+}
+
+// DecodeConfig reads the text of a configuration; path is where it was. Errors are
+// faults of the class Config.
+func DecodeConfig(path string, text []byte) (c Config, err error) {
 	if err := json.Unmarshal(text, &c); err != nil {
 		return c, fault.New(fault.Config, "", "%s: %w", path, err)
 	}

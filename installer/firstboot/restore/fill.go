@@ -24,15 +24,11 @@ const leastMargin = 256 << 20
 
 // fill brings the backup into the staging directory, complete and compared.
 func (r *run) fill(ctx context.Context) error {
-	if err := r.checkPassword(); err != nil {
-		return err
-	}
-	dir, undo, err := r.mounted()
+	repo, undo, err := r.connect()
 	if err != nil {
 		return err
 	}
 	defer undo()
-	repo := r.open(dir)
 	if err := repo.settle(ctx); err != nil {
 		return err
 	}
@@ -63,6 +59,21 @@ func (r *run) fill(ctx context.Context) error {
 	return r.turn(phasePlacing)
 }
 
+// connect returns the repository, and what undoes that.
+func (r *run) connect() (repo *origin, undo func(), err error) {
+	if r.Repository != nil {
+		return &origin{Repository: r.Repository, run: r}, func() {}, nil
+	}
+	if err := r.checkPassword(); err != nil {
+		return nil, nil, err
+	}
+	dir, undo, err := r.mounted()
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.open(dir), undo, nil
+}
+
 // checkPassword looks whether the secret is there; what it is only restic
 // reads.
 func (r *run) checkPassword() error {
@@ -81,10 +92,14 @@ func (r *run) checkPassword() error {
 }
 
 // settle sees to it that a snapshot is pinned that the repository has.
-func (repo *repository) settle(ctx context.Context) error {
-	r := repo.run
-	if r.pin != nil {
-		has, err := repo.has(r.pin.Snapshot)
+func (o *origin) settle(ctx context.Context) error {
+	r := o.run
+	switch {
+	case r.isOther():
+		r.Log(fmt.Sprintf("snapshot %s was begun, and another is asked for; what was restored of it stays in %s",
+			r.pin.short(), path.Join(r.c.Restore.Path, r.pin.Staging)))
+	case r.pin != nil:
+		has, err := o.Has(r.pin.Snapshot)
 		if err != nil {
 			return err
 		}
@@ -92,10 +107,14 @@ func (repo *repository) settle(ctx context.Context) error {
 			r.Log(fmt.Sprintf("%s: goes on with snapshot %s of %s", r.c.Restore.Path, r.pin.short(), r.pin.Time.Format(time.RFC3339)))
 			return nil
 		}
-		r.Log(fmt.Sprintf("snapshot %s is no longer in the repository: the newest is taken instead; what was restored of it stays in %s",
-			r.pin.short(), path.Join(r.c.Restore.Path, r.pin.Staging)))
+		taken := ": the newest is taken instead"
+		if r.Snapshot != "" {
+			taken = ""
+		}
+		r.Log(fmt.Sprintf("snapshot %s is no longer in the repository%s; what was restored of it stays in %s",
+			r.pin.short(), taken, path.Join(r.c.Restore.Path, r.pin.Staging)))
 	}
-	snapshot, err := repo.choose(ctx)
+	snapshot, err := o.choose(ctx)
 	if err != nil {
 		return err
 	}
@@ -105,8 +124,8 @@ func (repo *repository) settle(ctx context.Context) error {
 	}
 	r.pin = p
 	var known bool
-	if p.Bytes, p.Files, known = snapshot.most(); !known {
-		if err := repo.measure(ctx); err != nil {
+	if p.Bytes, p.Files, known = snapshot.Most(); !known {
+		if err := o.measure(ctx); err != nil {
 			return err
 		}
 	}
@@ -128,41 +147,13 @@ func (r *run) tellOthers() {
 	}
 }
 
-// measure asks how much is to be restored, which takes restic as long as to read
-// all names. A restore into a directory that is
-// not there, which is not made, counts as the real one does: hard links once,
-// and what lies below the path alone. "stats" counts the whole snapshot. Of a
-// damaged one it counts what can be read, which is as much as can be restored.
-func (repo *repository) measure(ctx context.Context) error {
-	r := repo.run
-	var sum line
-	out := &lineWriter{call: func(text []byte) {
-		if l, ok := parseLine(text); ok && l.MessageType == "summary" {
-			sum = l
-		}
-	}}
-	said := &complaints{}
-	err := repo.start(ctx, said, out, "restore", r.pin.Snapshot+":"+r.pin.Path, "--target="+r.staging(), "--overwrite=always", "--dry-run")
-	if err != nil && (said.count == 0 || sum.TotalFiles == 0) {
-		return err
-	}
-	r.pin.counted(sum)
-	r.measured = true
-	return nil
-}
-
-// counted takes over how much restic found in the snapshot.
-func (p *pin) counted(sum line) {
-	p.Bytes, p.Files = int64(min(sum.TotalBytes+sum.BytesSkipped, 1<<62)), int64(min(sum.TotalFiles+sum.FilesSkipped, 1<<62))
-}
-
 func (r *run) staging() string { return filepath.Join(r.path, r.pin.Staging) }
 
 // fits is a CodeSpace when the file system lacks room for what is missing. What
 // was removed just now is free on btrfs once that is on the disk. Where the most
 // that the snapshot may have does not fit, it is measured.
-func (repo *repository) fits(ctx context.Context) error {
-	r := repo.run
+func (o *origin) fits(ctx context.Context) error {
+	r := o.run
 	if err := r.sync(); err != nil {
 		return err
 	}
@@ -178,12 +169,12 @@ func (repo *repository) fits(ctx context.Context) error {
 		return nil
 	}
 	if !r.measured {
-		if err := repo.measure(ctx); err != nil {
+		if err := o.measure(ctx); err != nil {
 			return err
 		}
 	}
 	if need := needed(r.pin.Bytes, r.pin.Files, held); free < need {
-		return firstboot.NewProblem(firstboot.CodeSpace, "make room, then: "+again+"; or where files are sparse, and take less: "+again+" --any-size", "%s: snapshot %s needs %d MiB more, and %d MiB are free",
+		return firstboot.NewProblem(firstboot.CodeSpace, "make room, then: "+r.again()+"; or where files are sparse, and take less: "+r.again()+" --any-size", "%s: snapshot %s needs %d MiB more, and %d MiB are free",
 			r.c.Restore.Path, r.pin.short(), (need+1<<20-1)>>20, free>>20)
 	}
 	return nil
@@ -246,41 +237,6 @@ func (r *run) makeStaging() error {
 		return plain(err)
 	}
 	return r.cut("made staging")
-}
-
-// restore brings all that is missing or wrong from the repository.
-func (repo *repository) restore(ctx context.Context) error {
-	r := repo.run
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	m := r.meter(StageRestore)
-	said := &complaints{}
-	watch := &watch{run: r, meter: m, said: said, stop: stop}
-	var sum line
-	out := &lineWriter{call: func(text []byte) {
-		if l, ok := parseLine(text); ok && (l.MessageType == "status" || l.MessageType == "summary") {
-			// While restic reads names, it knows of less than there is.
-			found := int64(min(l.TotalBytes+l.BytesSkipped, 1<<62))
-			m.progress.Total = max(m.progress.Total, found)
-			if l.MessageType == "summary" {
-				sum, m.progress.Total = l, found
-			}
-			m.set(int64(min(l.BytesRestored+l.BytesSkipped, 1<<62)), int64(min(l.FilesRestored+l.FilesSkipped, 1<<62)))
-			watch.look()
-		}
-	}}
-	err := repo.start(ctx, said, out, "restore", r.pin.Snapshot+":"+r.pin.Path, "--target="+r.staging(), "--overwrite=always", "--sparse")
-	if err != nil {
-		return firstboot.Located(path.Join(r.c.Restore.Path, r.pin.Staging)+" has what could be restored", err)
-	}
-	if said.last != "" {
-		r.Log("restic: " + said.last)
-	}
-	if sum.MessageType == "" {
-		return firstboot.NewProblem(firstboot.CodeIncomplete, again, "%s: restic does not say how much it restored", r.c.Restore.Path)
-	}
-	r.pin.counted(sum)
-	return nil
 }
 
 // inodes returns the inode numbers of what lies at the top of the staging

@@ -14,6 +14,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/installer/durable"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
+	"github.com/6FaNcY9/mkimage/installer/repository"
 )
 
 // pinPath is the file that says what is being restored and how far it is.
@@ -63,7 +64,7 @@ func (p *pin) check() error {
 	switch {
 	case p.Version != pinVersion:
 		return fmt.Errorf("version %d, expected %d", p.Version, pinVersion)
-	case !isID(p.Snapshot):
+	case !repository.IsID(p.Snapshot):
 		return fmt.Errorf("snapshot %q, expected 64 hex digits", p.Snapshot)
 	case p.Phase != phaseRestoring && p.Phase != phasePlacing && p.Phase != phaseDone:
 		return fmt.Errorf("phase %q, expected %s, %s or %s", p.Phase, phaseRestoring, phasePlacing, phaseDone)
@@ -71,15 +72,6 @@ func (p *pin) check() error {
 		return fmt.Errorf("staging directory %q, expected %s…", p.Staging, stagingPrefix+p.short())
 	}
 	return nil
-}
-
-func isID(s string) bool {
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return len(s) == 64
 }
 
 // parsePin reads the file of a pin.
@@ -126,12 +118,17 @@ func (r *run) readPin() error {
 
 // finished reports whether the restore was done by this installation. One that
 // another image has done says nothing: the disk may have been made anew since.
-// If it was not, what is there is not pristine and stays.
+// If it was not, what is there is not pristine and stays. Nor does one say
+// anything to who has chosen a snapshot, unless that lies beside already.
 func (r *run) finished() bool {
 	if r.pin == nil || r.pin.Phase != phaseDone {
 		return false
 	}
 	if r.pin.Image != r.c.Image {
+		r.pin = nil
+		return false
+	}
+	if r.Snapshot != "" && (r.isOther() || r.beside() == nil) {
 		r.pin = nil
 		return false
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -157,4 +158,17 @@ func (r *run) removeStaging() error {
 		return nil
 	}
 	return plain(err)
+}
+
+// lstat returns nil for what cannot be looked at.
+func lstat(path string) (fs.FileInfo, *syscall.Stat_t) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, nil
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil, nil
+	}
+	return info, stat
 }

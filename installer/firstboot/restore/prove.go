@@ -9,16 +9,15 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
+	"github.com/6FaNcY9/mkimage/installer/repository"
 )
 
 // Backup is the backup that a configuration restores from, looked at without a
 // system to restore to: its disk is mounted so that nothing on it changes.
 type Backup struct {
 	run  *run
-	repo *repository
+	repo *origin
 	undo []func()
 }
 
@@ -88,21 +87,17 @@ func (b *Backup) Close() {
 
 // Exists returns a *firstboot.Problem, CodeNoRepository, unless there is a
 // repository. That takes no password.
-func (b *Backup) Exists() error { return b.repo.exists() }
+func (b *Backup) Exists() error { return b.repo.Exists() }
 
 // Unlock hands over the repository's password, and what undoes that. It is kept
 // in memory, as a file that this process alone has and restic reads.
 func (b *Backup) Unlock(password []byte) error {
-	fd, err := unix.MemfdCreate("password", unix.MFD_CLOEXEC)
+	file, forget, err := repository.Hold(password)
 	if err != nil {
-		return fmt.Errorf("memory for the password: %w", err)
+		return err
 	}
-	f := os.NewFile(uintptr(fd), "password")
-	b.undo = append(b.undo, func() { f.Close() })
-	if _, err := f.Write(password); err != nil {
-		return fmt.Errorf("memory for the password: %w", err)
-	}
-	b.repo.password = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd)
+	b.undo = append(b.undo, forget)
+	b.repo.PasswordFile = file
 	return nil
 }
 
@@ -137,30 +132,19 @@ var errSampled = errors.New("enough was read")
 func (b *Backup) Sample(ctx context.Context, bytes int64, most time.Duration) (done bool, err error) {
 	limit, cancel := context.WithTimeoutCause(ctx, most, errSampled)
 	defer cancel()
-	said := &complaints{}
-	err = b.repo.start(limit, said, io.Discard, "check", fmt.Sprintf("--read-data-subset=%dK", (bytes+1023)>>10))
+	said := &repository.Complaints{}
+	err = b.repo.Start(limit, said, io.Discard, "check", fmt.Sprintf("--read-data-subset=%dK", (bytes+1023)>>10))
 	if err == nil {
 		return true, nil
 	}
 	if ctx.Err() != nil {
 		return false, err
 	}
-	if said.count > 0 {
-		return true, said.damage(b.run.c.Restore.Repository)
+	if damage := b.repo.Damage(said); damage != nil {
+		return true, damage
 	}
 	if errors.Is(err, errSampled) {
 		return false, nil
 	}
 	return true, err
-}
-
-// damage is the problem of what restic check has found.
-func (c *complaints) damage(where string) error {
-	first := c.failures[0].message
-	code := codeOf(first)
-	if code != firstboot.CodeDisk { // whatever else check complains of
-		code = firstboot.CodeDamaged
-	}
-	return firstboot.NewProblem(code, "restic check --read-data tells what is damaged, restic repair how to leave it out of the backup",
-		"repository %s: is damaged: %s", where, first)
 }

@@ -22,9 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"time"
 
@@ -32,6 +30,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/installer/durable"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
+	"github.com/6FaNcY9/mkimage/installer/repository"
 )
 
 // System is where a restore finds what it needs, and whom it tells. The zero
@@ -42,6 +41,15 @@ type System struct {
 	Secrets string // the directory of decrypted secrets; "" is /run/secrets
 	Skel    string // what a new home has in it; "" is /etc/skel
 	Backup  string // where the disk is mounted; "" is firstboot.BackupDir
+
+	// Repository is one that is open already: then no disk is looked for, and what
+	// the Config says of disk, repository and password is not read. nil takes these.
+	Repository *repository.Repository
+
+	// Snapshot is the whole ID of the one to restore, of whatever host, though a
+	// restore was finished before, or of another begun; "" goes on with what was
+	// begun, or takes the newest of the Config's host and path.
+	Snapshot string
 
 	// AnySize tries what may not fit: how much of a file is holes, which take no
 	// room, a repository does not tell.
@@ -132,19 +140,42 @@ func Run(ctx context.Context, c *firstboot.Config, s System) (err error) {
 		r.Log(fmt.Sprintf("%s: nothing is left of what an earlier run has restored: it begins anew", r.c.Restore.Path))
 		r.pin = nil
 	}
+	if r.pin != nil && r.pin.Phase == phasePlacing && r.isOther() {
+		r.Log(fmt.Sprintf("%s: snapshot %s was being put to its place, which is finished first", r.c.Restore.Path, r.pin.short()))
+		if err := r.complete(); err != nil {
+			return err
+		}
+		r.pin = nil
+	}
 	if r.pin == nil || r.pin.Phase == phaseRestoring {
 		if err := r.fill(ctx); err != nil {
 			return err
 		}
 	}
-	return r.finish()
+	if err := r.complete(); err != nil {
+		return err
+	}
+	return r.conclude()
+}
+
+// again is the hint for what a person has to repair first.
+func (r *run) again() string {
+	if r.Repository != nil {
+		return r.Repository.Again
+	}
+	return again
+}
+
+// isOther reports whether a snapshot was begun that is not the one to restore.
+func (r *run) isOther() bool {
+	return r.Snapshot != "" && r.pin != nil && r.pin.Snapshot != r.Snapshot
 }
 
 // ended returns the error of a run, as a CodeSpace where the disk of the system
 // is full.
 func (r *run) ended(err error) error {
 	if firstboot.CodeOf(err) == 0 && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) {
-		return firstboot.NewProblem(firstboot.CodeSpace, incompleteHint(firstboot.CodeSpace), "%w", err)
+		return firstboot.NewProblem(firstboot.CodeSpace, repository.IncompleteHint(firstboot.CodeSpace, r.again()), "%w", err)
 	}
 	return err
 }
@@ -177,9 +208,9 @@ func (r *run) sync() error {
 	return nil
 }
 
-// finish does all that comes after the backup lies complete in the staging
+// complete does all that comes after the backup lies complete in the staging
 // directory. It needs no backup disk.
-func (r *run) finish() error {
+func (r *run) complete() error {
 	for _, step := range []struct {
 		name string
 		do   func() error
@@ -197,10 +228,7 @@ func (r *run) finish() error {
 			return err
 		}
 	}
-	if err := r.turn(phaseDone); err != nil {
-		return err
-	}
-	return r.conclude()
+	return r.turn(phaseDone)
 }
 
 // top makes the directory itself what systems have: restic does not restore
@@ -226,26 +254,4 @@ func (r *run) conclude() error {
 		Name: firstboot.StepRestore, Result: firstboot.Done, At: r.Now(), Image: r.c.Image,
 		Message: fmt.Sprintf("%s is restored from snapshot %s of %s", r.c.Restore.Path, r.pin.short(), r.pin.Time.Format(time.RFC3339)),
 	})
-}
-
-// beside is a CodeNotPristine when something could not be put to its place.
-func (r *run) beside() error {
-	for _, dir := range []string{r.pin.besideDir(), r.pin.keptDir()} {
-		names, err := r.files.List(path.Join(r.c.Restore.Path, dir))
-		if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		at := path.Join(r.c.Restore.Path, dir)
-		what := "there was data already, which was not touched: the backup of it lies in"
-		if dir == r.pin.keptDir() {
-			what = "was changed while it was replaced: what was there lies in"
-		}
-		return firstboot.NewProblem(firstboot.CodeNotPristine,
-			fmt.Sprintf("take what you need from %s, then: rm -rf %s && mkimage-firstboot restore", at, at),
-			"%s: %s %s: %s", r.c.Restore.Path, what, at, listed(names))
-	}
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
+	"github.com/6FaNcY9/mkimage/installer/repository"
 )
 
 // watch ends a restore that leads nowhere: restic reads again for a quarter of
@@ -12,7 +13,7 @@ import (
 type watch struct {
 	run   *run
 	meter *meter
-	said  *complaints
+	said  *repository.Complaints
 	stop  context.CancelCauseFunc
 }
 
@@ -20,11 +21,11 @@ type watch struct {
 func (w *watch) look() {
 	r := w.run
 	if free, err := r.free(); err == nil && free < leastMargin/4 {
-		w.stop(firstboot.NewProblem(firstboot.CodeSpace, incompleteHint(firstboot.CodeSpace), "%d MiB are free, and not all is restored", free>>20))
+		w.stop(firstboot.NewProblem(firstboot.CodeSpace, repository.IncompleteHint(firstboot.CodeSpace, r.again()), "%d MiB are free, and not all is restored", free>>20))
 		return
 	}
 	still := r.Now().Sub(w.meter.advanced)
-	if text := w.said.retries(still == 0); text != "" && still > r.stall {
-		w.stop(firstboot.NewProblem(firstboot.CodeDisk, "look at the cable, the disk and dmesg, then: "+again, "backup disk %s: cannot be read: %s", r.c.Restore.Disk, text))
+	if text := w.said.Retries(still == 0); text != "" && still > r.stall {
+		w.stop(firstboot.NewProblem(firstboot.CodeDisk, "look at the cable, the disk and dmesg, then: "+r.again(), "backup disk %s: cannot be read: %s", r.c.Restore.Disk, text))
 	}
 }

@@ -1,17 +1,17 @@
-package restore
+package repository
 
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
+	"io"
+	"slices"
 	"time"
-	"unicode"
 )
 
-// line is a line of what restic prints with --json: one of restic's kinds of
+// Line is a line of what restic prints with --json: one of restic's kinds of
 // messages, whose fields do not collide (internal/ui/restore/json.go,
 // cmd/restic/main.go and cmd_ls.go of restic 0.18).
-type line struct {
+type Line struct {
 	MessageType string `json:"message_type"` // "status", "summary", "verbose_status", "error", "exit_error", "node"
 
 	TotalFiles    uint64 `json:"total_files"` // status and summary; without those skipped
@@ -40,12 +40,22 @@ type line struct {
 
 // parseLine reads a line of restic. False says that it is no message: what
 // restic prints for people has no form.
-func parseLine(text []byte) (line, bool) {
-	var l line
+func parseLine(text []byte) (Line, bool) {
+	var l Line
 	if !bytes.HasPrefix(text, []byte("{")) || json.Unmarshal(text, &l) != nil || l.MessageType == "" {
-		return line{}, false
+		return Line{}, false
 	}
 	return l, true
+}
+
+// Messages returns a writer for restic's output that calls a function with each
+// message of some kinds, such as "status". All else is left out.
+func Messages(call func(Line), kinds ...string) io.Writer {
+	return &lineWriter{call: func(text []byte) {
+		if l, ok := parseLine(text); ok && slices.Contains(kinds, l.MessageType) {
+			call(l)
+		}
+	}}
 }
 
 // maxLine bounds a line that is looked at, in bytes. A path of 4096 bytes has
@@ -77,19 +87,4 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 		}
 		w.rest, w.long, p = nil, false, after
 	}
-}
-
-// printable is a text of others, in one line for people.
-func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "\uFFFD"))
-	const most = 400 // bytes
-	if text = strings.Join(strings.Fields(text), " "); len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
 }

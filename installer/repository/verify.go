@@ -1,8 +1,7 @@
-package restore
+package repository
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,8 +12,26 @@ import (
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
-// verify proves that the staging directory equals the snapshot, at the cost of
-// reading it once.
+// Proof is a comparison of a directory with what was restored into it.
+type Proof struct {
+	Restoring
+	Name     string                   // what errors call the directory
+	Files    int64                    // what restic said that it restored, with what was right already
+	Progress func(bytes, files int64) // of what was compared; nil tells nobody
+}
+
+// Verdict is what a Proof has found.
+type Verdict struct {
+	Wrong    int      // entries that are not as in the snapshot
+	First    []string // of these
+	Odd      int      // right but for their owner, mode or time
+	FirstOdd string
+}
+
+// Verify proves that a directory equals what was restored into it, at the cost of
+// reading it once. Files whose content is wrong are removed: the next restore then
+// writes them anew, also where restic would not, such as the zeros of a sparse
+// file over what cannot be read.
 //
 // "restore --verify" compares only what the same run has written, and that in
 // memory. A dry run of a restore reads all files that are there and hashes them,
@@ -22,52 +39,48 @@ import (
 // content it does not look at: the list of the snapshot has its type, owner,
 // mode and time. Extended attributes and the targets of symlinks nothing but the
 // restore itself vouches for, which fails when it cannot set them.
-func (repo *repository) verify(ctx context.Context) error {
-	r := repo.run
-	if err := r.DropCaches(); err != nil {
-		r.Log(fmt.Sprintf("what was restored may be read from memory, not from the disk, to compare it: %v", err))
+func (repo *Repository) Verify(ctx context.Context, p Proof) (Verdict, error) {
+	if p.Progress == nil {
+		p.Progress = func(int64, int64) {}
 	}
-	v := &verifier{run: r, meter: r.meter(StageVerify), linked: map[uint64]bool{}, wrong: map[string]bool{}}
-	if err := v.read(ctx, repo, "verbose_status", v.content, "-vv", "restore", r.pin.Snapshot+":"+r.pin.Path, "--target="+r.staging(), "--overwrite=always", "--dry-run"); err != nil {
-		return err
+	v := &verifier{proof: &p, linked: map[uint64]bool{}, wrong: map[string]bool{}}
+	args := p.args("--dry-run")
+	if err := v.read(ctx, repo, "verbose_status", v.content, p.Files, append([]string{"-vv"}, args...)...); err != nil {
+		return Verdict{}, err
 	}
-	if err := v.read(ctx, repo, "node", v.node, "ls", r.pin.Snapshot+":"+r.pin.Path, "--recursive"); err != nil {
-		return err
+	list, least := []string{"ls", p.what(), "--recursive"}, p.Files
+	if len(p.Includes) > 0 { // without the directories above them, which the files count
+		list, least = append(list, p.Includes...), int64(len(p.Includes))
 	}
-	if v.odd > 0 {
-		r.Log(fmt.Sprintf("%s: %d entries have another owner, mode or time than in the snapshot, the first is %s", r.c.Restore.Path, v.odd, v.firstOdd))
+	if err := v.read(ctx, repo, "node", v.node, least, list...); err != nil {
+		return Verdict{}, err
 	}
-	return v.verdict()
+	v.Wrong = len(v.wrong)
+	return v.Verdict, nil
 }
 
-// verifier compares the staging directory with what restic says of a snapshot.
+// verifier compares a directory with what restic says of a snapshot.
 type verifier struct {
-	run      *run
-	meter    *meter
-	bytes    int64
-	files    int64
-	seen     int64           // messages
-	linked   map[uint64]bool // inodes of several names whose content is right
-	wrong    map[string]bool // items
-	first    []string        // of them
-	odd      int             // right but for their owner, mode or time
-	firstOdd string
+	Verdict
+	proof  *Proof
+	bytes  int64
+	files  int64
+	linked map[uint64]bool // inodes of several names whose content is right
+	wrong  map[string]bool // items
 }
 
 // read calls a function with all messages of a kind that restic prints.
-func (v *verifier) read(ctx context.Context, repo *repository, kind string, call func(line), args ...string) error {
-	v.seen = 0
-	out := &lineWriter{call: func(text []byte) {
-		if l, ok := parseLine(text); ok && l.MessageType == kind {
-			v.seen++
-			call(l)
-		}
-	}}
-	if err := repo.command(ctx, out, args...); err != nil {
-		return firstboot.Located(v.run.c.Restore.Path+": comparing", err)
+func (v *verifier) read(ctx context.Context, repo *Repository, kind string, call func(Line), least int64, args ...string) error {
+	seen := int64(0)
+	out := Messages(func(l Line) {
+		seen++
+		call(l)
+	}, kind)
+	if err := repo.Command(ctx, out, args...); err != nil {
+		return firstboot.Located(v.proof.Name+": comparing", err)
 	}
-	if v.seen < v.run.pin.Files {
-		return firstboot.NewProblem(firstboot.CodeIncomplete, again, "%s: comparing: restic tells of %d entries, expected %d", v.run.c.Restore.Path, v.seen, v.run.pin.Files)
+	if seen < least {
+		return firstboot.NewProblem(firstboot.CodeIncomplete, repo.Again, "%s: comparing: restic tells of %d entries, expected %d", v.proof.Name, seen, least)
 	}
 	return nil
 }
@@ -75,7 +88,7 @@ func (v *verifier) read(ctx context.Context, repo *repository, kind string, call
 // content looks at a message of the dry run. "unchanged" are regular files that
 // were read and are right. All else it would make or write: directories,
 // symlinks and second names of a file, always, and files that are wrong.
-func (v *verifier) content(l line) {
+func (v *verifier) content(l Line) {
 	paths := v.find(l.Item)
 	if l.Action == "unchanged" {
 		for _, path := range paths {
@@ -85,7 +98,7 @@ func (v *verifier) content(l line) {
 		}
 		v.bytes += int64(min(l.Size, 1<<62))
 		v.files++
-		v.meter.set(v.bytes, v.files)
+		v.proof.Progress(v.bytes, v.files)
 		return
 	}
 	for _, path := range paths {
@@ -98,7 +111,7 @@ func (v *verifier) content(l line) {
 }
 
 // node looks at an entry of the list.
-func (v *verifier) node(l line) {
+func (v *verifier) node(l Line) {
 	if l.Type == "socket" || l.Type == "irregular" { // restic does not restore them
 		return
 	}
@@ -118,13 +131,13 @@ func (v *verifier) node(l line) {
 		v.fail(l.Path, paths)
 		return
 	}
-	if v.odd++; v.firstOdd == "" {
-		v.firstOdd = printable(l.Path)
+	if v.Odd++; v.FirstOdd == "" {
+		v.FirstOdd = Printable(l.Path)
 	}
 }
 
 // sameMeta reports whether an entry has the owner, mode and time of a node.
-func sameMeta(l line, info fs.FileInfo, stat *syscall.Stat_t) bool {
+func sameMeta(l Line, info fs.FileInfo, stat *syscall.Stat_t) bool {
 	const bits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 	return stat.Uid == l.UID && stat.Gid == l.GID && info.ModTime().Equal(l.MTime) &&
 		(l.Type == "symlink" || info.Mode()&bits == fs.FileMode(l.Mode)&bits)
@@ -153,8 +166,8 @@ func typeName(mode fs.FileMode) string {
 // run then writes it anew, also where restic would not, such as the zeros of a
 // sparse file over what cannot be read.
 func (v *verifier) fail(item string, paths []string) {
-	if !v.wrong[item] && len(v.first) < maxFailures {
-		v.first = append(v.first, printable(item))
+	if !v.wrong[item] && len(v.First) < maxFailures {
+		v.First = append(v.First, Printable(item))
 	}
 	v.wrong[item] = true
 	for _, path := range paths {
@@ -164,23 +177,15 @@ func (v *verifier) fail(item string, paths []string) {
 	}
 }
 
-func (v *verifier) verdict() error {
-	if len(v.wrong) == 0 {
-		return nil
-	}
-	return firstboot.NewProblem(firstboot.CodeIncomplete, "look at dmesg for errors of the disk, then: "+again,
-		"%s: %d entries on the disk are not as in the snapshot: %s", v.run.c.Restore.Path, len(v.wrong), listed(v.first))
-}
-
-// find returns the paths below the staging directory that restic may mean by an
+// find returns the paths below the directory that restic may mean by an
 // item. In JSON each byte that is not UTF-8 becomes U+FFFD, so that there may be
 // several.
 func (v *verifier) find(item string) []string {
-	staging := v.run.staging()
+	top := v.proof.To
 	if !strings.ContainsRune(item, utf8.RuneError) {
-		return []string{filepath.Join(staging, item)}
+		return []string{filepath.Join(top, item)}
 	}
-	paths := []string{staging}
+	paths := []string{top}
 	for part := range strings.SplitSeq(strings.Trim(item, "/"), "/") {
 		var next []string
 		for _, dir := range paths {

@@ -1,4 +1,10 @@
-package installed
+// Package view shows the subvolumes of a btrfs as the running system has them mounted,
+// for files that are named as that system names them.
+//
+// It is read as package reader reads: nothing is mounted. Symlinks are followed across the
+// mounts, which a reader.Volume by itself does not do: on NixOS /etc/fstab of one subvolume
+// leads into the store in another. What is mounted from elsewhere is not seen.
+package view
 
 import (
 	"cmp"
@@ -14,22 +20,26 @@ import (
 // Bounds of what is read of a tree that may be hostile.
 const (
 	maxSymlinks = 40      // on the way to a file, as in Linux
-	maxText     = 1 << 20 // bytes of a small file
 	maxEntries  = 1 << 17 // of a directory
 	maxSeen     = 1 << 16 // nodes that are remembered
 )
 
-// mount says which directory of the file system, from its top level, is at a place of
-// the running system.
-type mount struct{ target, dir string }
+// MaxText bounds a file that Text returns, in bytes.
+const MaxText = 1 << 20
 
-// view shows the subvolumes of a file system as they are mounted in the running system.
-// Paths are absolute, and symlinks are followed across the mounts.
-type view struct {
+// Mount says which directory of the file system, from its top level, is at a place of
+// the running system.
+type Mount struct{ Target, Dir string }
+
+// View shows the subvolumes of a file system as they are mounted. Paths are absolute.
+type View struct {
 	top    *reader.Volume
-	mounts []mount
+	mounts []Mount
 	seen   map[string]node // what paths from the top level are; up to maxSeen
 }
+
+// New returns the view of a file system, by its top level, with these mounts.
+func New(top *reader.Volume, mounts []Mount) *View { return &View{top: top, mounts: mounts} }
 
 // node is a file on the way to another: what it is, and where it leads as a symlink.
 type node struct {
@@ -39,18 +49,18 @@ type node struct {
 
 // place returns the path from the top level of a path without symlinks; false where
 // nothing is mounted.
-func (v *view) place(name string) (string, bool) {
-	var best *mount
+func (v *View) place(name string) (string, bool) {
+	var best *Mount
 	for i, m := range v.mounts {
-		if below(name, m.target) && (best == nil || len(m.target) > len(best.target)) {
+		if below(name, m.Target) && (best == nil || len(m.Target) > len(best.Target)) {
 			best = &v.mounts[i]
 		}
 	}
 	if best == nil {
 		return "", false
 	}
-	rest := strings.TrimPrefix(name, strings.TrimSuffix(best.target, "/"))
-	return cmp.Or(path.Join(best.dir, strings.TrimPrefix(rest, "/")), "."), true
+	rest := strings.TrimPrefix(name, strings.TrimSuffix(best.Target, "/"))
+	return cmp.Or(path.Join(best.Dir, strings.TrimPrefix(rest, "/")), "."), true
 }
 
 // below reports whether a path is a directory or in it.
@@ -58,9 +68,9 @@ func below(name, dir string) bool {
 	return dir == "/" || name == dir || strings.HasPrefix(name, dir+"/")
 }
 
-// resolve follows the symlinks of a path, its last element too if last is true, and
+// Resolve follows the symlinks of a path, its last element too if last is true, and
 // returns the path from the top level. What is not there is fs.ErrNotExist.
-func (v *view) resolve(name string, last bool) (string, error) {
+func (v *View) Resolve(name string, last bool) (string, error) {
 	todo, here := strings.Split(name, "/"), "/"
 	for links := 0; len(todo) > 0; {
 		next := path.Join(here, todo[0])
@@ -103,7 +113,7 @@ func (v *view) resolve(name string, last bool) (string, error) {
 func absent(name string) error { return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} }
 
 // look describes the file at a path from the top level.
-func (v *view) look(at string) (n node, err error) {
+func (v *View) look(at string) (n node, err error) {
 	if n, ok := v.seen[at]; ok {
 		return n, nil
 	}
@@ -127,18 +137,18 @@ func (v *view) look(at string) (n node, err error) {
 }
 
 // isAbove reports whether something is mounted below a path.
-func (v *view) isAbove(name string) bool {
+func (v *View) isAbove(name string) bool {
 	for _, m := range v.mounts {
-		if below(m.target, name) {
+		if below(m.Target, name) {
 			return true
 		}
 	}
 	return false
 }
 
-// has reports whether there is a file of this name, even a symlink that leads nowhere.
-func (v *view) has(name string) (bool, error) {
-	at, err := v.resolve(name, false)
+// Has reports whether there is a file of this name, even a symlink that leads nowhere.
+func (v *View) Has(name string) (bool, error) {
+	at, err := v.Resolve(name, false)
 	if err == nil {
 		_, err = v.look(at)
 	}
@@ -148,9 +158,9 @@ func (v *view) has(name string) (bool, error) {
 	return err == nil, err
 }
 
-// link returns the target of a symlink, "" where there is none.
-func (v *view) link(name string) (string, error) {
-	at, err := v.resolve(name, false)
+// Link returns the target of a symlink, "" where there is none.
+func (v *View) Link(name string) (string, error) {
+	at, err := v.Resolve(name, false)
 	if err != nil {
 		return "", ignoreAbsent(err)
 	}
@@ -158,10 +168,10 @@ func (v *view) link(name string) (string, error) {
 	return n.link, ignoreAbsent(err)
 }
 
-// leadsTo reports whether a symlink leads to a path, itself or through others.
-func (v *view) leadsTo(name, end string) (bool, error) {
+// LeadsTo reports whether a symlink leads to a path, itself or through others.
+func (v *View) LeadsTo(name, end string) (bool, error) {
 	for range maxSymlinks {
-		target, err := v.link(name)
+		target, err := v.Link(name)
 		if err != nil || target == "" {
 			return false, err
 		}
@@ -183,10 +193,28 @@ func ignoreAbsent(err error) error {
 	return err
 }
 
-// text returns a small file. What is neither that nor absent, such as a directory, has no
+// Open opens a file, through symlinks.
+func (v *View) Open(name string) (fs.File, error) {
+	at, err := v.Resolve(name, true)
+	if err != nil {
+		return nil, err
+	}
+	return v.top.Open(at)
+}
+
+// Lstat describes a file, also where it is a symlink.
+func (v *View) Lstat(name string) (fs.FileInfo, error) {
+	at, err := v.Resolve(name, false)
+	if err != nil {
+		return nil, err
+	}
+	return v.top.Lstat(at)
+}
+
+// Text returns a small file. What is neither that nor absent, such as a directory, has no
 // text.
-func (v *view) text(name string) (string, error) {
-	at, err := v.resolve(name, true)
+func (v *View) Text(name string) (string, error) {
+	at, err := v.Resolve(name, true)
 	if err != nil {
 		return "", err
 	}
@@ -194,16 +222,16 @@ func (v *view) text(name string) (string, error) {
 	if err != nil || !info.Mode().IsRegular() {
 		return "", err
 	}
-	if info.Size() > maxText {
-		return "", fault.New(fault.Input, "", "%s: %d bytes, expected at most %d", name, info.Size(), maxText)
+	if info.Size() > MaxText {
+		return "", fault.New(fault.Input, "", "%s: %d bytes, expected at most %d", name, info.Size(), MaxText)
 	}
 	data, err := v.top.ReadFile(at)
 	return string(data), err
 }
 
-// list returns the names in a directory, sorted; none where it is not there.
-func (v *view) list(name string) ([]fs.DirEntry, error) {
-	at, err := v.resolve(name, true)
+// List returns the names in a directory, sorted; none where it is not there.
+func (v *View) List(name string) ([]fs.DirEntry, error) {
+	at, err := v.Resolve(name, true)
 	if err != nil {
 		return nil, ignoreAbsent(err)
 	}

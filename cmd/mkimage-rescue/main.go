@@ -1,0 +1,109 @@
+// Command mkimage-rescue brings a machine back: it says what is there, and repairs,
+// rolls back and restores.
+//
+// mkimage-init runs it on a machine that was started from a recovery stick. On any other
+// Linux its commands work on the disks and images that are named.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// exitInterrupted is the exit code of a run that a signal ended.
+const exitInterrupted = 130
+
+// program is what the commands share.
+type program struct {
+	stdout, stderr io.Writer
+	json           bool
+	started        bool // a command runs: errors are no longer of the command line
+}
+
+// run is the whole program. It returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	p := &program{stdout: stdout, stderr: stderr}
+	root := newRoot(p)
+	root.SetArgs(append([]string{}, args...)) // of nil cobra makes the arguments of the process
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := protect(func() error { return root.ExecuteContext(ctx) })
+	if err == nil {
+		return 0
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return p.fail(errors.New("interrupted"), exitInterrupted)
+	}
+	if !p.started && fault.HintOf(err) == "" {
+		err = fault.New(fault.Usage, "mkimage-rescue --help lists the commands, mkimage-rescue COMMAND --help their flags", "%w", err)
+	}
+	return p.fail(err, int(fault.ClassOf(err)))
+}
+
+// protect turns a panic into an error.
+func protect(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.New(fault.Internal, "report it, with the lines above", "bug: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
+}
+
+// fail tells why the program ends, and returns the exit code.
+func (p *program) fail(err error, code int) int {
+	if p.json {
+		p.encode(failure{Error: err.Error(), Hint: fault.HintOf(err), Code: code})
+		return code
+	}
+	fmt.Fprintf(p.stderr, "mkimage-rescue: error: %v\n", err)
+	if hint := fault.HintOf(err); hint != "" {
+		fmt.Fprintf(p.stderr, "mkimage-rescue: hint: %s\n", hint)
+	}
+	return code
+}
+
+// failure is an error for programs.
+type failure struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+	Code  int    `json:"code"`
+}
+
+func newRoot(p *program) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mkimage-rescue",
+		Short: "bring a machine back",
+		Long: `mkimage-rescue says what is left of a machine. It is the program of a recovery
+stick, and runs on any other Linux too.
+
+Exit codes: 0 done, 1 a bug or an I/O error, 2 the command line, 4 an input is
+missing or damaged, 5 a disk or an image that is named is none, 130 interrupted.`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args:              cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fault.New(fault.Usage, "mkimage-rescue --help lists the commands", "no command: expected one, such as inventory")
+		},
+	}
+	root.AddCommand(newInventory(p))
+	return root
+}
