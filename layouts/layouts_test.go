@@ -256,13 +256,13 @@ func TestOptionValues(t *testing.T) {
 // are flags of mount(2), which refuses them as text. It is read as text since a
 // layout has no business with what an initramfs is made of.
 func TestOptionsOfInit(t *testing.T) {
-	text, err := os.ReadFile("../initramfs/boot/options.go")
+	text, err := os.ReadFile("../builder/fstab/mountflags.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range mountOptions {
 		if !strings.Contains(string(text), "\t\""+name+"\": ") && !strings.Contains(string(text), " \""+name+"\": ") {
-			t.Errorf("initramfs/boot/options.go lacks %s", name)
+			t.Errorf("builder/fstab/mountflags.go lacks %s", name)
 		}
 	}
 }
