@@ -130,6 +130,7 @@ func open(t testing.TB) *opened {
 // openWith opens a copy of it that is changed first, with another program.
 func openWith(t testing.TB, program string, change func(repo string)) *opened {
 	t.Helper()
+	imgtest.NeedRoot(t) // owners are copied
 	imgtest.Need(t, resticProgram)
 	m, err := testMade()
 	must(t, err)

@@ -17,6 +17,7 @@ import (
 )
 
 func TestOpenRefused(t *testing.T) {
+	imgtest.NeedRoot(t)
 	imgtest.Need(t, resticProgram)
 	_, err := testMade()
 	must(t, err)

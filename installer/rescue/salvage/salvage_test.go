@@ -32,6 +32,7 @@ func check(t testing.TB, errs ...error) {
 // home has what a home has: text, holes, links, attributes, special files.
 func home(t testing.TB) string {
 	t.Helper()
+	imgtest.NeedRoot(t) // owners are copied
 	dir := filepath.Join(t.TempDir(), "home")
 	write := func(name string, text []byte) {
 		name = filepath.Join(dir, name)
@@ -62,7 +63,6 @@ func home(t testing.TB) string {
 // newImage makes a btrfs of a directory by other people's program.
 func newImage(t testing.TB, dir string) string {
 	t.Helper()
-	imgtest.NeedRoot(t) // owners are copied
 	imgtest.Need(t, "mkfs.btrfs")
 	image := filepath.Join(t.TempDir(), "disk.img")
 	check(t, os.WriteFile(image, nil, 0o600), os.Truncate(image, 256<<20))
