@@ -24,8 +24,8 @@ deps: ## install the Debian packages that the build and the tests need (as root,
 	scripts/deps.sh
 
 .PHONY: build
-build: programs ## bin/mkimage, one static binary, and bin/mkimage-install
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/mkimage ./cmd/mkimage-install
+build: programs ## bin/mkimage, one static binary, bin/mkimage-install and bin/mkimage-rescue
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/mkimage ./cmd/mkimage-install ./cmd/mkimage-rescue
 
 # What an initramfs holds is embedded into mkimage. The same sources and the
 # same Go give the same bytes, so nothing of the environment may reach them.
