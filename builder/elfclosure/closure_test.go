@@ -69,6 +69,14 @@ func TestCollect(t *testing.T) {
 		{"nodeflib", map[string]any{
 			"usr/bin/p": image{interpreter: loaderPath, needed: []string{"liba.so"}, runpath: "/opt", flags1: 0x800}, arch + "liba.so": library("liba.so"), "opt/liba.so": library("liba.so"),
 		}, false, []string{"opt/liba.so", "usr/bin/p"}},
+		{"RPATH beside RUNPATH is of nothing", map[string]any{
+			"usr/bin/p":   image{interpreter: loaderPath, needed: []string{"liba.so"}, rpath: "/opt", runpath: "/srv"},
+			"srv/liba.so": library("liba.so", "libb.so"), "opt/libb.so": library("libb.so"), arch + "libb.so": library("libb.so"),
+		}, false, []string{"srv/liba.so", arch + "libb.so", "usr/bin/p"}},
+		{"a library by its own name", map[string]any{
+			"usr/bin/p": program("liba.so", "libb.so"), arch + "liba.so": library("libz.so"), arch + "libb.so": library("libb.so", "libz.so"),
+		}, false, []string{arch + "liba.so", arch + "libb.so", "usr/bin/p"}},
+		{"what may not be run is passed over", map[string]any{"usr/sbin/p": data("text"), "usr/bin/p": image{}}, true, []string{"usr/bin/p"}},
 		{"opened", map[string]any{"usr/bin/p": program("libc.so.6"), arch + "libgcc_s.so.1": library("libgcc_s.so.1")}, false,
 			[]string{"usr/bin/p", arch + "libc.so.6", arch + "libgcc_s.so.1"}},
 		{"addresses that are no offsets", map[string]any{"usr/bin/p": image{interpreter: loaderPath, needed: []string{"libc.so.6"}, baseOfAddresses: 0x400000}}, false,
@@ -118,13 +126,15 @@ func TestCollectRefuses(t *testing.T) {
 		{"no loader", map[string]any{"bin/p": image{interpreter: "/lib/none"}}, "program p: bin/p: loader /lib/none is not in the system"},
 		{"relative library", map[string]any{"bin/p": program("a/lib.so")}, `program p: bin/p: needs the library "a/lib.so", expected a name or an absolute path`},
 		{"$LIB", map[string]any{"bin/p": image{interpreter: loaderPath, needed: []string{"x"}, runpath: "/a/$LIB"}}, `program p: bin/p: run path "/a/$LIB", expected none of $LIB and $PLATFORM`},
+		{"nodeflib", map[string]any{"bin/p": image{interpreter: loaderPath, needed: []string{"libc.so.6"}, runpath: "/opt", flags1: 0x800}}, "program p: bin/p: needs the library libc.so.6, which is not in the system"},
+		{"strings in no segment", map[string]any{"bin/p": image{needed: []string{"liba.so"}, unloaded: 10}}, "in no segment that is loaded"},
 		{"another machine", map[string]any{"bin/p": image{machine: 183}}, "program p: bin/p: is not for x86-64"},
 		{"damaged library", map[string]any{"bin/p": program("liba.so"), "lib/liba.so": "text"}, "program p: lib/liba.so: expected an ELF program or library"},
 		{"script of python", map[string]any{"bin/p": "#!/usr/bin/python3\n"}, "program p: bin/p: is a script for /usr/bin/python3, expected an ELF program or a script for a shell: what else it needs is not known"},
 		{"script without a shell", map[string]any{"bin/p": "#!/bin/sh\n"}, "program p: bin/p: is a script for /bin/sh, which is not in the system"},
 		{"script of a script", map[string]any{"bin/p": "#!/bin/sh\n", "bin/sh": "#!/bin/bash\n"}, "program p: bin/p: is a script for /bin/sh, which is a script itself"},
-		{"script of env", map[string]any{"bin/p": "#!/usr/bin/env bash\n"}, "program p: bin/p: is run by env: expected the interpreter itself behind #!"},
-		{"script of nothing", map[string]any{"bin/p": "#! \n"}, "program p: bin/p: expected the absolute path of an interpreter behind #!"},
+		{"script of env", map[string]any{"bin/p": "#!/usr/bin/env bash\n"}, "program p: bin/p: is run by env, expected #! and the interpreter itself"},
+		{"script of nothing", map[string]any{"bin/p": "#! \n"}, "program p: bin/p: expected #! and the absolute path of an interpreter"},
 		{"conf in a circle", map[string]any{"bin/p": program("libno.so"), "etc/ld.so.conf": "include /etc/*.conf"}, "etc/ld.so.conf: includes more than 255 files"},
 		{"conf with folders of a pattern", map[string]any{"bin/p": program("libno.so"), "etc/ld.so.conf": "include /*/x.conf"}, `include "/*/x.conf": expected a pattern in the last element alone`},
 	}

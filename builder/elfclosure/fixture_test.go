@@ -23,7 +23,11 @@ type image struct {
 	class           elf.Class
 	kind            elf.Type
 	baseOfAddresses uint64
+	unloaded        uint64 // bytes at the end that are in no segment
 }
+
+// data is a file that may not be run.
+type data string
 
 // bytes makes the file: header, program headers, dynamic section, strings.
 func (m image) bytes() []byte {
@@ -59,7 +63,7 @@ func (m image) bytes() []byte {
 	dynAt := uint64(64 + count*segmentSize)
 	textAt := dynAt + uint64(len(dyn)*16)
 	dyn[len(dyn)-2].Val = m.baseOfAddresses + textAt
-	all := elf.Prog64{Type: uint32(elf.PT_LOAD), Vaddr: m.baseOfAddresses, Filesz: textAt + uint64(len(text))}
+	all := elf.Prog64{Type: uint32(elf.PT_LOAD), Vaddr: m.baseOfAddresses, Filesz: textAt + uint64(len(text)) - m.unloaded}
 	segments := make([]elf.Prog64, count)
 	segments[0], segments[1] = all, elf.Prog64{Type: uint32(elf.PT_DYNAMIC), Off: dynAt, Vaddr: m.baseOfAddresses + dynAt, Filesz: uint64(len(dyn) * 16)}
 	if m.interpreter != "" {
@@ -106,15 +110,18 @@ func system(t testing.TB, files map[string]any) *fstree.Tree {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var data []byte
+		var b []byte
+		mode := uint32(0o755)
 		switch c := content.(type) {
 		case image:
-			data = c.bytes()
+			b = c.bytes()
 		case string:
-			data = []byte(c)
+			b = []byte(c)
+		case data:
+			b, mode = []byte(c), 0o644
 		}
-		inode := &fstree.Inode{Mode: fstree.TypeRegular | 0o755, Size: int64(len(data)), Content: fstree.Bytes(data)}
-		if target, ok := strings.CutPrefix(string(data), "->"); ok {
+		inode := &fstree.Inode{Mode: fstree.TypeRegular | mode, Size: int64(len(b)), Content: fstree.Bytes(b)}
+		if target, ok := strings.CutPrefix(string(b), "->"); ok {
 			inode = &fstree.Inode{Mode: fstree.TypeSymlink | 0o777, Link: target, Size: int64(len(target))}
 		}
 		if _, err := parent.Add(name, inode); err != nil {

@@ -114,10 +114,10 @@ func interpreterOf(head []byte) (string, error) {
 	}
 	words := strings.Fields(string(line[2:]))
 	if len(words) == 0 || !path.IsAbs(words[0]) || strings.ContainsRune(words[0], 0) {
-		return "", errors.New("expected the absolute path of an interpreter behind #!")
+		return "", errors.New("expected #! and the absolute path of an interpreter")
 	}
 	if path.Base(words[0]) == "env" && len(words) == 2 {
-		return "", errors.New("is run by env: expected the interpreter itself behind #!")
+		return "", errors.New("is run by env, expected #! and the interpreter itself")
 	}
 	return words[0], nil
 }
