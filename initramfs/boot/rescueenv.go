@@ -43,7 +43,7 @@ func (m *machine) rescueEnvironment() error {
 		return fault.New(fault.Input, "mkimage.rescue is for a medium with a rescue environment: leave it out to boot this system", "rescue environment: %w", err)
 	}
 	return keepRunning(filepath.Base(config.RescueProgram), sinceStart, func() (unix.WaitStatus, error) {
-		return runOnConsole(config.RescueProgram, "--console")
+		return runOnConsole(config.RescueProgram, "menu")
 	})
 }
 
