@@ -37,9 +37,9 @@ GUEST_FLAGS := -trimpath -buildvcs=false -ldflags '-s -w -buildid='
 .PHONY: programs
 programs: $(PROGRAMS)/busybox.cpio.zst # what goes into the initramfs and the system of an image
 	$(GUEST_ENV) $(GO) build $(GUEST_FLAGS) -o $(PROGRAMS)/ ./cmd/mkimage-init ./cmd/mkimage-hibernate
-	$(GUEST_ENV) $(GO) build $(GUEST_FLAGS) -o .cache/programs/ ./cmd/mkimage-firstboot ./cmd/mkimage-install
+	$(GUEST_ENV) $(GO) build $(GUEST_FLAGS) -o .cache/programs/ ./cmd/mkimage-firstboot ./cmd/mkimage-install ./cmd/mkimage-rescue
 	cd installer/restic && $(GUEST_ENV) $(GO) build $(GUEST_FLAGS) -tags disable_grpc_modules -o $(CURDIR)/.cache/programs/ github.com/restic/restic/cmd/restic
-	$(GO) run ./installer/programs/pack installer/programs/packed .cache/programs/mkimage-firstboot .cache/programs/mkimage-install .cache/programs/restic
+	$(GO) run ./installer/programs/pack installer/programs/packed .cache/programs/mkimage-firstboot .cache/programs/mkimage-install .cache/programs/mkimage-rescue .cache/programs/restic
 
 # 40 s the first time, 6 s when only the list of commands changed.
 $(PROGRAMS)/busybox.cpio.zst: $(wildcard initramfs/busybox/*.go initramfs/busybox/go.*) .cache/go-version

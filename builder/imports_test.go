@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"builder/btrfs/view":     {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/btrfs/identity": {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
 	"builder/btrfs/check":    {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader"},
+	"builder/elfclosure":     {"builder/fault", "builder/fstree", "builder/unpack"},
 	"builder/esp":            {"builder/fault", "builder/fstree", "builder/unpack"},
 	"builder/esp/reader":     {"builder/fault"},
 	"builder/mediumlog":      {"builder/fault", "builder/esp/reader"},

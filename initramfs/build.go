@@ -165,8 +165,7 @@ func (a *Archive) addModules(ctx context.Context, c *contents, p Params) ([]load
 	if err != nil {
 		return nil, err
 	}
-	wants := slices.DeleteFunc(p.Config.Wants(), func(name string) bool { _, known := x.find(name); return !known })
-	order, err := x.closure(slices.Concat(p.Modules, p.Config.Needs(), wants))
+	order, err := p.order(x)
 	if err != nil {
 		return nil, err
 	}
@@ -174,15 +173,33 @@ func (a *Archive) addModules(ctx context.Context, c *contents, p Params) ([]load
 	if err != nil {
 		return nil, err
 	}
-	var list strings.Builder
 	for _, m := range modules {
-		at := "lib/modules/" + p.Kernel + "/" + m.plainPath()
+		at := p.modulePath(m.moduleFile)
 		c.addFile(at, 0o644, m.data)
 		a.Modules = append(a.Modules, "/"+at)
-		list.WriteString(strings.Join(append([]string{"/" + at}, m.after...), " ") + "\n")
 	}
-	c.addFile(config.Modules[1:], 0o644, []byte(list.String()))
+	c.addFile(config.Modules[1:], 0o644, p.list(order))
 	return modules, nil
+}
+
+// order returns the modules of an archive in the order of loading.
+func (p *Params) order(x *index) ([]ordered, error) {
+	wants := slices.DeleteFunc(p.Config.Wants(), func(name string) bool { _, known := x.find(name); return !known })
+	return x.closure(slices.Concat(p.Modules, p.Config.Needs(), wants))
+}
+
+// modulePath returns where an archive has a module.
+func (p *Params) modulePath(m moduleFile) string {
+	return "lib/modules/" + p.Kernel + "/" + m.plainPath()
+}
+
+// list returns the text of a list of modules, see config.Modules.
+func (p *Params) list(order []ordered) []byte {
+	var list strings.Builder
+	for _, m := range order {
+		list.WriteString(strings.Join(append([]string{"/" + p.modulePath(m.moduleFile)}, m.after...), " ") + "\n")
+	}
+	return []byte(list.String())
 }
 
 // input is an error about what the source holds or lacks.

@@ -28,7 +28,7 @@ type loaded struct {
 }
 
 // plainPath is the path of the module without a suffix for its compression.
-func (m loaded) plainPath() string {
+func (m moduleFile) plainPath() string {
 	i := strings.LastIndex(m.path, ".ko")
 	return m.path[:i+len(".ko")]
 }

@@ -1,7 +1,6 @@
 package profiles
 
 import (
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -164,7 +163,7 @@ func checkNix(p *Profile, f *strict.Findings) {
 }
 
 // decided are the kernel parameters that follow from the layout.
-var decided = []string{"root", "rootfstype", "rootflags", "ro", "rw", "init", "rdinit", "mkimage.root", "resume", "resume_offset", "mkimage.factory", "mkimage.install", "mkimage.shell"}
+var decided = []string{"root", "rootfstype", "rootflags", "ro", "rw", "init", "rdinit", "mkimage.root", "resume", "resume_offset", "mkimage.factory", "mkimage.install", "mkimage.rescue", "mkimage.shell"}
 
 func checkKernel(p *Profile, f *strict.Findings) {
 	for i, param := range p.Kernel.Parameters {
@@ -194,10 +193,7 @@ func checkInitramfs(p *Profile, f *strict.Findings) {
 	}
 	checkForms("initramfs.modules", p.Initramfs.Modules, module, "the name of a kernel module without .ko", f)
 	for i, pattern := range p.Initramfs.Firmware {
-		_, err := path.Match(pattern, "")
-		if err != nil || pattern == "" || path.IsAbs(pattern) || pattern != path.Clean(pattern) || strings.HasPrefix(pattern, "..") {
-			f.Add(strict.Index("initramfs.firmware", i), "expected a path or glob pattern below /usr/lib/firmware, found %q", pattern)
-		}
+		checkFirmware(strict.Index("initramfs.firmware", i), pattern, f)
 	}
 }
 

@@ -14,7 +14,7 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	every := strict.Values(Profile{Nix: Nix{AutoOptimiseStore: new(bool)}, Users: []User{{Name: "NAME"}}, Secrets: []Secret{{Name: "NAME"}}, Backup: []Backup{{Name: "NAME"}}}, nil)
+	every := strict.Values(Profile{Nix: Nix{AutoOptimiseStore: new(bool)}, Rescue: Rescue{Enable: new(bool), Network: RescueNetwork{Wired: new(bool)}}, Users: []User{{Name: "NAME"}}, Secrets: []Secret{{Name: "NAME"}}, Backup: []Backup{{Name: "NAME"}}}, nil)
 	if len(every) < 30 {
 		t.Fatalf("%d keys; want all of a profile", len(every))
 	}

@@ -43,7 +43,7 @@ const (
 const maxPattern = 128
 
 // ofInstaller are the keys that an installer has; all others are its payload's.
-var ofInstaller = map[string]bool{"description": true, "kind": true, "payload": true, "layout": true, "installer": true}
+var ofInstaller = map[string]bool{"description": true, "kind": true, "payload": true, "layout": true, "installer": true, "rescue": true}
 
 // checkKind checks what kind of profile it is, on which all else depends, and
 // reports whether that is known.
@@ -59,6 +59,9 @@ func checkKind(p *Profile, f *strict.Findings) bool {
 		if !p.Installer.IsZero() {
 			f.Add("installer", `only an installer has it: set kind = "installer" and payload, or leave it out`)
 		}
+		if !p.Rescue.IsZero() {
+			f.Add("rescue", `only an installer has it: set kind = "installer" and payload, or leave it out`)
+		}
 		return true
 	}
 	return p.IsInstaller()
@@ -71,6 +74,7 @@ func checkInstaller(p *Profile, f *strict.Findings) {
 		f.Add("payload", "expected the name of the profile that is installed, found %q", p.Payload)
 	}
 	checkNoSystem(p, f)
+	checkRescue(p, f)
 	i := &p.Installer
 	checkDiskRules(i.Disk, f)
 	for n, label := range i.Backup {

@@ -24,8 +24,9 @@ func Load(dirs ...string) *Set {
 		p.Name = name
 		if p.IsInstaller() {
 			p.Installer.complete()
+			p.Rescue.complete()
 		} else {
-			p.Kind, p.Installer = "", Installer{} // whichever way nothing was said
+			p.Kind, p.Installer, p.Rescue = "", Installer{}, Rescue{} // whichever way nothing was said
 		}
 		if p.Initramfs.From == InitramfsOwn {
 			p.Initramfs.From = ""

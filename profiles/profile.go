@@ -14,6 +14,7 @@ type Profile struct {
 	Kind        string    `toml:"kind" json:"kind,omitempty"`       // "" for a system, which a file may call "system" too, or "installer"
 	Payload     string    `toml:"payload" json:"payload,omitempty"` // of an installer: the profile of what it installs
 	Installer   Installer `toml:"installer" json:"installer,omitzero"`
+	Rescue      Rescue    `toml:"rescue" json:"rescue,omitzero"`
 	Hostname    string    `toml:"hostname" json:"hostname"` // a DNS label
 	Roles       []string  `toml:"roles" json:"roles"`       // of "desktop", "laptop", "server"
 	Source      string    `toml:"source" json:"source"`     // "debian:SUITE", "tar:FILE", "dir:PATH", "cache:URL#STOREPATH", "nix:STOREPATH" or "nix:FLAKE#HOST"

@@ -266,7 +266,7 @@ func TestNoRecovery(t *testing.T) {
 	if err := json.Unmarshal(data, &again); err != nil {
 		t.Fatal(err)
 	}
-	p.Installer, p.Nix = Installer{}, Nix{} // as a set leaves them, which this one is not of
+	p.Installer, p.Nix, p.Rescue = Installer{}, Nix{}, Rescue{} // as a set leaves them, which this one is not of
 	if diff := cmp.Diff(p, again); diff != "" {
 		t.Errorf("-before +after\n%s", diff)
 	}

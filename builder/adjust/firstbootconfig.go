@@ -20,9 +20,9 @@ const (
 	secretsOwner = "root"
 )
 
-// firstBootConfigOf returns what the running system is told about its first boot,
+// FirstBootConfig returns what the running system is told about its first boot,
 // nil when the profile asks for nothing that it does.
-func firstBootConfigOf(p *plan.Plan, in *Recovery) *firstboot.Config {
+func FirstBootConfig(p *plan.Plan, in *Recovery) *firstboot.Config {
 	if len(p.Profile.Secrets) == 0 && p.Profile.Restore == (profiles.Restore{}) {
 		return nil
 	}

@@ -109,7 +109,7 @@ func (e *editor) programs() error {
 }
 
 func (e *editor) firstBootConfig() error {
-	c := firstBootConfigOf(e.plan, e.in.Recovery)
+	c := FirstBootConfig(e.plan, e.in.Recovery)
 	if c == nil {
 		return nil
 	}

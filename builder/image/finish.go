@@ -40,7 +40,7 @@ func (b *build) fillESP(context.Context) error {
 	return b.checkESP(manifestReserve)
 }
 
-// addInstaller puts the second archive on the ESP of a medium, which the entries
+// addInstaller puts the archives of the installer and the rescue environment on the ESP of a medium, which the entries
 // of one, and of nothing else, name; and the file that it writes.
 func (b *build) addInstaller() error {
 	if b.plan.Medium == nil {
@@ -48,6 +48,11 @@ func (b *build) addInstaller() error {
 	}
 	if err := loader.Put(b.esp, mediumlog.Path, mediumlog.Made(), b.plan.Epoch); err != nil {
 		return err
+	}
+	if b.rescue != nil {
+		if err := loader.Put(b.esp, loader.RescuePath, b.rescue, b.plan.Epoch); err != nil {
+			return err
+		}
 	}
 	return loader.Put(b.esp, loader.InstallerPath, b.second, b.plan.Epoch)
 }

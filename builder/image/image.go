@@ -62,8 +62,9 @@ type Inputs struct {
 
 // Installer is what an installer medium has besides its payload.
 type Installer struct {
-	Program []byte // mkimage-install
-	Key     []byte // the public key that the medium is verified with
+	Program []byte  // mkimage-install
+	Key     []byte  // the public key that the medium is verified with
+	Rescue  *Rescue // of the rescue environment; nil where the plan has none
 }
 
 // Result is what was made.
@@ -71,7 +72,8 @@ type Result struct {
 	Size     int64 // bytes of the image
 	Root     *btrfs.Result
 	ESP      *esp.Result
-	Kernels  []Kernel // the default first
+	Kernels  []Kernel      // the default first
+	Rescue   *RescueResult // nil where there is no rescue environment
 	Manifest *manifest.Manifest
 	Table    gpt.Table
 }
@@ -90,6 +92,7 @@ type build struct {
 	out    Target
 	system *source.System
 	second []byte // the archive of the installer
+	rescue []byte // the archive of the rescue environment, nil where there is none
 	boot   []loader.Kernel
 	esp    *fstree.Tree
 	result *Result
@@ -104,7 +107,7 @@ func Write(ctx context.Context, out Target, p *plan.Plan, in Inputs) (*Result, e
 	}
 	b := &build{plan: p, in: in, out: out, result: &Result{}}
 	stages := []func(context.Context) error{
-		b.adjustTree, b.makeInitramfs, b.makeInstaller, b.fillESP, b.writeRoot, b.describe, b.resize, b.writeTable, b.digestAllButESP, b.writeESP, b.digestESP,
+		b.adjustTree, b.makeInitramfs, b.makeInstaller, b.makeRescue, b.fillESP, b.writeRoot, b.describe, b.resize, b.writeTable, b.digestAllButESP, b.writeESP, b.digestESP,
 	}
 	for _, stage := range stages {
 		if err := ctx.Err(); err != nil {

@@ -54,12 +54,12 @@ func mediumOf(t testing.TB, name string) *plan.Plan {
 // nothing of it amiss.
 func TestMedium(t *testing.T) {
 	p := mediumOf(t, "bandit-installer")
-	second := &Installer{Program: []byte("\x7fELF of mkimage-install"), Key: []byte("the maker's key")}
+	second := &Installer{Program: []byte("\x7fELF of mkimage-install"), Key: []byte("the maker's key"), Rescue: ownRescue()}
 	var signed []byte
 	name, r, err := writeSmall(t, p, Inputs{Installer: second, Sign: func(m []byte) ([]byte, error) {
 		signed = bytes.Clone(m)
 		return []byte("a signature"), nil
-	}}, nil)
+	}}, withPrograms(t, "btrfs"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +85,7 @@ func TestMedium(t *testing.T) {
 		}
 	}
 	hasInstaller(t, esp, second)
+	hasRescue(t, p, esp, r.Rescue, second)
 	m, err := manifest.Decode(signed)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +93,7 @@ func TestMedium(t *testing.T) {
 	listed := func(path string) bool {
 		return slices.ContainsFunc(m.Files, func(f manifest.File) bool { return f.Path == path })
 	}
-	if !listed(loader.InstallerPath) || listed(manifest.SignaturePath) || m.Omits == nil || m.Swapfile != nil {
+	if !listed(loader.InstallerPath) || !listed(loader.RescuePath) || listed(manifest.SignaturePath) || m.Omits == nil || m.Swapfile != nil {
 		t.Errorf("manifest: files %v, omits %v, swapfile %v", m.Files, m.Omits, m.Swapfile)
 	}
 	checkInstalls(t, f, m, esp)
@@ -199,7 +200,7 @@ func checkInstalls(t *testing.T, f *os.File, m *manifest.Manifest, esp *espreade
 // when nobody can sign.
 func TestMediumRefuses(t *testing.T) {
 	medium, system := mediumOf(t, "bandit-installer"), planOf(t, "bandit-minimal", "")
-	second := &Installer{Program: []byte("x"), Key: []byte("k")}
+	second := &Installer{Program: []byte("x"), Key: []byte("k"), Rescue: ownRescue()}
 	no := errors.New("no key")
 	tests := []struct {
 		name  string
@@ -214,7 +215,7 @@ func TestMediumRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, _, err := writeSmall(t, test.plan, test.in, nil)
+			_, _, err := writeSmall(t, test.plan, test.in, withPrograms(t, "btrfs"))
 			if err == nil || !strings.Contains(err.Error(), test.want) || fault.ClassOf(err) != test.class {
 				t.Errorf("Write: %v of class %d; want %q of class %d", err, fault.ClassOf(err), test.want, test.class)
 			}

@@ -39,6 +39,8 @@ const (
 	// InstallerPath is what the kernel of an installer medium gets besides its
 	// initramfs, which is the payload's own: a second archive.
 	InstallerPath = Dir + "/installer.cpio"
+	// RescuePath is what it gets instead for the rescue environment.
+	RescuePath = Dir + "/rescue.cpio"
 )
 
 // The values of profiles.Boot.Loader.
@@ -75,8 +77,8 @@ type System struct {
 }
 
 // Tree returns the content of the ESP for a plan: source is the system that is
-// installed. That of a medium lacks the archive at
-// InstallerPath, which its entries name, for the caller to Put there. Errors have class fault.Input, or
+// installed. That of a medium lacks the archives at InstallerPath and RescuePath, which
+// its entries name, for the caller to Put there. Errors have class fault.Input, or
 // fault.Config where the plan asks for what there is not.
 func Tree(p *plan.Plan, source *fstree.Tree, s System) (*fstree.Tree, error) {
 	if len(s.Kernels) == 0 || len(p.Entries) == 0 {

@@ -163,7 +163,11 @@ func contentName(linux, initramfs []byte) string {
 func (b *builder) planned(e plan.Entry, k kernel) error {
 	archives := []string{"/" + k.dir + "/" + initramfsName}
 	if b.plan.Medium != nil {
-		archives = append(archives, "/"+InstallerPath)
+		second := InstallerPath
+		if slices.Contains(e.Cmdline, plan.RescueWord) {
+			second = RescuePath
+		}
+		archives = append(archives, "/"+second)
 	}
 	return b.entry(e.ID, bls.Entry{
 		Title: e.Title, Version: k.version, SortKey: e.SortKey, Linux: "/" + k.dir + "/" + linuxName, Initrd: archives,

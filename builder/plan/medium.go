@@ -18,6 +18,9 @@ import (
 // the program of an installer medium.
 const InstallWord = "mkimage.install"
 
+// RescueWord is the word that hands it to the program of a rescue environment.
+const RescueWord = "mkimage.rescue"
+
 // TypePayload is the partition type of a medium's payload, Linux file system
 // data: it holds a root file system, which no system must take for its own
 // because of its type.
@@ -41,6 +44,7 @@ type Medium struct {
 	Description string             `json:"description"`
 	Layout      layouts.Layout     `json:"layout"` // of what is installed
 	Installer   profiles.Installer `json:"installer"`
+	Rescue      profiles.Rescue    `json:"rescue,omitzero"` // what the rescue environment has, where there is one
 }
 
 // Name returns the name of the profile that was asked for.
@@ -84,6 +88,9 @@ func MakeMedium(installer profiles.Profile, medium layouts.Layout, payload profi
 		return nil, err
 	}
 	if p.Medium.Installer, err = canonical(installer.Installer); err != nil {
+		return nil, err
+	}
+	if p.Medium.Rescue, err = canonical(installer.Rescue); err != nil {
 		return nil, err
 	}
 	if o.Seed == nil && o.Like.sameName(p) {
@@ -156,6 +163,11 @@ func mediumEntries(p *Plan) []Entry {
 		title = "Install " + p.Profile.Name + " (replaces the system, keeps /home)"
 	}
 	entries := []Entry{{ID: "mkimage-" + p.Medium.Name, Title: title, SortKey: "mkimage-1", Cmdline: slices.Clone(p.Cmdline)}}
+	if p.Medium.Rescue.Enabled() {
+		words := slices.Clone(p.Cmdline)
+		words[0] = RescueWord
+		entries = append(entries, Entry{ID: "mkimage-" + p.Medium.Name + "-recovery", Title: "Rescue and recovery", SortKey: "mkimage-2-recovery", Cmdline: words})
+	}
 	if p.Profile.Initramfs.Shell {
 		entries = append(entries, Entry{
 			ID: "mkimage-" + p.Medium.Name + "-rescue", Title: p.Medium.Name + " (rescue shell)", SortKey: "mkimage-3-rescue",
@@ -203,6 +215,7 @@ func mediumContradictions(installer *profiles.Profile, medium *layouts.Layout, p
 	if mode := installer.Installer.Mode; payload.Boot.Loader == loaderGRUB && mode != "fresh" {
 		c.Add("installer.mode", `%q: expected "fresh" for a payload with boot.loader = "grub": an entry for the system before is kept in the menu of systemd-boot alone`, mode)
 	}
+	c.wifi(installer.Rescue.Network.WiFi)
 	for i, name := range installer.Installer.Keep {
 		c.kept(strict.Index("installer.keep", i), name)
 	}
@@ -220,6 +233,14 @@ func (c *checker) installable() {
 	}
 	if c.profile.Swap.Policy != SwapNone && !slices.Contains(steps, config.StepSwapfile) {
 		c.Add("first_boot.steps", "expected %q among them: it makes the swapfile, which a medium does not carry", config.StepSwapfile)
+	}
+}
+
+// wifi refuses a passphrase that none of the payload's secrets is.
+func (c *checker) wifi(w profiles.WiFi) {
+	known := slices.ContainsFunc(c.profile.Secrets, func(s profiles.Secret) bool { return s.Name == w.Passphrase })
+	if w.Passphrase != "" && !known {
+		c.Add("rescue.network.wifi.passphrase", "%q is none of the secrets of %s", w.Passphrase, c.profile.Name)
 	}
 }
 

@@ -36,6 +36,7 @@ func (t *printer) medium(p *Plan) {
 		field("missing", "goes on without "+strings.Join(i.Missing, ", "))
 	}
 	field("after", i.After)
+	field("rescue", rescueText(p.Medium.Rescue))
 }
 
 // diskText says which disk is chosen: all rules hold.
@@ -120,6 +121,24 @@ func consentText(i profiles.Installer) string {
 		return fmt.Sprintf("unattended, %d seconds in which any key stops it", i.Countdown)
 	}
 	return "somebody types a phrase"
+}
+
+// rescueText says what the second entry of the menu can do besides.
+func rescueText(r profiles.Rescue) string {
+	if !r.Enabled() {
+		return "no rescue environment"
+	}
+	text := "an entry of the menu"
+	if r.Network.Wired != nil && *r.Network.Wired {
+		text += ", wired networks"
+	}
+	if r.Network.WiFi.SSID != "" {
+		text += ", the wireless network " + r.Network.WiFi.SSID
+	}
+	if n := len(r.SSHKeys); n > 0 {
+		text += fmt.Sprintf(", SSH with %d keys", n)
+	}
+	return text
 }
 
 func modeText(i profiles.Installer) string {

@@ -55,7 +55,25 @@ func (f *mediumFlags) inputs(ctx context.Context, u *ui, p *plan.Plan, in *image
 		return err
 	}
 	in.Installer = &image.Installer{Program: program, Key: key.Public().Text()}
+	if p.Medium.Rescue.Enabled() {
+		if in.Installer.Rescue, err = rescuePrograms(); err != nil {
+			return err
+		}
+	}
 	comment := fmt.Sprintf("timestamp:%d\tfile:%s\thashed", p.Epoch.Unix(), path.Base(manifest.ESPPath))
 	in.Sign = func(message []byte) ([]byte, error) { return key.Sign(message, comment) }
 	return nil
+}
+
+// rescuePrograms returns the programs of a rescue environment.
+func rescuePrograms() (*image.Rescue, error) {
+	program, err := programs.LoadRescue()
+	if err != nil {
+		return nil, err
+	}
+	running, err := programs.Load()
+	if err != nil {
+		return nil, err
+	}
+	return &image.Rescue{Program: program, FirstBoot: running.FirstBoot, Restic: running.Restic}, nil
 }

@@ -25,6 +25,7 @@ type buildSummary struct {
 	Seed        string        `json:"seed"`
 	Packages    int           `json:"packages"`
 	Kernels     []buildKernel `json:"kernels"`
+	Rescue      *buildRescue  `json:"rescue,omitempty"`
 	RootFree    int64         `json:"root_free"`
 	DataBytes   int64         `json:"data_bytes"`
 	StoredBytes int64         `json:"stored_bytes"`
@@ -47,6 +48,44 @@ type buildKernel struct {
 	Modules   int    `json:"modules"`
 }
 
+// buildRescue is the rescue environment of a medium.
+type buildRescue struct {
+	Size     int64            `json:"size"`   // of the archive
+	Memory   map[string]int64 `json:"memory"` // bytes by what takes them
+	Programs []string         `json:"programs"`
+	Absent   []string         `json:"absent"` // programs that the payload's system has not, or not so that they can be taken
+}
+
+func newBuildRescue(r *image.RescueResult) *buildRescue {
+	if r == nil {
+		return nil
+	}
+	s := &buildRescue{Size: r.Size, Memory: map[string]int64{}, Programs: []string{}, Absent: []string{}}
+	for _, p := range r.Parts {
+		s.Memory[p.Name] = p.Bytes
+	}
+	for _, p := range r.Programs {
+		s.Programs = append(s.Programs, p.Name)
+	}
+	for _, p := range r.Absent {
+		s.Absent = append(s.Absent, p.Name)
+	}
+	return s
+}
+
+// print is a line for people.
+func (r *buildRescue) print(w io.Writer) {
+	var memory int64
+	for _, n := range r.Memory {
+		memory += n
+	}
+	fmt.Fprintf(w, "rescue\t%s, %s in memory", humanBytes(r.Size), humanBytes(memory))
+	if len(r.Absent) > 0 {
+		fmt.Fprintf(w, "; without %s, which the payload's system lacks", printable(strings.Join(r.Absent, ", ")))
+	}
+	fmt.Fprintln(w)
+}
+
 func newBuildSummary(f *buildFlags, p *plan.Plan, src *source.Source, o *outputs, r *image.Result, clock *stopwatch) *buildSummary {
 	esp := r.Manifest.Partition("esp")
 	s := &buildSummary{
@@ -58,6 +97,7 @@ func newBuildSummary(f *buildFlags, p *plan.Plan, src *source.Source, o *outputs
 	if p.Medium != nil {
 		s.Payload = p.Profile.Name
 	}
+	s.Rescue = newBuildRescue(r.Rescue)
 	for _, k := range r.Kernels {
 		s.Kernels = append(s.Kernels, buildKernel{k.Version, k.Size, int64(len(k.Archive.Data)), len(k.Archive.Modules)})
 	}
@@ -84,6 +124,9 @@ func (s *buildSummary) print(w io.Writer) {
 	}
 	for _, k := range s.Kernels {
 		fmt.Fprintf(t, "kernel\t%s, %s; initramfs %s, %d modules\n", k.Version, humanBytes(k.Size), humanBytes(k.Initramfs), k.Modules)
+	}
+	if s.Rescue != nil {
+		s.Rescue.print(t)
 	}
 	fmt.Fprintf(t, "ESP\t%s of %s used\n", humanBytes(s.ESPUsed), humanBytes(s.ESPSize))
 	if s.Resume != nil {

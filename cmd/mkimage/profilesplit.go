@@ -13,10 +13,10 @@ const payloadKey = "payload"
 // ofInstaller reports whether a key is of an installer's own profile.
 func ofInstaller(key string) bool {
 	switch key {
-	case "kind", "payload", "layout", "extends", "installer":
+	case "kind", "payload", "layout", "extends", "installer", "rescue":
 		return true
 	}
-	return strings.HasPrefix(key, "installer.")
+	return strings.HasPrefix(key, "installer.") || strings.HasPrefix(key, "rescue.")
 }
 
 // splitInstaller divides what the command line changes in an installer: the

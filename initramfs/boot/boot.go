@@ -75,6 +75,9 @@ var steps = []step{
 // installSteps is the boot of an installer medium.
 var installSteps = []step{{"installer", (*machine).install}}
 
+// rescueSteps is the boot of a rescue environment.
+var rescueSteps = []step{{"rescue environment", (*machine).rescueEnvironment}}
+
 // Run boots the machine as PID 1. It does not return: it ends as the system's
 // init, in a reboot, or in a message that stays on the screen.
 func Run() {
@@ -83,6 +86,9 @@ func Run() {
 	// nothing that is mounted.
 	m.startModules()
 	m.runSteps(begin)
+	if m.cmd.Rescue {
+		m.runSteps(rescueSteps)
+	}
 	if m.cmd.Install {
 		m.runSteps(installSteps)
 	}

@@ -29,6 +29,7 @@ type Cmdline struct {
 	Subvolume  string        // mkimage.subvol=, instead of the root's own
 	Shell      bool          // mkimage.shell
 	Install    bool          // mkimage.install: this is an installer medium
+	Rescue     bool          // mkimage.rescue: a rescue environment, whatever else is said
 	Factory    bool          // mkimage.factory
 	Switch     string        // mkimage.switch=ID: an installation, see package beside
 	Back       string        // mkimage.back=ID: the system before that installation
@@ -95,6 +96,8 @@ func (c *Cmdline) apply(p Param) (err error) {
 		c.Shell, err = isSet(p)
 	case "mkimage.install":
 		c.Install, err = isSet(p)
+	case "mkimage.rescue":
+		c.Rescue, err = isSet(p)
 	case "mkimage.factory":
 		c.Factory, err = isSet(p)
 	case beside.SwitchWord:
@@ -108,7 +111,7 @@ func (c *Cmdline) apply(p Param) (err error) {
 		}
 	default:
 		if strings.HasPrefix(p.Name, "mkimage.") {
-			err = errors.New("unknown; expected mkimage.back, .factory, .install, .root, .shell, .subvol, .switch or .timeout")
+			err = errors.New("unknown; expected mkimage.back, .factory, .install, .rescue, .root, .shell, .subvol, .switch or .timeout")
 		}
 	}
 	return err

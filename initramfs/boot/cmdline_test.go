@@ -28,6 +28,7 @@ func TestParseCmdline(t *testing.T) {
 		{"root of ours", "root=fstab mkimage.root=PARTUUID=ab root=x", d(func(c *Cmdline) { c.Root = "PARTUUID=ab" }), ""},
 		{"rw after ro", "ro rw", d(func(*Cmdline) {}), ""},
 		{"bare flags", "mkimage.shell mkimage.factory", d(func(c *Cmdline) { c.Shell, c.Factory = true, true }), ""},
+		{"rescue", "mkimage.rescue mkimage.install", d(func(c *Cmdline) { c.Rescue, c.Install = true, true }), ""},
 		{"systems", "mkimage.switch=7f mkimage.back=0a", d(func(c *Cmdline) { c.Switch, c.Back = "7f", "0a" }), ""},
 		{"no system", "mkimage.switch=../x", d(func(*Cmdline) {}), "mkimage.switch"},
 		{"flags off", "mkimage.shell mkimage.shell=0 mkimage.factory=1", d(func(c *Cmdline) { c.Factory = true }), ""},

@@ -78,7 +78,7 @@ func (m *machine) dutyConfiguration() error {
 	}
 	var ignored bool
 	if m.cmd, ignored = ofDuties(m.cmd); ignored {
-		m.log.printf(levelWarning, "command line: mkimage.back, .factory, .install, .shell and .subvol have no effect with the system's own initrd: choose another entry of the menu")
+		m.log.printf(levelWarning, "command line: mkimage.back, .factory, .install, .rescue, .shell and .subvol have no effect with the system's own initrd: choose another entry of the menu")
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (m *machine) dutyConfiguration() error {
 // that goes on with us. That some of these are there is reported.
 func ofDuties(c Cmdline) (d Cmdline, ignored bool) {
 	d = c
-	d.Factory, d.Shell, d.Install, d.Back, d.Subvolume = false, false, false, "", ""
+	d.Factory, d.Shell, d.Install, d.Rescue, d.Back, d.Subvolume = false, false, false, false, "", ""
 	ignored = d != c
 	d.RootFlags, d.RootFSType, d.ReadOnly = "", "", false
 	return d, ignored

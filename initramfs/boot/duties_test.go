@@ -16,6 +16,7 @@ func TestOfDuties(t *testing.T) {
 			Cmdline{Root: "PARTUUID=ab", Init: "/x", Resume: "/dev/x", Switch: "7f", NoResume: true, Timeout: DefaultTimeout}, false},
 		{"factory", "mkimage.factory", Cmdline{Timeout: DefaultTimeout}, true},
 		{"install", "mkimage.install", Cmdline{Timeout: DefaultTimeout}, true},
+		{"rescue", "mkimage.rescue", Cmdline{Timeout: DefaultTimeout}, true},
 		{"shell", "mkimage.shell", Cmdline{Timeout: DefaultTimeout}, true},
 		{"the system before", "mkimage.back=7f", Cmdline{Timeout: DefaultTimeout}, true},
 		{"another subvolume", "mkimage.subvol=@b", Cmdline{Timeout: DefaultTimeout}, true},

@@ -29,10 +29,7 @@ func (m *machine) install() error {
 	for _, f := range m.loader.failures() {
 		m.log.printf(levelWarning, "module %s", f)
 	}
-	// Without variables, as on a BIOS, there is only no boot entry to write.
-	if err := unix.Mount("efivarfs", efivars, "efivarfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil && err != unix.EBUSY {
-		m.log.printf(levelWarning, "variables of the firmware: %v", err)
-	}
+	m.firmwareVariables()
 	if _, err := os.Stat(config.InstallProgram); err != nil {
 		return fault.New(fault.Input, "mkimage.install is for an installer medium: leave it out to boot this system", "installer: %w", err)
 	}
@@ -44,6 +41,14 @@ func (m *machine) install() error {
 		return fmt.Errorf("%s: killed by %s", filepath.Base(config.InstallProgram), status.Signal())
 	}
 	return fmt.Errorf("%s: ended with status %d", filepath.Base(config.InstallProgram), status.ExitStatus())
+}
+
+// firmwareVariables mounts the variables of the firmware. Without them, as on a BIOS,
+// there is only no boot entry to write.
+func (m *machine) firmwareVariables() {
+	if err := unix.Mount("efivarfs", efivars, "efivarfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil && err != unix.EBUSY {
+		m.log.printf(levelWarning, "variables of the firmware: %v", err)
+	}
 }
 
 // runOnConsole runs a program on the preferred console and waits for it.

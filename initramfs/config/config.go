@@ -35,6 +35,27 @@ const (
 	InstallKey     = "/etc/mkimage/medium.pub"
 )
 
+// RescueProgram is where the archive of a rescue environment has the program that
+// mkimage-init runs for mkimage.rescue on the command line, again and again.
+const RescueProgram = "/lib/mkimage/mkimage-rescue"
+
+// DeviceModules is where that archive has a second list of modules, in the form of the
+// one at Modules, whose modules it has too. The others are loaded when DeviceAliases
+// names them for a device: there, a line is
+//
+//	PATTERN NAME
+//
+// where PATTERN matches a modalias of the kernel as fnmatch(3) does without flags, and
+// NAME is a module of the list.
+const (
+	DeviceModules = "/etc/mkimage/device-modules"
+	DeviceAliases = "/etc/mkimage/device-aliases"
+)
+
+// RescuePlan is where that archive has the plan of the medium, in the form of the
+// manifest's.
+const RescuePlan = "/etc/mkimage/plan.json"
+
 // PreludeDir is the root directory of an archive that comes before the initrd of a
 // system itself: paths as above are below it, and nothing is outside. The kernel starts
 // PreludeInit there, mkimage-init, which runs itself a second time as PreludeDuties

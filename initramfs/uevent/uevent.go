@@ -17,6 +17,7 @@ type Event struct {
 	Action    string // "add", "change", "remove"
 	Subsystem string
 	DevName   string // below /dev
+	Modalias  string // what a driver knows the device by, "" for what needs none
 }
 
 // Parse reads one message of NETLINK_KOBJECT_UEVENT: ACTION@DEVPATH and
@@ -35,6 +36,8 @@ func Parse(b []byte) (Event, error) {
 			u.Subsystem = value
 		case "DEVNAME":
 			u.DevName = strings.TrimPrefix(value, "/dev/")
+		case "MODALIAS":
+			u.Modalias = value
 		}
 	}
 	return u, nil

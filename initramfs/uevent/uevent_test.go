@@ -12,7 +12,8 @@ func TestParse(t *testing.T) {
 		want     Event
 		ok       bool
 	}{
-		{"block", "add@/devices/x/block/vda\x00ACTION=add\x00SUBSYSTEM=block\x00DEVNAME=vda\x00SEQNUM=1\x00", Event{"add", "block", "vda"}, true},
+		{"block", "add@/devices/x/block/vda\x00ACTION=add\x00SUBSYSTEM=block\x00DEVNAME=vda\x00SEQNUM=1\x00", Event{Action: "add", Subsystem: "block", DevName: "vda"}, true},
+		{"of a driver", "add@/devices/x\x00SUBSYSTEM=pci\x00MODALIAS=pci:v1d2\x00", Event{Action: "add", Subsystem: "pci", Modalias: "pci:v1d2"}, true},
 		{"no fields", "remove@/a", Event{Action: "remove"}, true},
 		{"of udev", "libudev\x00\xfe\xed\xca\xfe", Event{}, false},
 		{"empty", "", Event{}, false},

@@ -91,6 +91,7 @@ func Plan(t testing.TB) *plan.Plan {
 	}
 	installer, shape := resolve("bandit-installer")
 	payload, layout := resolve(installer.Payload)
+	installer.Rescue = profiles.Rescue{} // which the small systems of tests have no programs for
 	p, err := plan.MakeMedium(installer, shape, payload, layout, plan.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
 // Package programs holds the programs that go into the systems of images, as
-// they were when mkimage itself was built: those of a first boot, and that of an
+// they were when mkimage itself was built: those of a first boot, and those of an
 // installer medium.
 //
 // They are made by "make programs" and are not in the repository. Without them
@@ -26,6 +26,7 @@ const (
 	FirstBoot = "mkimage-firstboot"
 	Restic    = "restic"
 	Install   = "mkimage-install"
+	Rescue    = "mkimage-rescue"
 )
 
 // maxProgram bounds a program, in bytes. The larger of the two has 45 MB.
@@ -47,12 +48,17 @@ func Load() (Programs, error) {
 }
 
 // LoadInstall returns the program of an installer medium.
-func LoadInstall() ([]byte, error) {
+func LoadInstall() ([]byte, error) { return loadOne(Install) }
+
+// LoadRescue returns the program of a rescue environment.
+func LoadRescue() ([]byte, error) { return loadOne(Rescue) }
+
+func loadOne(name string) ([]byte, error) {
 	dir, err := fs.Sub(files, "packed")
 	if err != nil {
 		return nil, err
 	}
-	return unpack(dir, Install)
+	return unpack(dir, name)
 }
 
 func load(dir fs.FS) (p Programs, err error) {
