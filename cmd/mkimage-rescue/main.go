@@ -21,7 +21,7 @@ import (
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // exitInterrupted is the exit code of a run that a signal ended.
@@ -29,17 +29,19 @@ const exitInterrupted = 130
 
 // program is what the commands share.
 type program struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	json           bool
-	started        bool // a command runs: errors are no longer of the command line
+	started        bool           // a command runs: errors are no longer of the command line
+	after          []func() error // what is done at the end of the command, the last one first
 }
 
 // run is the whole program. It returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	p := &program{stdout: stdout, stderr: stderr}
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr}
 	root := newRoot(p)
 	root.SetArgs(append([]string{}, args...)) // of nil cobra makes the arguments of the process
 	root.SetOut(stdout)
