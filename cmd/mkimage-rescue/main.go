@@ -34,6 +34,7 @@ type program struct {
 	json           bool
 	started        bool           // a command runs: errors are no longer of the command line
 	after          []func() error // what is done at the end of the command, the last one first
+	code           int            // exit code of a command that has done its work
 }
 
 // run is the whole program. It returns the exit code.
@@ -48,7 +49,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	err := protect(func() error { return root.ExecuteContext(ctx) })
 	if err == nil {
-		return 0
+		return p.code
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return p.fail(errors.New("interrupted"), exitInterrupted)
@@ -106,6 +107,6 @@ missing or damaged, 5 a disk or an image that is named is none, 130 interrupted.
 			return fault.New(fault.Usage, "mkimage-rescue --help lists the commands", "no command: expected one, such as inventory")
 		},
 	}
-	root.AddCommand(newInventory(p))
+	root.AddCommand(newInventory(p), newRollback(p), newGeneration(p), newEnter(p))
 	return root
 }
