@@ -88,7 +88,28 @@ func (m *Machine) ESP(ctx context.Context, s *inventory.System) (dir string, err
 	case s.Hibernated:
 		return "", asleep(s)
 	}
-	return m.mount(ctx, s.ESP.Place, "esp", "vfat", false, "umask=077,iocharset=ascii")
+	return m.mount(ctx, s.ESP.Place, "esp", "vfat", false, ESPOptions)
+}
+
+// ESPOptions are those that an EFI system partition is mounted with: its files are
+// nobody's business but root's, and their names are ASCII.
+const ESPOptions = "umask=077,iocharset=ascii"
+
+// Part mounts a part of a disk for writing that the inventory need not have found, as
+// after a repair of the table, and returns where. done unmounts it.
+func (m *Machine) Part(ctx context.Context, p inventory.Place, name, kind, options string) (dir string, done func() error, err error) {
+	if dir, err = m.mount(ctx, p, name, kind, false, options); err != nil {
+		return "", nil, err
+	}
+	n := len(m.undo) - 1
+	unmount := m.undo[n]
+	return dir, func() error {
+		err := unmount()
+		if err == nil && len(m.undo) == n+1 {
+			m.undo = m.undo[:n]
+		}
+		return err
+	}, nil
 }
 
 // untouched are the options with which a file system that is mounted read-only is not
