@@ -107,6 +107,6 @@ missing or damaged, 5 a disk or an image that is named is none, 130 interrupted.
 			return fault.New(fault.Usage, "mkimage-rescue --help lists the commands", "no command: expected one, such as inventory")
 		},
 	}
-	root.AddCommand(newInventory(p), newRollback(p), newGeneration(p), newBoot(p), newEnter(p))
+	root.AddCommand(newInventory(p), newRollback(p), newGeneration(p), newBoot(p), newSwapfile(p), newEnter(p))
 	return root
 }

@@ -14,9 +14,11 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/btrfs"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
+	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/imgtest/smalldisk"
 	"github.com/6FaNcY9/mkimage/builder/loader"
+	"github.com/6FaNcY9/mkimage/builder/swaparea"
 	"github.com/6FaNcY9/mkimage/installer/rescue/inventory"
 )
 
@@ -31,6 +33,7 @@ func withSnapshots(t *testing.T) string {
 		t.Fatal(err)
 	}
 	s.Params = func(p *btrfs.Params) {
+		p.Free = 64 << 20
 		p.Snapshots = append(p.Snapshots, btrfs.Snapshot{Source: "@", Path: "@.before"}, btrfs.Snapshot{Source: "@home", Path: "@home/.snapshots/monday"})
 	}
 	image := filepath.Join(t.TempDir(), "laptop.img")
@@ -58,13 +61,17 @@ func mustRescue(t *testing.T, args ...string) string {
 	return out
 }
 
-// rootOf copies the root partition of an image to a file.
-func rootOf(t *testing.T, image string) string {
+func inventoryOf(t *testing.T, image string) (inv inventory.Inventory) {
 	t.Helper()
-	var inv inventory.Inventory
 	if err := json.Unmarshal([]byte(mustRescue(t, "inventory", "--json", "--image", image)), &inv); err != nil {
 		t.Fatal(err)
 	}
+	return inv
+}
+
+// rootOf copies the root partition of an image to a file.
+func rootOf(t *testing.T, image string) string {
+	t.Helper()
 	in, err := os.Open(image)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +82,7 @@ func rootOf(t *testing.T, image string) string {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	at := inv.Systems[0].Root
+	at := inventoryOf(t, image).Systems[0].Root
 	if _, err := io.Copy(out, io.NewSectionReader(in, at.Start, at.Size)); err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +124,46 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// TestSwapfile makes the swapfile anew, and refuses where a session sleeps in it.
+func TestSwapfile(t *testing.T) {
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, "btrfs")
+	image := withSnapshots(t)
+	before := inventoryOf(t, image).Systems[0]
+	if before.Swapfile == nil {
+		t.Fatal("there is no swapfile to begin with")
+	}
+	if out := mustRescue(t, "swapfile", "--image", image, "--dry-run", "--size", "1048576", "--json"); out != "" {
+		t.Errorf("a dry run printed:\n%s", out)
+	}
+	var done swapped
+	if err := json.Unmarshal([]byte(mustRescue(t, "swapfile", "--image", image, "--yes", "--size", "1048576", "--json")), &done); err != nil {
+		t.Fatal(err)
+	}
+	after := inventoryOf(t, image).Systems[0].Swapfile
+	if after.Size != 1<<20 || after.Offset != done.Offset || after.Problem != "" || after.UUID != before.Swapfile.UUID || done.Size != after.Size {
+		t.Errorf("swapfile %+v, told %+v; before %+v", after, done, before.Swapfile)
+	}
+	imgtest.BtrfsCheck(t, rootOf(t, image), "original")
+	for _, tt := range []struct {
+		size string
+		code fault.Class
+		want string
+	}{{"1EB", fault.Config, "expected"}, {"1073741824", fault.Target, "hint: --size BYTES"}} {
+		if _, errs, code := rescue(t, "swapfile", "--image", image, "--yes", "--size", tt.size); code != int(tt.code) || !strings.Contains(errs, tt.want) {
+			t.Errorf("--size %s: code %d\n%s", tt.size, code, errs)
+		}
+	}
+	page := swaparea.New(1<<20, ids.UUID{1}, "")
+	copy(page[len(page)-len(swaparea.Signature):], swaparea.HibernateSignature+"\x00")
+	write(t, image, before.Root.Start+after.Offset*swaparea.PageSize, page)
+	for _, args := range [][]string{{"swapfile", "--size", "1048576"}, {"rollback", "@.before"}, {"enter", "--", "true"}} {
+		if _, errs, code := rescue(t, append([]string{args[0], "--image", image, "--yes"}[:3:3], args[1:]...)...); code != int(fault.Target) || !strings.Contains(errs, "a session sleeps") {
+			t.Errorf("%q: code %d\n%s", args, code, errs)
+		}
+	}
+}
+
 // TestBootTable loses the first copy of the table of partitions.
 func TestBootTable(t *testing.T) {
 	image, manifest := laptop(t)
@@ -154,12 +201,17 @@ func readTable(t *testing.T, image string) *gpt.Table {
 
 func erase(t *testing.T, image string, at, n int64) {
 	t.Helper()
+	write(t, image, at, make([]byte, n))
+}
+
+func write(t *testing.T, image string, at int64, data []byte) {
+	t.Helper()
 	f, err := os.OpenFile(image, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.WriteAt(make([]byte, n), at); err != nil {
+	if _, err := f.WriteAt(data, at); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -41,7 +41,9 @@ type Request struct {
 	Top  string // where the top level of the file system is mounted, for writing
 	Path string // of the swapfile, from there
 	Size int64  // bytes, of whole pages
-	Anew bool   // also where the one that is there is large enough
+	// Anew makes it also where the one that is there is large enough. Where there is no
+	// room for both, the old one goes first: nothing but swapped pages is in it.
+	Anew bool
 	// Open opens the device for reading. The function that it returns closes it.
 	Open func() (Device, func() error, error)
 }
@@ -66,7 +68,8 @@ func (e *TooLarge) Error() string {
 }
 
 // Replace puts a swapfile into the place of the one that is there, unless that is large
-// enough. Until the new one is known to be good and is on the disk, the old one stays.
+// enough. Until the new one is known to be good and is on the disk, the old one stays,
+// but see Request.Anew.
 // Where there is no room, the error is a *TooLarge, or of class fault.Target.
 func Replace(r Request) (*Made, error) {
 	name := filepath.Join(r.Top, r.Path)
@@ -81,7 +84,7 @@ func Replace(r Request) (*Made, error) {
 	if has >= r.Size && !r.Anew {
 		return done, nil
 	}
-	if err := checkRoom(filepath.Dir(name), r.Size, has); err != nil {
+	if err := r.makeRoom(name, has); err != nil {
 		return nil, err
 	}
 	if done.File, err = r.make(uuid); err != nil {
@@ -113,6 +116,20 @@ func old(name string) (size int64, uuid ids.UUID, err error) {
 	}
 	_, err = unix.Getrandom(uuid[:], 0)
 	return 0, uuid, err
+}
+
+// makeRoom refuses what does not fit beside the old swapfile of size has, nor into its
+// place where that may go.
+func (r *Request) makeRoom(name string, has int64) error {
+	err := checkRoom(filepath.Dir(name), r.Size, has)
+	full := (*TooLarge)(nil)
+	if !errors.As(err, &full) || !r.Anew || r.Size > full.Free+has-full.Keep {
+		return err
+	}
+	if err := os.Remove(name); err != nil {
+		return err
+	}
+	return syncFileSystem(filepath.Dir(name))
 }
 
 // checkRoom refuses a file that leaves too little room for all others.

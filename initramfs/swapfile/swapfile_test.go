@@ -80,9 +80,19 @@ func TestReplace(t *testing.T) {
 		imgtest.Swapon(t, name)
 		imgtest.Swapoff(t, name)
 	}
-	r.Size, r.Anew = 200*mib, false
+	// Twice as much does not fit.
+	r.Size, r.Anew = 120*mib, false
+	for _, anew := range []bool{false, true} {
+		r.Anew = anew
+		made, err := Replace(r)
+		must(t, err)
+		if made.File == nil || made.File.Size != r.Size || made.UUID != first.UUID {
+			t.Errorf("of nearly all room, anew %v: %+v", anew, made)
+		}
+	}
+	r.Size, r.Anew = 400*mib, true
 	var full *TooLarge
-	if _, err := Replace(r); !errors.As(err, &full) || full.Had != 8*mib || full.Free < 1 {
+	if _, err := Replace(r); !errors.As(err, &full) || full.Had != 120*mib || full.Free < 1 {
 		t.Errorf("without room: %v; want a *TooLarge", err)
 	}
 	if _, err := os.Lstat(filepath.Join(top, r.Path+Suffix)); !os.IsNotExist(err) {

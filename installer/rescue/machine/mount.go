@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -33,7 +34,7 @@ func (m *Machine) Mount(ctx context.Context, s *inventory.System, readOnly bool,
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.Remove(dir))
 	}
 	m.undo = append(m.undo, func() error {
 		if err := sys.Close(); err != nil {
