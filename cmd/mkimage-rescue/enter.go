@@ -9,8 +9,6 @@ import (
 	"os/exec"
 
 	"github.com/spf13/cobra"
-
-	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
 // enter is what the command was told.
@@ -47,8 +45,8 @@ func (e *enter) run(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if s.Hibernated && !e.readOnly {
-		return fault.New(fault.Target, "mkimage-rescue enter --read-only, or start the laptop without the stick and shut it down", "%s: a session sleeps on it: what is written to it would destroy both", s.ID)
+	if err := awake(s); err != nil && !e.readOnly {
+		return err
 	}
 	note := func(line string) { p.note("%s", line) }
 	sys, err := m.Mount(ctx, s, e.readOnly, note)

@@ -135,6 +135,9 @@ func (g *generation) use(ctx context.Context, p *program, m *machine.Machine, s 
 		}
 		return fault.New(fault.Target, "mkimage-rescue boot puts what the system has into the menu", "generation %s: does not start: %s", name(chosen), why)
 	}
+	if err := awake(s); err != nil {
+		return err
+	}
 	will := []string{fmt.Sprintf("make %s what %s starts by itself", name(chosen), s.ID)}
 	if chosen.Number > 0 {
 		will = append(will, fmt.Sprintf("have the profile of the system name generation %d", chosen.Number))

@@ -93,6 +93,15 @@ func (p *program) system(ctx context.Context, w *where) (*machine.Machine, *inve
 	return m, s, nil
 }
 
+// awake refuses a system whose session sleeps: what is written to its disk would destroy
+// both.
+func awake(s *inventory.System) error {
+	if !s.Hibernated {
+		return nil
+	}
+	return fault.New(fault.Target, "start the laptop without the stick, so that it wakes, and shut it down", "%s: a session sleeps on it: what is written to it would destroy both", s.ID)
+}
+
 // systemLine says in a line which system is meant.
 func systemLine(s *inventory.System) string {
 	line := s.ID

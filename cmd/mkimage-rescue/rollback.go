@@ -160,6 +160,9 @@ type rolledBack struct {
 }
 
 func (r *rollback) roll(ctx context.Context, p *program, m *machine.Machine, s *inventory.System, of, snapshot inventory.Subvolume) error {
+	if err := awake(s); err != nil {
+		return err
+	}
 	// The same rollback has the same ID, so that one that was cut is gone on with.
 	id := fmt.Sprintf("r%dx%d", of.ID, snapshot.ID)
 	ok, err := p.agree(ctx, r.consent, fmt.Sprintf("put %s into the place of %s on %s; what is there now stays as %s.old-%s", snapshot.Path, of.Path, s.ID, of.Path, id))

@@ -72,8 +72,8 @@ func (w *swap) run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if s.Hibernated {
-		return fault.New(fault.Target, "start the laptop without the stick, so that it wakes", "%s: a session sleeps on it, in the swapfile", s.ID)
+	if err := awake(s); err != nil {
+		return err
 	}
 	path := swapfilePath(s)
 	bytes, source, err := w.sizeOf(s)
