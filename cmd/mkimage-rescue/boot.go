@@ -129,7 +129,7 @@ func (b *boot) disk(m *machine.Machine, args []string) (*disks.Disk, error) {
 
 // sectors is a disk with what its table is counted in.
 type sectors struct {
-	*rawdisk.Disk
+	rawdisk.Pieces
 	size int64
 }
 
@@ -141,7 +141,7 @@ const sectorOfImage = 512
 
 func (b *boot) systemOf(p *program, m *machine.Machine, d *disks.Disk, disk *rawdisk.Disk) (s bootrepair.System, err error) {
 	s = bootrepair.System{
-		Name: d.Path, Disk: sectors{disk, max(d.SectorSize, sectorOfImage)}, Pin: func() error { return b.isPinned(m, d.Path) },
+		Name: d.Path, Disk: sectors{rawdisk.Pieces{Disk: disk}, max(d.SectorSize, sectorOfImage)}, Pin: func() error { return b.isPinned(m, d.Path) },
 	}
 	if _, err := rand.Read(s.Seed[:]); err != nil {
 		return s, err
