@@ -14,24 +14,29 @@ import (
 func newInventory(p *program) *cobra.Command {
 	var images []string
 	var from string
+	var short bool
 	cmd := &cobra.Command{
 		Use:   "inventory [--image FILE]...",
 		Short: "say what is there to rescue",
-		Long: `mkimage-rescue inventory says what is on the disks: systems with their subvolumes,
-snapshots and generations, what the boot menu starts, sessions that sleep, backups
-and key media, and what is wrong with them, the worst first.
+		Long: `mkimage-rescue inventory says what is on the disks: systems with their
+subvolumes, snapshots and generations, what the boot menu starts, sessions that
+sleep, backups and key media, and what is wrong with them, the worst first.
 
 It mounts nothing and writes nothing. A disk that is damaged is told as far as it
 can be read, and one that does not answer is given up after three minutes.
 
 Which machine is meant a manifest says: that of --manifest, or that of the only
-installer medium that is found.`,
+installer medium that is found. In the rescue environment of a medium it is the
+medium's.`,
 		Example: `  mkimage-rescue inventory
   mkimage-rescue inventory --json --image laptop.img --image backup.img`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p.started = true
 			host, err := planIn(from)
+			if err == nil && from == "" && len(images) == 0 {
+				host, err = planHere()
+			}
 			if err != nil {
 				return err
 			}
@@ -42,6 +47,9 @@ installer medium that is found.`,
 			if p.json {
 				return p.encode(inv)
 			}
+			if short {
+				return inventory.Summary(p.stdout, inv, p.columns())
+			}
 			return inventory.Text(p.stdout, inv, p.columns())
 		},
 	}
@@ -49,6 +57,7 @@ installer medium that is found.`,
 	flags.SortFlags = false
 	flags.StringArrayVar(&images, "image", nil, "look at this disk or image, not at the machine's disks: a `file`")
 	flags.StringVar(&from, "manifest", "", "the manifest of the machine's image, or of a medium that installs it: a `file`")
+	flags.BoolVar(&short, "problems", false, "say what is wrong, and not what there is")
 	flags.BoolVar(&p.json, "json", false, "print JSON")
 	return cmd
 }
