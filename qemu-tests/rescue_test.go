@@ -23,18 +23,18 @@ const rescueConf = "timeout 0\ndefault mkimage-test-installer-recovery.conf\nedi
 
 // startRescue starts a machine from the stick of a configuration, which m.config has
 // made, and returns it with a shell of the rescue environment on its console.
-func startRescue(t testing.TB, c Config) *rescued {
+func startRescue(t testing.TB, m installMedium, c Config) *rescued {
 	t.Helper()
 	imgtest.Need(t, Binary, "qemu-img", "mcopy")
 	conf := filepath.Join(t.TempDir(), "loader.conf")
 	check(t, os.WriteFile(conf, []byte(rescueConf), 0o644))
-	stick := rawDisk(c.Disks[0].File)
-	command(t, "mcopy", "-o", "-i", string(stick)+"@@"+strconv.FormatInt(stick.partition(t, espNumber).Start, 10), conf, "::/loader/loader.conf")
+	at := rawDisk(m.image).partition(t, espNumber).Start
+	command(t, "mcopy", "-o", "-i", c.Disks[0].File+"@@"+strconv.FormatInt(at, 10), conf, "::/loader/loader.conf")
 	c.Agent = false
 	r := &rescued{VM: startVM(t, c)}
-	expect(t, r.VM, `(?m)^Choose`)
+	expect(t, r.VM, `rescue> `)
 	check(t, r.Console.Send("shell\n"))
-	expect(t, r.VM, `rescue# `)
+	expect(t, r.VM, `If a session sleeps on a disk .*\n`)
 	return r
 }
 
@@ -89,7 +89,7 @@ func TestRescueBoot(t *testing.T) {
 	m := newMedium(t, "bandit-minimal", "")
 	laptop := laptopDisk(t, "bandit-minimal")
 	c := m.config(t, laptop)
-	r := startRescue(t, c)
+	r := startRescue(t, m, c)
 	r.must(t, "mkdir -p /mnt")
 	r.must(t, "mkimage-rescue inventory")
 	for _, damage := range bootDamages {
