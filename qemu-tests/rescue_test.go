@@ -110,3 +110,62 @@ func TestRescueBoot(t *testing.T) {
 	running(t, vm)
 	check(t, vm.PowerDown(step(t)))
 }
+
+// bystander makes a disk of another machine: nothing of it may change.
+func bystander(t testing.TB) Disk {
+	t.Helper()
+	imgtest.Need(t, "mkfs.btrfs")
+	name := filepath.Join(t.TempDir(), "bystander.img")
+	makeFile(t, name, 512<<20)
+	command(t, "mkfs.btrfs", "--quiet", "--label", "nixos", name)
+	return Disk{File: name, Bus: USB, Serial: "BYSTANDER", Write: true}
+}
+
+// TestRescueSystem brings a system back whose /usr is gone, from its factory snapshot,
+// and does what else is done to a system that does not run.
+func TestRescueSystem(t *testing.T) {
+	m := newMedium(t, "bandit-minimal", "")
+	laptop, other := laptopDisk(t, "bandit-minimal"), bystander(t)
+	before := digestData(t, other.File)
+	c := m.config(t, laptop, other)
+	r := startRescue(t, m, c)
+	r.must(t, "mkdir -p /mnt && mount -t btrfs -o subvolid=5 /dev/nvme0n1p2 /mnt && rm -rf /mnt/@/usr && umount /mnt")
+	r.must(t, "mkimage-rescue rollback --list")
+	if out, status := r.run(t, "mkimage-rescue rollback --yes none"); status == 0 || !strings.Contains(out, "hint: one of @") {
+		t.Errorf("rollback to what there is not: status %d\n%s", status, out)
+	}
+	r.must(t, "mkimage-rescue rollback --yes factory")
+	if out := r.must(t, "mkimage-rescue enter -- cat /etc/hostname /proc/1/comm"); !strings.Contains(out, "bandit\n") {
+		t.Errorf("entered another system:\n%s", out)
+	}
+	r.must(t, "mkimage-rescue enter -- sh -c 'echo entered >/home/entered'")
+	if out, status := r.run(t, "mkimage-rescue enter --read-only -- sh -c 'touch /usr/x /home/x'"); status == 0 || !strings.Contains(out, "Read-only file system") {
+		t.Errorf("entered read-only: status %d\n%s", status, out)
+	}
+	if _, status := r.run(t, "mkimage-rescue enter -- sh -c 'exit 7'"); status != 7 {
+		t.Errorf("the exit code of what was entered with: %d; want 7", status)
+	}
+	if out := r.must(t, "mkimage-rescue swapfile --yes --size 67108864"); !strings.Contains(out, "has 64.0 MiB") {
+		t.Errorf("swapfile:\n%s", out)
+	}
+	r.must(t, "mkimage-rescue generation --yes mkimage-bandit-minimal-factory")
+	if out := r.must(t, "mkimage-rescue generation --list"); !strings.Contains(out, "* mkimage-bandit-minimal-factory") {
+		t.Errorf("generations:\n%s", out)
+	}
+	r.must(t, "mkimage-rescue generation --yes mkimage-bandit-minimal")
+	if out := r.must(t, "cat /proc/mounts"); strings.Contains(out, "/dev/nvme") || strings.Contains(out, "/dev/loop") {
+		t.Errorf("something is mounted still:\n%s", out)
+	}
+	check(t, r.Quit(step(t)))
+	if digestData(t, other.File) != before {
+		t.Error("the disk of another machine has changed")
+	}
+	rawDisk(laptop).intact(t)
+
+	c.Disks, c.Agent = c.Disks[1:2], true
+	vm := startVM(t, c)
+	check(t, vm.WaitAgent(step(t)))
+	running(t, vm)
+	output(t, vm, "cat /home/entered; ls -d /usr/bin; grep -c mkimage.factory /proc/cmdline; true", "entered\n/usr/bin\n0")
+	check(t, vm.PowerDown(step(t)))
+}
