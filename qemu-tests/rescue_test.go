@@ -169,3 +169,38 @@ func TestRescueSystem(t *testing.T) {
 	output(t, vm, "cat /home/entered; ls -d /usr/bin; grep -c mkimage.factory /proc/cmdline; true", "entered\n/usr/bin\n0")
 	check(t, vm.PowerDown(step(t)))
 }
+
+// TestRescueHibernated looks at a laptop whose session sleeps. Nothing of its disk may
+// change, and it wakes afterwards.
+func TestRescueHibernated(t *testing.T) {
+	s := newSleeper(t, sleeperImage(t), NVMe, 512)
+	s.wake()
+	s.grown()
+	s.work()
+	s.sleep()
+	before := digestData(t, string(s.disk))
+	m := newMedium(t, "bandit-minimal", "")
+	r := startRescue(t, m, m.config(t, string(s.disk)))
+	if out := r.must(t, "mkimage-rescue inventory --problems"); !strings.Contains(out, "DANGER") || !strings.Contains(out, "sleeps") {
+		t.Errorf("nobody is warned:\n%s", out)
+	}
+	for _, command := range []string{"rollback --yes factory", "generation --yes mkimage-bandit-minimal-factory", "swapfile --yes", "enter -- true"} {
+		if out, status := r.run(t, "mkimage-rescue "+command); status != 5 || !strings.Contains(out, "a session sleeps") {
+			t.Errorf("%s: status %d\n%s", command, status, out)
+		}
+	}
+	// The firmware of the stick's machine knows no entry of the laptop's.
+	if out, status := r.run(t, "mkimage-rescue boot --yes"); status != 5 || !strings.Contains(out, "a session sleeps") {
+		t.Errorf("boot: status %d\n%s", status, out)
+	}
+	if out := r.must(t, "mkimage-rescue enter --read-only -- cat /etc/hostname"); !strings.Contains(out, "bandit\n") {
+		t.Errorf("entered read-only:\n%s", out)
+	}
+	check(t, r.Quit(step(t)))
+	if digestData(t, string(s.disk)) != before {
+		t.Error("the disk of a session that sleeps has changed")
+	}
+	s.wake()
+	s.wasAsleep()
+	s.off()
+}
