@@ -21,7 +21,7 @@ import (
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // exitInterrupted is the exit code of a run that a signal ended.
@@ -29,24 +29,27 @@ const exitInterrupted = 130
 
 // program is what the commands share.
 type program struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	json           bool
-	started        bool // a command runs: errors are no longer of the command line
+	started        bool           // a command runs: errors are no longer of the command line
+	after          []func() error // what is done at the end of the command, the last one first
+	code           int            // exit code of a command that has done its work
 }
 
 // run is the whole program. It returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	p := &program{stdout: stdout, stderr: stderr}
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr}
 	root := newRoot(p)
 	root.SetArgs(append([]string{}, args...)) // of nil cobra makes the arguments of the process
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := protect(func() error { return root.ExecuteContext(ctx) })
 	if err == nil {
-		return 0
+		return p.code
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return p.fail(errors.New("interrupted"), exitInterrupted)
@@ -104,6 +107,6 @@ missing or damaged, 5 a disk or an image that is named is none, 130 interrupted.
 			return fault.New(fault.Usage, "mkimage-rescue --help lists the commands", "no command: expected one, such as inventory")
 		},
 	}
-	root.AddCommand(newInventory(p))
+	root.AddCommand(newInventory(p), newRollback(p), newGeneration(p), newEnter(p))
 	return root
 }
