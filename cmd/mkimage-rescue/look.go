@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -38,13 +39,13 @@ func (w *where) addSystem(flags *pflag.FlagSet) {
 	flags.StringVar(&w.system, "system", "", "the system that is meant, where there are several: an `ID` as inventory prints it")
 }
 
-// plan returns the plan of the host: that of a manifest, or that which a stick carries,
-// or nil.
-func (w *where) plan() (*plan.Plan, error) {
+// plan returns the plan of the host: that of a manifest, or that which a stick has below
+// a root directory, or nil.
+func (w *where) plan(root string) (*plan.Plan, error) {
 	if w.manifest != "" {
 		return planIn(w.manifest)
 	}
-	text, err := os.ReadFile(config.RescuePlan)
+	text, err := os.ReadFile(filepath.Join(root, config.RescuePlan))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -60,7 +61,7 @@ func (w *where) plan() (*plan.Plan, error) {
 
 // look takes the inventory of the machine.
 func (p *program) look(ctx context.Context, w *where) (*machine.Machine, error) {
-	host, err := w.plan()
+	host, err := w.plan(p.root)
 	if err != nil {
 		return nil, err
 	}
