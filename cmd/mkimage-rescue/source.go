@@ -109,11 +109,16 @@ func (d *desk) release(ctx context.Context) error {
 	if d.dir == "" {
 		return nil
 	}
-	d.dir = ""
-	if err := d.m.Close(); err != nil {
+	if err := d.unmountSystem(); err != nil {
 		return err
 	}
 	return d.mountBackup(ctx) // where it was
+}
+
+// unmountSystem unmounts all that is mounted, with the system.
+func (d *desk) unmountSystem() error {
+	d.dir = ""
+	return d.m.Close()
 }
 
 // systemDir mounts the system read-only, and returns where.

@@ -116,7 +116,7 @@ func located(where string, err error) error {
 	if firstboot.CodeOf(err) != 0 {
 		return firstboot.Located(where, err)
 	}
-	return firstboot.NewProblem(firstboot.CodeBadKey, "", "%s: %w", where, err)
+	return fmt.Errorf("%s: %w", where, err)
 }
 
 // closedKey is a key that a passphrase opens.
