@@ -38,8 +38,7 @@ With --json the snapshots are one list; the entries of a directory are one objec
 		Example: `  mkimage-rescue browse
   mkimage-rescue browse --list newest /home/alice
   mkimage-rescue browse --json 2026-11-20 /home`,
-		Args:        cobra.MaximumNArgs(2),
-		Annotations: menuEntry(30, "Look into a backup, copy files out"),
+		Args: cobra.MaximumNArgs(2),
 	}
 	b.addSource(cmd.Flags())
 	cmd.Flags().BoolVar(&b.list, "list", false, "list, on a terminal too")

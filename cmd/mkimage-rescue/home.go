@@ -49,8 +49,7 @@ one until then, or the first digits of an ID. On a terminal it is asked for.`,
 		Example: `  mkimage-rescue home
   mkimage-rescue home --snapshot 2026-11-20 --dry-run
   mkimage-rescue home --snapshot newest --path alice/Documents --to /home/alice/old`,
-		Args:        cobra.NoArgs,
-		Annotations: menuEntry(20, "Bring back the home from the backup"),
+		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
 	h.addSource(flags)

@@ -46,8 +46,7 @@ must be named once more, by its serial number.`,
 		Example: `  mkimage-rescue key
   mkimage-rescue key --from /mnt/age-key.txt.age
   mkimage-rescue key --to-medium /dev/sdc`,
-		Args:        cobra.NoArgs,
-		Annotations: menuEntry(40, "Bring back the key"),
+		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
 	k.addSystem(flags)

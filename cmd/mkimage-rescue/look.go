@@ -2,19 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/plan"
-	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/installer/rescue/inventory"
 	"github.com/6FaNcY9/mkimage/installer/rescue/machine"
 )
@@ -39,29 +35,18 @@ func (w *where) addSystem(flags *pflag.FlagSet) {
 	flags.StringVar(&w.system, "system", "", "the system that is meant, where there are several: an `ID` as inventory prints it")
 }
 
-// plan returns the plan of the host: that of a manifest, or that which a stick has below
-// a root directory, or nil.
-func (w *where) plan(root string) (*plan.Plan, error) {
-	if w.manifest != "" {
+// plan returns the plan of the host: that of a manifest, or that which a stick carries,
+// or nil.
+func (w *where) plan() (*plan.Plan, error) {
+	if w.manifest != "" || len(w.images) > 0 {
 		return planIn(w.manifest)
 	}
-	text, err := os.ReadFile(filepath.Join(root, config.RescuePlan))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	p := &plan.Plan{}
-	if err := json.Unmarshal(text, p); err != nil {
-		return nil, fault.New(fault.Input, "make the stick anew", "%s: %w", config.RescuePlan, err)
-	}
-	return p, nil
+	return planHere()
 }
 
 // look takes the inventory of the machine.
 func (p *program) look(ctx context.Context, w *where) (*machine.Machine, error) {
-	host, err := w.plan(p.root)
+	host, err := w.plan()
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +77,15 @@ func (p *program) system(ctx context.Context, w *where) (*machine.Machine, *inve
 	}
 	p.note("%s", systemLine(s))
 	return m, s, nil
+}
+
+// awake refuses a system whose session sleeps: what is written to its disk would destroy
+// both.
+func awake(s *inventory.System) error {
+	if !s.Hibernated {
+		return nil
+	}
+	return fault.New(fault.Target, "start the laptop without the stick, so that it wakes, and shut it down", "%s: a session sleeps on it: what is written to it would destroy both", s.ID)
 }
 
 // systemLine says in a line which system is meant.

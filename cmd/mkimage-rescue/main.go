@@ -124,6 +124,9 @@ secrets and backups: see docs/rescue.md.`,
 			return fault.New(fault.Usage, "mkimage-rescue --help lists the commands", "no command: expected one, such as inventory")
 		},
 	}
-	root.AddCommand(newInventory(p), newHome(p), newRollback(p), newGeneration(p), newEnter(p))
+	root.AddCommand(
+		newRecover(p), newHome(p), newBrowse(p), newCopy(p), newKey(p),
+		newRollback(p), newGeneration(p), newBoot(p), newSwapfile(p), newEnter(p), newInventory(p), newShell(p), newReboot(p), newPoweroff(p), newMenu(p), newMachine(p),
+	)
 	return root
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -21,19 +22,20 @@ func (p *program) progress(title string) (tell func(done, total int64), end func
 	if over {
 		every = time.Second / 2
 	}
-	begun, last, shown := time.Now(), time.Time{}, false
+	begun, shown := time.Now(), false
+	last := begun
 	tell = func(done, total int64) {
 		now := time.Now()
 		if now.Sub(last) < every {
 			return
 		}
 		last, shown = now, true
-		line := fmt.Sprintf("%s: %s", title, disks.SizeText(done))
+		line := fmt.Sprintf("%s: %s", title, size(done))
 		if total > 0 {
-			line = fmt.Sprintf("%s: %s of %s, %d%%", title, disks.SizeText(done), disks.SizeText(total), done*100/total)
+			line = fmt.Sprintf("%s: %s of %s, %d%%", title, size(done), size(total), done*100/total)
 		}
 		if seconds := now.Sub(begun).Seconds(); seconds >= 1 {
-			line += ", " + disks.SizeText(int64(float64(done)/seconds)) + "/s"
+			line += ", " + size(int64(float64(done)/seconds)) + "/s"
 		}
 		if over {
 			fmt.Fprintf(p.stderr, "\r\x1b[K%s", line)
@@ -47,4 +49,10 @@ func (p *program) progress(title string) (tell func(done, total int64), end func
 		}
 		p.note("%s: done in %.1f s", title, time.Since(begun).Seconds())
 	}
+}
+
+// size writes a number of bytes in one unit.
+func size(n int64) string {
+	text, _, _ := strings.Cut(disks.SizeText(n), " (")
+	return text
 }

@@ -49,6 +49,7 @@ type desk struct {
 	repo   machine.Repository
 	place  backup.Place
 	vault  *unlock.Vault // nil where there is none
+	key    *unlock.Found // that was found before; nil looks for it
 	*unlock.Opened
 }
 
@@ -172,6 +173,10 @@ func (d *desk) findVault(ctx context.Context) error {
 // search looks for the key on key media, then in the system.
 func (d *desk) search(ctx context.Context) unlock.Search {
 	s := unlock.Search{Recipients: d.vault.Recipients(), Ask: d.p.askHidden(), Note: func(line string) { d.p.note("%s", line) }}
+	if d.key != nil {
+		s.Places = []unlock.Place{{Name: d.key.Where, Read: func() ([]byte, error) { return d.key.Key.Text(), nil }}}
+		return s
+	}
 	for _, k := range d.m.Inventory.KeyMedia {
 		if k.Problem != "" {
 			continue

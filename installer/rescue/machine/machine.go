@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -47,6 +48,18 @@ func Look(ctx context.Context, o Options) (*Machine, error) {
 		return nil, err
 	}
 	return &Machine{Inventory: inv, Plan: o.Plan, options: o}, nil
+}
+
+// Again unmounts what was mounted, and takes the inventory anew: after a disk was written.
+func (m *Machine) Again(ctx context.Context) error {
+	if err := m.Close(); err != nil {
+		return err
+	}
+	again, err := Look(ctx, m.options)
+	if err == nil {
+		m.Inventory = again.Inventory
+	}
+	return err
 }
 
 // Close unmounts what was mounted. Where something is in use, the error says what, and
@@ -146,6 +159,21 @@ func (m *Machine) Open(path string, flag int) (*rawdisk.Disk, error) {
 		return nil, errors.Join(err, disk.Close())
 	}
 	return disk, nil
+}
+
+// OpenPlace opens a part of a disk for reading, past the page cache. done closes it.
+func (m *Machine) OpenPlace(p inventory.Place) (part Part, done func() error, err error) {
+	disk, err := m.Open(p.Disk, os.O_RDONLY)
+	if err != nil {
+		return nil, nil, err
+	}
+	return io.NewSectionReader(disk, p.Start, p.Size), disk.Close, nil
+}
+
+// Part is a part of a disk.
+type Part interface {
+	io.ReaderAt
+	Size() int64 // bytes
 }
 
 // pinned reports whether a disk is still the one that the inventory has seen.

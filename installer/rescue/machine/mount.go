@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -33,7 +34,7 @@ func (m *Machine) Mount(ctx context.Context, s *inventory.System, readOnly bool,
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.Remove(dir))
 	}
 	m.undo = append(m.undo, func() error {
 		if err := sys.Close(); err != nil {
@@ -88,7 +89,28 @@ func (m *Machine) ESP(ctx context.Context, s *inventory.System) (dir string, err
 	case s.Hibernated:
 		return "", asleep(s)
 	}
-	return m.mount(ctx, s.ESP.Place, "esp", "vfat", false, "umask=077,iocharset=ascii")
+	return m.mount(ctx, s.ESP.Place, "esp", "vfat", false, ESPOptions)
+}
+
+// ESPOptions are those that an EFI system partition is mounted with: its files are
+// nobody's business but root's, and their names are ASCII.
+const ESPOptions = "umask=077,iocharset=ascii"
+
+// Part mounts a part of a disk for writing that the inventory need not have found, as
+// after a repair of the table, and returns where. done unmounts it.
+func (m *Machine) Part(ctx context.Context, p inventory.Place, name, kind, options string) (dir string, done func() error, err error) {
+	if dir, err = m.mount(ctx, p, name, kind, false, options); err != nil {
+		return "", nil, err
+	}
+	n := len(m.undo) - 1
+	unmount := m.undo[n]
+	return dir, func() error {
+		err := unmount()
+		if err == nil && len(m.undo) == n+1 {
+			m.undo = m.undo[:n]
+		}
+		return err
+	}, nil
 }
 
 // untouched are the options with which a file system that is mounted read-only is not

@@ -183,7 +183,7 @@ func (m *Machine) mount(ctx context.Context, p inventory.Place, name, kind strin
 		flags |= unix.MS_RDONLY
 	}
 	if err := errors.Join(ctx.Err(), unix.Mount(node, dir, kind, flags, options)); err != nil {
-		return "", fault.New(fault.Target, "", "%s: mount %s: %w", p, kind, err)
+		return "", errors.Join(fault.New(fault.Target, "", "%s: mount %s: %w", p, kind, err), os.Remove(dir))
 	}
 	m.undo = append(m.undo, func() error { return unmount(dir, readOnly) })
 	return dir, nil
