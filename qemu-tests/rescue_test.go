@@ -8,8 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
 // rescued is a machine that runs the rescue environment of its stick.
@@ -21,15 +25,22 @@ type rescued struct {
 // rescueConf makes the menu of the medium start its rescue environment at once.
 const rescueConf = "timeout 0\ndefault mkimage-test-installer-recovery.conf\neditor no\n"
 
+// rescueFirst makes a stick start its rescue environment.
+func (m installMedium) rescueFirst(t testing.TB, stick string) {
+	t.Helper()
+	imgtest.Need(t, "mcopy")
+	conf := filepath.Join(t.TempDir(), "loader.conf")
+	check(t, os.WriteFile(conf, []byte(rescueConf), 0o644))
+	at := rawDisk(m.image).partition(t, espNumber).Start
+	command(t, "mcopy", "-o", "-i", stick+"@@"+strconv.FormatInt(at, 10), conf, "::/loader/loader.conf")
+}
+
 // startRescue starts a machine from the stick of a configuration, which m.config has
 // made, and returns it with a shell of the rescue environment on its console.
 func startRescue(t testing.TB, m installMedium, c Config) *rescued {
 	t.Helper()
-	imgtest.Need(t, Binary, "qemu-img", "mcopy")
-	conf := filepath.Join(t.TempDir(), "loader.conf")
-	check(t, os.WriteFile(conf, []byte(rescueConf), 0o644))
-	at := rawDisk(m.image).partition(t, espNumber).Start
-	command(t, "mcopy", "-o", "-i", c.Disks[0].File+"@@"+strconv.FormatInt(at, 10), conf, "::/loader/loader.conf")
+	imgtest.Need(t, Binary, "qemu-img")
+	m.rescueFirst(t, c.Disks[0].File)
 	c.Agent = false
 	r := &rescued{VM: startVM(t, c)}
 	expect(t, r.VM, `rescue> `)
@@ -203,4 +214,46 @@ func TestRescueHibernated(t *testing.T) {
 	s.wake()
 	s.wasAsleep()
 	s.off()
+}
+
+// TestRescueLost is a laptop with a new disk: a person at the console has everything
+// brought back by the stick, the backup disk, and the passphrase of the key.
+func TestRescueLost(t *testing.T) {
+	r := newPatient(t, repositoryOptions{})
+	m := newMedium(t, "patient", "", "--profile-dir", r.dir)
+	target, backup, other := emptyDisk(t, installedSize), r.backup(t), bystander(t)
+	key := Disk{File: keyMedium(t, map[string]string{config.KeyFileEncrypted: encryptedKey(t, r.key, keyPassphrase)}), Bus: USB, Serial: "KEYS", Write: true}
+	backup.Write = true
+	c := m.config(t, target, key, backup, other, listtreeDisk(t))
+	m.rescueFirst(t, c.Disks[0].File)
+	before, stick := digestFiles(t, backup.File, other.File, key.File), digestStick(t, m, c.Disks[0].File)
+
+	vm := startRescue(t, m, c)
+	started := time.Now()
+	check(t, vm.Console.Send("mkimage-rescue recover --erase TARGET; echo status=$?\n"))
+	expect(t, vm.VM, `Passphrase of the key on [^\n]*: `)
+	check(t, vm.Console.Send(keyPassphrase+"\n"))
+	expect(t, vm.VM, `Restart the machine now\? `)
+	t.Logf("all is back after %.0f s", time.Since(started).Seconds())
+	check(t, vm.Console.Send("n\n"))
+	expect(t, vm.VM, `status=0\r?\n`)
+	for _, line := range vm.Console.Tail(40) {
+		t.Log(line)
+	}
+	check(t, vm.Quit(step(t)))
+	if diff := cmp.Diff(before, digestFiles(t, backup.File, other.File, key.File)); diff != "" {
+		t.Errorf("disks that must not change (-before +after):\n%s", diff)
+	}
+	if digestStick(t, m, c.Disks[0].File) != stick {
+		t.Error("the stick has changed, and not only its log")
+	}
+	rawDisk(target).intact(t)
+
+	// Neither the stick nor the key is plugged in any more.
+	c.Disks = []Disk{c.Disks[1], backup, listtreeDisk(t)}
+	laptop := startVM(t, c)
+	check(t, laptop.WaitAgent(step(t)))
+	r.complete(t, laptop)
+	output(t, laptop, "journalctl -b -u mkimage-restore.service -o cat | grep -c 'restore: ' || true", "0")
+	check(t, laptop.PowerDown(step(t)))
 }
