@@ -97,6 +97,9 @@ var repaired = regexp.MustCompile(`(?m)^done: `)
 // TestRescueBoot damages what a laptop starts by, in one go and one after the other, and
 // repairs it each time. The firmware knows nothing of the disk to begin with.
 func TestRescueBoot(t *testing.T) {
+	if !imgtest.Full() {
+		t.Skip("takes minutes")
+	}
 	m := newMedium(t, "bandit-minimal", "")
 	laptop := laptopDisk(t, "bandit-minimal")
 	c := m.config(t, laptop)
@@ -135,6 +138,9 @@ func bystander(t testing.TB) Disk {
 // TestRescueSystem brings a system back whose /usr is gone, from its factory snapshot,
 // and does what else is done to a system that does not run.
 func TestRescueSystem(t *testing.T) {
+	if !imgtest.Full() {
+		t.Skip("takes minutes")
+	}
 	m := newMedium(t, "bandit-minimal", "")
 	laptop, other := laptopDisk(t, "bandit-minimal"), bystander(t)
 	before := digestData(t, other.File)
@@ -184,6 +190,9 @@ func TestRescueSystem(t *testing.T) {
 // TestRescueHibernated looks at a laptop whose session sleeps. Nothing of its disk may
 // change, and it wakes afterwards.
 func TestRescueHibernated(t *testing.T) {
+	if !imgtest.Full() {
+		t.Skip("takes minutes")
+	}
 	s := newSleeper(t, sleeperImage(t), NVMe, 512)
 	s.wake()
 	s.grown()
