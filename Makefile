@@ -84,9 +84,12 @@ reference: ## the Debian userland of tests and benchmarks, below .cache (as root
 nixfixture: ## the system in the shape of NixOS that tests boot, below .cache (as root)
 	$(GO) run ./builder/imgtest/cmd/nixfixture
 
-# What tests mount is theirs alone, and goes with them when they are killed: a
-# mount that stays would fail those that check file systems as another user.
-PRIVATE := $(shell unshare --mount true 2>/dev/null && echo unshare --mount)
+# What the tests of a package mount is theirs alone, and goes with them when
+# they are killed: a mount that stays would fail those that check file systems
+# as another user. Each package has its own, because a process that unshares its
+# mounts gets a copy of all there are, and while it runs keeps a file system in
+# use that its test has unmounted. Go keeps no results of tests that run so.
+PRIVATE := $(shell unshare --mount true 2>/dev/null && echo "-exec 'unshare --mount'")
 
 # What takes longest begins first, beside the rest; but where machines run for
 # hours, they have the computer to themselves.
@@ -94,7 +97,7 @@ FIRST := ./qemu-tests
 
 .PHONY: test
 test: deps programs suites ## every test; installs what it needs (make deps)
-	$(PRIVATE) $(GO) test -timeout $(TIMEOUT) $(TESTFLAGS) $(FIRST) ./... ./.ci/summary
+	$(GO) test $(PRIVATE) -timeout $(TIMEOUT) $(TESTFLAGS) $(FIRST) ./... ./.ci/summary
 	cd initramfs/busybox && $(GO) test -timeout $(TIMEOUT) $(TESTFLAGS) ./...
 
 .PHONY: test-full

@@ -24,6 +24,7 @@ import (
 	"github.com/getsops/sops/v3/stores/yaml"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/resticrepo"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 	"github.com/6FaNcY9/mkimage/installer/preflight"
@@ -83,10 +84,22 @@ var testRepository = sync.OnceValues(func() (dir string, err error) {
 	); err != nil {
 		return "", err
 	}
-	for _, args := range [][]string{{"init"}, {"backup", "--host=demo", dir + "/home"}, {"backup", "--host=demo", dir + "/home"}} {
+	restic := func(args ...string) error {
 		cmd := exec.Command("restic", append([]string{"--repo=" + dir + "/repo", "--password-file=" + dir + "/password", "--no-cache"}, args...)...)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("restic %q: %w: %s", args, err, out)
+			return fmt.Errorf("restic %q: %w: %s", args, err, out)
+		}
+		return nil
+	}
+	if err := restic("init"); err != nil {
+		return "", err
+	}
+	if err := resticrepo.CheapKey(dir+"/repo", hunter2+" of restic"); err != nil {
+		return "", err
+	}
+	for range 2 {
+		if err := restic("backup", "--host=demo", dir+"/home"); err != nil {
+			return "", err
 		}
 	}
 	return dir, nil

@@ -25,6 +25,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/resticrepo"
 	"github.com/6FaNcY9/mkimage/installer/agekey"
 	"github.com/6FaNcY9/mkimage/profiles"
 )
@@ -160,6 +161,9 @@ func TestKeysCheckRepository(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.restic(repositoryPassword, "init")
+	if err := resticrepo.CheapKey(repository, repositoryPassword); err != nil {
+		t.Fatal(err)
+	}
 	if code, _, text = check(); code != int(fault.Mismatch) || !strings.Contains(text, "has no snapshot of /home on host fox") {
 		t.Errorf("empty: %d, %s", code, text)
 	}

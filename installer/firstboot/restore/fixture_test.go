@@ -18,6 +18,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/imgtest/listtree"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/resticrepo"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
@@ -54,6 +55,9 @@ var testBackup = sync.OnceValues(func() (backup, error) {
 		return b, err
 	}
 	if _, err := b.restic("init"); err != nil {
+		return b, err
+	}
+	if err := resticrepo.CheapKey(b.repo, testPassword); err != nil {
 		return b, err
 	}
 	// The snapshot that says it is newer was made first: clocks go wrong.

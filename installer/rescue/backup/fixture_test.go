@@ -16,6 +16,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/imgtest/listtree"
+	"github.com/6FaNcY9/mkimage/builder/imgtest/resticrepo"
 	"github.com/6FaNcY9/mkimage/installer/repository"
 )
 
@@ -43,6 +44,9 @@ var testMade = sync.OnceValues(func() (made, error) {
 		return m, err
 	}
 	if _, err := m.restic("init"); err != nil {
+		return m, err
+	}
+	if err := resticrepo.CheapKey(m.repo, testPassword); err != nil {
 		return m, err
 	}
 	for _, s := range []struct{ name, host, time, notes string }{

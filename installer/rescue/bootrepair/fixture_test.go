@@ -17,6 +17,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/source"
+	"github.com/6FaNcY9/mkimage/builder/sparse"
 	"github.com/6FaNcY9/mkimage/layouts"
 	"github.com/6FaNcY9/mkimage/profiles"
 )
@@ -70,7 +71,13 @@ func load(t testing.TB, name string) memDisk {
 	}
 	d := memDisk{imgtest.NewMemDisk(info.Size())}
 	page, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
+	holes := sparse.Of(f, info.Size())
 	for at := int64(0); at < info.Size(); at += int64(len(page)) {
+		if hole, err := holes.Covers(at, min(int64(len(page)), info.Size()-at)); err != nil {
+			t.Fatal(err)
+		} else if hole {
+			continue
+		}
 		n, err := f.ReadAt(page, at)
 		if err != nil && err != io.EOF {
 			t.Fatal(err)
