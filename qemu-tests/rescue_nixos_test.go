@@ -23,7 +23,9 @@ func TestRescueNixOS(t *testing.T) {
 	c := m.config(t, target, key, backup)
 	before := digestFiles(t, backup.File)
 	r := startRescue(t, m, c)
-	r.must(t, "mkimage-rescue recover --erase TARGET </dev/null")
+	if out, status := r.runFor(t, "mkimage-rescue recover --erase TARGET </dev/null", recoverLimit); status != 0 {
+		t.Fatalf("recover: status %d\n%s", status, out)
+	}
 	if out := r.must(t, "mkimage-rescue boot --yes"); !strings.Contains(out, "is as it should be") && !strings.Contains(out, "done: firmware") {
 		t.Errorf("a system that was just installed does not start:\n%s", out)
 	}

@@ -1,6 +1,7 @@
 package qemutests
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,10 +53,18 @@ func startRescue(t testing.TB, m installMedium, c Config) *rescued {
 // run types a command into the shell and returns what it prints and its exit status.
 func (r *rescued) run(t testing.TB, command string) (out string, status int) {
 	t.Helper()
+	return r.runFor(t, command, stepLimit)
+}
+
+// runFor is run with a limit of its own.
+func (r *rescued) runFor(t testing.TB, command string, limit time.Duration) (out string, status int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
 	r.asked++
 	// What is typed shows: the marks in it must not be those of the answer.
 	check(t, r.Console.Send(fmt.Sprintf("echo BEGIN''%d; %s; echo END''%d=$?\n", r.asked, command, r.asked)))
-	m, err := r.Expect(step(t), fmt.Sprintf(`BEGIN%d\r?\n((?s:.*?))END%d=(\d+)\r?\n`, r.asked, r.asked))
+	m, err := r.Expect(ctx, fmt.Sprintf(`BEGIN%d\r?\n((?s:.*?))END%d=(\d+)\r?\n`, r.asked, r.asked))
 	check(t, err)
 	status, err = strconv.Atoi(m[2])
 	check(t, err)
@@ -225,6 +234,9 @@ func TestRescueHibernated(t *testing.T) {
 	s.off()
 }
 
+// recoverLimit bounds a recovery, which installs and restores: as long as both in turn.
+const recoverLimit = 45 * time.Minute
+
 // TestRescueLost is a laptop with a new disk: a person at the console has everything
 // brought back by the stick, the backup disk, and the passphrase of the key.
 func TestRescueLost(t *testing.T) {
@@ -242,7 +254,10 @@ func TestRescueLost(t *testing.T) {
 	check(t, vm.Console.Send("mkimage-rescue recover --erase TARGET; echo status=$?\n"))
 	expect(t, vm.VM, `Passphrase of the key on [^\n]*: `)
 	check(t, vm.Console.Send(keyPassphrase+"\n"))
-	expect(t, vm.VM, `Restart the machine now\? `)
+	long, cancel := context.WithTimeout(t.Context(), recoverLimit)
+	defer cancel()
+	_, err := vm.Expect(long, `Restart the machine now\? |status=\d`)
+	check(t, err)
 	t.Logf("all is back after %.0f s", time.Since(started).Seconds())
 	check(t, vm.Console.Send("n\n"))
 	expect(t, vm.VM, `status=0\r?\n`)
