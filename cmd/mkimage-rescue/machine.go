@@ -17,6 +17,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/initramfs/terminal"
 	"github.com/6FaNcY9/mkimage/initramfs/uevent"
+	"github.com/6FaNcY9/mkimage/profiles"
 )
 
 func newMachine(p *program) *cobra.Command {
@@ -38,9 +39,12 @@ func newMachine(p *program) *cobra.Command {
 // machine is a machine that was started into the rescue environment. Whatever it does
 // goes on by itself: a person at a menu waits for nothing of it.
 type machine struct {
-	self  string // this program
-	log   *journal
-	board *board
+	self   string // this program
+	log    *journal
+	board  *board
+	rescue profiles.Rescue // what is wanted
+	made   time.Time       // when the medium was made, at the earliest
+	clock  sync.Mutex      // held while a server is asked for the time, and once that is done
 }
 
 // keep shows a menu on every console and does the rest in the background, until ctx
@@ -53,21 +57,28 @@ func keep(ctx context.Context) error {
 	if err := prepare(); err != nil {
 		return err
 	}
+	host, planErr := planHere()
 	log, err := openJournal(logPath)
 	if err != nil {
 		return err
 	}
 	defer log.close()
 	m := &machine{self: self, log: log, board: &board{path: statePath}}
-	duties := map[string]func(context.Context) error{"disks": m.lookAtDisks}
+	if planErr != nil { // without network, but with all that is on the disks
+		m.log.printf("%v", planErr)
+	} else if host != nil && host.Medium != nil {
+		m.rescue, m.made = host.Medium.Rescue, host.Epoch
+	}
+	duties := map[string]func(context.Context) error{"disks": m.lookAtDisks, "network": m.network, "ssh": m.ssh}
 	for _, node := range terminal.Consoles() {
 		duties[node] = func(ctx context.Context) error { return m.menuOn(ctx, node) }
 	}
 	var all sync.WaitGroup
 	for name, duty := range duties {
 		all.Go(func() {
-			if err := protect(func() error { return duty(ctx) }); err != nil {
+			if err := protect(func() error { return duty(ctx) }); err != nil && ctx.Err() == nil {
 				m.log.printf("%s: %v", name, err)
+				m.show(name, "failed: "+err.Error())
 			}
 		})
 	}
@@ -77,6 +88,9 @@ func keep(ctx context.Context) error {
 
 // prepare makes what programs expect and the initramfs has not.
 func prepare() error {
+	if err := os.Setenv("PATH", searchPath); err != nil {
+		return err
+	}
 	for dir, mode := range map[string]os.FileMode{runDir: 0o755, "/tmp": 0o777 | os.ModeSticky, "/dev/pts": 0o755} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err

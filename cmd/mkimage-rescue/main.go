@@ -104,6 +104,6 @@ missing or damaged, 5 a disk or an image that is named is none, 130 interrupted.
 			return fault.New(fault.Usage, "mkimage-rescue --help lists the commands", "no command: expected one, such as inventory")
 		},
 	}
-	root.AddCommand(newInventory(p), newMenu(p), newShell(p), newReboot(p), newPoweroff(p), newMachine(p))
+	root.AddCommand(newInventory(p), newMenu(p), newShell(p), newReboot(p), newPoweroff(p), newWiFi(p), newMachine(p))
 	return root
 }
