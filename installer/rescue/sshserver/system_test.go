@@ -98,7 +98,7 @@ func TestLogin(t *testing.T) {
 	if out, err := login(own, "", "sshd@127.0.0.1", "id"); err == nil || !strings.Contains(out, "Permission denied") {
 		t.Errorf("another account: %q, %v", out, err)
 	}
-	if out, err := login(own, "tty; exit\n", "-tt", "root@127.0.0.1"); err != nil || !strings.Contains(out, "\nwelcome\r\n") || !strings.Contains(out, "rescue# ") || !strings.Contains(out, "\n/dev/pts/") {
+	if out, err := login(own, "tty; exit\n", "-tt", "root@127.0.0.1"); err != nil || !strings.Contains(out, "welcome\r\n") || !strings.Contains(out, "rescue# ") || !strings.Contains(out, "/dev/pts/") {
 		t.Errorf("terminal: %q, %v", out, err)
 	}
 }
