@@ -99,15 +99,27 @@ func prepare() error {
 			return err
 		}
 	}
-	// Terminals of SSH and of tmux.
-	err := unix.Mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=620,gid=5,ptmxmode=666")
-	if err != nil && !errors.Is(err, unix.EBUSY) {
-		return fmt.Errorf("/dev/pts: %w", err)
+	if err := terminals(); err != nil {
+		return err
 	}
 	for _, name := range []string{problemsPath, statePath} { // of a run before
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+	}
+	return nil
+}
+
+// terminals mounts those of SSH and of tmux. A second mount would hide those that are
+// open when this program is started again.
+func terminals() error {
+	const dir = "/dev/pts"
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err == nil && st.Type == unix.DEVPTS_SUPER_MAGIC {
+		return nil
+	}
+	if err := unix.Mount("devpts", dir, "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=620,gid=5,ptmxmode=666"); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
 	}
 	return nil
 }
