@@ -141,7 +141,10 @@ var mayImport = map[string][]string{
 		"builder/nix", "builder/bootspec", "builder/loader/bls", "builder/loader/grubcfg", "builder/loader/grubimage", "builder/uki/reader", "builder/esp/reader", "builder/swaparea", "builder/btrfs/ondisk",
 		"builder/btrfs/reader", "builder/btrfs/view", "initramfs/hibernate/record", "installer/agekey", "installer/beside", "installer/disks", "installer/durable", "installer/firstboot", "installer/keymedium", "installer/mountinfo",
 	},
-	"installer/rescue/menu": {},
+	"installer/rescue/clock":     {},
+	"installer/rescue/menu":      {},
+	"installer/rescue/network":   {},
+	"installer/rescue/sshserver": {},
 	"installer/rescue/bootrepair": {
 		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/sparse", "builder/fstab", "builder/fstree", "builder/unpack", "builder/gpt", "builder/esp", "builder/esp/reader", "builder/swaparea",
 		"builder/btrfs/ondisk", "builder/btrfs/reader", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/manifest", "builder/uki", "builder/loader", "builder/loader/bls",
@@ -159,6 +162,8 @@ var onlyIn = map[string]string{
 	"aead.dev/":                 "installer/signature",
 	"modernc.org/":              "builder/nix/storedb",
 	"github.com/nix-community/": "builder/nix",
+	"github.com/insomniacslk/":  "installer/rescue/network",
+	"github.com/vishvananda/":   "installer/rescue/network",
 	"github.com/rogpeppe/":      "", // tests
 	"github.com/google/go-cmp/": "", // tests
 }

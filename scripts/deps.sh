@@ -23,6 +23,7 @@ packages=(
 	minisign efibootmgr         # other people's signatures and boot entries
 	bmap-tools                  # what writing a disk is compared with
 	restic                      # makes the repositories that are restored from
+	openssh-server openssh-client # lets people into a rescue environment
 	nix-bin                     # parses and evaluates the modules of NixOS that are written
 	cpio kmod binutils          # of the initramfs, of modules, of a UKI
 	busybox-static              # a shell without libraries, for root directories of tests

@@ -46,7 +46,7 @@ var rescuePrograms = []elfclosure.Program{
 	{Name: "btrfs", Package: "btrfs-progs", Required: true},
 	{Name: "smartctl", Package: "smartmontools"}, {Name: "nvme", Package: "nvme-cli"}, {Name: "cryptsetup", Package: "cryptsetup-bin"},
 	{Name: "ddrescue", Package: "gddrescue"}, {Name: "sgdisk", Package: "gdisk"}, {Name: "fsck.vfat", Package: "dosfstools"},
-	{Name: "mkfs.vfat", Package: "dosfstools"}, {Name: "e2fsck", Package: "e2fsprogs"},
+	{Name: "mkfs.vfat", Package: "dosfstools"}, {Name: "e2fsck", Package: "e2fsprogs"}, {Name: "bash", Package: "bash"},
 }
 
 // wifiPrograms and sshPrograms come where a profile asks for what they do.

@@ -26,15 +26,17 @@ func newBrowse(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "browse [SNAPSHOT] [PATH]",
 		Short: "look into a backup",
-		Long: `mkimage-rescue browse lists the snapshots of a backup, and what a directory of one
-has. On a terminal one walks through it instead: ls, cd and pwd do what they do in a
-shell, "get PATH to DIR" copies out, and exit ends it. Names are taken as they are, with
-spaces and all.
+		Long: `mkimage-rescue browse lists the snapshots of a backup, and what a directory of
+one has. On a terminal one walks through it instead: ls, cd and pwd do what
+they do in a shell, "get PATH to DIR" copies out, and exit ends it. Names are
+taken as they are, with spaces and all.
 
-A snapshot is "newest", a date such as 2026-11-20 for the last one until then, or the
-first digits of an ID. The backup disk is mounted so that nothing on it changes.
+A snapshot is "newest", a date such as 2026-11-20 for the last one until then,
+or the first digits of an ID. The backup disk is mounted so that nothing on it
+changes.
 
-With --json the snapshots are one list; the entries of a directory are one object a line.`,
+With --json the snapshots are one list; the entries of a directory are one
+object a line.`,
 		Example: `  mkimage-rescue browse
   mkimage-rescue browse --list newest /home/alice
   mkimage-rescue browse --json 2026-11-20 /home`,

@@ -30,7 +30,13 @@ var onTerminal = []menu.Entry{
 }
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asMenu) == "" {
+	switch {
+	case len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-"): // as the program starts itself
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	case os.Getenv(asMachine) != "":
+		fmt.Println("the machine ended:", beMachine(os.Getenv(asMachine)))
+		os.Exit(1)
+	case os.Getenv(asMenu) == "":
 		code := m.Run()
 		if benchDir != "" {
 			os.RemoveAll(benchDir)
@@ -56,8 +62,8 @@ type person struct {
 	seen string
 }
 
-// startMenu starts the menu on a terminal of its own.
-func startMenu(t *testing.T) *person {
+// openTerminal returns a person at a terminal, and the terminal's other end.
+func openTerminal(t *testing.T) (p *person, other *os.File) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -71,10 +77,18 @@ func startMenu(t *testing.T) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	other, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = errors.Join(other.Close(), f.Close()) })
+	return &person{T: t, fd: fd, file: f}, other
+}
+
+// startMenu starts the menu on a terminal of its own.
+func startMenu(t *testing.T) *person {
+	t.Helper()
+	p, other := openTerminal(t)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), asMenu+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = other, other, other
@@ -85,9 +99,8 @@ func startMenu(t *testing.T) *person {
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
-		_ = errors.Join(other.Close(), f.Close())
 	})
-	return &person{T: t, fd: fd, file: f}
+	return p
 }
 
 // until reads up to a text, and returns what came before it.

@@ -33,18 +33,20 @@ func newCopy(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "copy [SNAPSHOT] PATH... --to DIR",
 		Short: "copy files out of a backup, or out of a snapshot of the system",
-		Long: `mkimage-rescue copy copies files and directories out of a snapshot of the backup, or,
-with --from-snapshot, out of a snapshot that the system's btrfs has. They are read back
-and compared before the directory gets its name. Each path is below it as it is in the
-snapshot; owners, modes, times and attributes are as there.
+		Long: `mkimage-rescue copy copies files and directories out of a snapshot of the
+backup, or, with --from-snapshot, out of a snapshot that the system's btrfs
+has. They are read back and compared before the directory gets its name. Each
+path is below it as it is in the snapshot; owners, modes, times and attributes
+are as there.
 
-DIR is new or empty, and of this machine, or of another disk: /dev/sdb1:DIR, or
-LABEL=NAME:DIR. It must be on a file system that keeps owners, such as btrfs or ext4.
-What was copied when it was cut short is beside DIR under a name that says so, and the
-same command goes on with it.
+DIR is new or empty, and of this machine, or of another disk: /dev/sdb1:DIR,
+or LABEL=NAME:DIR. It must be on a file system that keeps owners, such as
+btrfs or ext4. What was copied when it was cut short is beside DIR under a
+name that says so, and the same command goes on with it.
 
-A snapshot of the backup is "newest", a date, or the first digits of an ID; without one
-it is asked for on a terminal, and else the newest. Paths begin with /.`,
+A snapshot of the backup is "newest", a date, or the first digits of an ID;
+without one it is asked for on a terminal, and else the newest. Paths begin
+with /.`,
 		Example: `  mkimage-rescue copy newest /home/alice/Documents --to /dev/sdc1:documents
   mkimage-rescue copy --from-snapshot @home/.snapshots/monday alice/notes --to /tmp/back`,
 		Args: cobra.MinimumNArgs(1),

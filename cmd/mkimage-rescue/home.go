@@ -30,22 +30,25 @@ func newHome(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "home [--snapshot WHICH] [--path PATH]... [--to DIR]",
 		Short: "bring back the home from the backup",
-		Long: `mkimage-rescue home fills /home of the system from a snapshot of its backup, as its
-first boot does: beside what is there, read back and compared, and then put to its
-place. Data that is there already is not touched; the backup of it is then put into
-/home/.restored-ID. It can be cut at any instant, also by a power cut, and run again:
-it goes on where it was. The first boot does not do it once more.
+		Long: `mkimage-rescue home fills /home of the system from a snapshot of its backup,
+as its first boot does: beside what is there, read back and compared, and then
+put to its place. Data that is there already is not touched; the backup of it
+is then put into /home/.restored-ID. It can be cut at any instant, also by a
+power cut, and run again: it goes on where it was. The first boot does not do
+it once more.
 
-With --path only these paths come back, and with --to into a directory of the system
-that is new or empty: /home/restored-DATE by default. A path is as in the snapshot, or
-below /home.
+With --path only these paths come back, and with --to into a directory of the
+system that is new or empty: /home/restored-DATE by default. A path is as in
+the snapshot, or below /home.
 
-The password of the repository is the machine's own secret. The key to it is looked for
-on key media, on the ESP and in the system; a passphrase is asked for. Where none of
-that is there, the password is asked for, or --password-file names a file that has it.
+The password of the repository is the machine's own secret. The key to it is
+looked for on key media, on the ESP and in the system; a passphrase is asked
+for. Where none of that is there, the password is asked for, or
+--password-file names a file that has it.
 
-A snapshot is "newest", a date such as 2026-11-20 or "2026-11-20 18:30" for the last
-one until then, or the first digits of an ID. On a terminal it is asked for.`,
+A snapshot is "newest", a date such as 2026-11-20 or "2026-11-20 18:30" for
+the last one until then, or the first digits of an ID. On a terminal it is
+asked for.`,
 		Example: `  mkimage-rescue home
   mkimage-rescue home --snapshot 2026-11-20 --dry-run
   mkimage-rescue home --snapshot newest --path alice/Documents --to /home/alice/old`,

@@ -66,6 +66,14 @@ func (j *journal) printf(format string, args ...any) {
 	_, _ = fmt.Fprintf(j.file, "%9.2f %s\n", time.Duration(since.Nano()).Seconds(), oneLine(fmt.Sprintf(format, args...)))
 }
 
+// Write takes lines that a program writes.
+func (j *journal) Write(b []byte) (int, error) {
+	for line := range strings.Lines(string(b)) {
+		j.printf("%s", line)
+	}
+	return len(b), nil
+}
+
 func (j *journal) close() { _ = j.file.Close() }
 
 // oneLine makes one line of a text from outside, without what could move a cursor.

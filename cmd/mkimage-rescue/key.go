@@ -32,17 +32,19 @@ func newKey(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key [--from FILE] [--to-medium DISK]",
 		Short: "bring back the age key",
-		Long: `mkimage-rescue key puts the age key of the machine's secrets to where the system has
-it, as its first boot does: root's, of mode 0600. One that is there already and differs
-is kept beside it. A key that opens none of the secrets is refused.
+		Long: `mkimage-rescue key puts the age key of the machine's secrets to where the
+system has it, as its first boot does: root's, of mode 0600. One that is there
+already and differs is kept beside it. A key that opens none of the secrets is
+refused.
 
 The key is looked for on key media, encrypted on the ESP, and in the system; a
-passphrase is asked for. Where there is none, the key itself can be typed, or --from
-names its file. Nothing of it is shown, and it gets into no file but its own.
+passphrase is asked for. Where there is none, the key itself can be typed, or
+--from names its file. Nothing of it is shown, and it gets into no file but
+its own.
 
-With --to-medium the key goes to a key medium instead: a stick, which is erased, and on
-which it is encrypted with a passphrase that is typed twice. A stick that is not empty
-must be named once more, by its serial number.`,
+With --to-medium the key goes to a key medium instead: a stick, which is
+erased, and on which it is encrypted with a passphrase that is typed twice. A
+stick that is not empty must be named once more, by its serial number.`,
 		Example: `  mkimage-rescue key
   mkimage-rescue key --from /mnt/age-key.txt.age
   mkimage-rescue key --to-medium /dev/sdc`,

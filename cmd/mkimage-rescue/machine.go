@@ -17,6 +17,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/initramfs/terminal"
 	"github.com/6FaNcY9/mkimage/initramfs/uevent"
+	"github.com/6FaNcY9/mkimage/profiles"
 )
 
 func newMachine(p *program) *cobra.Command {
@@ -38,9 +39,12 @@ func newMachine(p *program) *cobra.Command {
 // keeper is a machine that was started into the rescue environment. Whatever it does
 // goes on by itself: a person at a menu waits for nothing of it.
 type keeper struct {
-	self  string // this program
-	log   *journal
-	board *board
+	self   string // this program
+	log    *journal
+	board  *board
+	rescue profiles.Rescue // what is wanted
+	made   time.Time       // when the medium was made, at the earliest
+	clock  sync.Mutex      // held while a server is asked for the time, and once that is done
 }
 
 // keep shows a menu on every console and does the rest in the background, until ctx
@@ -53,21 +57,28 @@ func keep(ctx context.Context) error {
 	if err := prepare(); err != nil {
 		return err
 	}
+	host, planErr := planHere()
 	log, err := openJournal(logPath)
 	if err != nil {
 		return err
 	}
 	defer log.close()
 	m := &keeper{self: self, log: log, board: &board{path: statePath}}
-	duties := map[string]func(context.Context) error{"disks": m.lookAtDisks}
+	if planErr != nil { // without network, but with all that is on the disks
+		m.log.printf("%v", planErr)
+	} else if host != nil && host.Medium != nil {
+		m.rescue, m.made = host.Medium.Rescue, host.Epoch
+	}
+	duties := map[string]func(context.Context) error{"disks": m.lookAtDisks, "network": m.network, "ssh": m.ssh}
 	for _, node := range terminal.Consoles() {
 		duties[node] = func(ctx context.Context) error { return m.menuOn(ctx, node) }
 	}
 	var all sync.WaitGroup
 	for name, duty := range duties {
 		all.Go(func() {
-			if err := protect(func() error { return duty(ctx) }); err != nil {
+			if err := protect(func() error { return duty(ctx) }); err != nil && ctx.Err() == nil {
 				m.log.printf("%s: %v", name, err)
+				m.show(name, "failed: "+err.Error())
 			}
 		})
 	}
@@ -77,6 +88,9 @@ func keep(ctx context.Context) error {
 
 // prepare makes what programs expect and the initramfs has not.
 func prepare() error {
+	if err := os.Setenv("PATH", searchPath); err != nil {
+		return err
+	}
 	for dir, mode := range map[string]os.FileMode{runDir: 0o755, "/tmp": 0o777 | os.ModeSticky, "/dev/pts": 0o755} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
@@ -85,15 +99,27 @@ func prepare() error {
 			return err
 		}
 	}
-	// Terminals of SSH and of tmux.
-	err := unix.Mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=620,gid=5,ptmxmode=666")
-	if err != nil && !errors.Is(err, unix.EBUSY) {
-		return fmt.Errorf("/dev/pts: %w", err)
+	if err := terminals(); err != nil {
+		return err
 	}
 	for _, name := range []string{problemsPath, statePath} { // of a run before
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+	}
+	return nil
+}
+
+// terminals mounts those of SSH and of tmux. A second mount would hide those that are
+// open when this program is started again.
+func terminals() error {
+	const dir = "/dev/pts"
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err == nil && st.Type == unix.DEVPTS_SUPER_MAGIC {
+		return nil
+	}
+	if err := unix.Mount("devpts", dir, "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=620,gid=5,ptmxmode=666"); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
 	}
 	return nil
 }

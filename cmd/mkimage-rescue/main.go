@@ -126,7 +126,7 @@ secrets and backups: see docs/rescue.md.`,
 	}
 	root.AddCommand(
 		newRecover(p), newHome(p), newBrowse(p), newCopy(p), newKey(p),
-		newRollback(p), newGeneration(p), newBoot(p), newSwapfile(p), newEnter(p), newInventory(p), newShell(p), newReboot(p), newPoweroff(p), newMenu(p), newMachine(p),
+		newRollback(p), newGeneration(p), newBoot(p), newSwapfile(p), newEnter(p), newInventory(p), newShell(p), newReboot(p), newPoweroff(p), newMenu(p), newWiFi(p), newMachine(p),
 	)
 	return root
 }

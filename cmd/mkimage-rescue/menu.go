@@ -31,6 +31,7 @@ var titles = []struct{ name, title string }{
 	{"check", "check disks, file systems and the backup"},
 	{"save", "save what can be read of a failing disk"},
 	{"enter", "enter the system as if it were running"},
+	{"wifi", "give the passphrase of the wireless network"},
 	{"inventory", "say what is there, and what is wrong with it"},
 	{"shell", "a shell"},
 	{"reboot", "restart the machine"},
@@ -40,8 +41,16 @@ var titles = []struct{ name, title string }{
 // besideOthers are the entries that may run while another console runs something.
 var besideOthers = []string{"browse", "inventory", "shell"}
 
-// onlyOnMedium are the commands that are for a medium's own rescue environment.
-var onlyOnMedium = []string{"reboot", "poweroff"}
+// leftOut are the commands that the menu does without: on a medium, and elsewhere.
+func leftOut() []string {
+	switch host, err := planHere(); {
+	case !isHere():
+		return []string{"reboot", "poweroff", "wifi"}
+	case err != nil || !closedWiFi(host):
+		return []string{"wifi"}
+	}
+	return nil
+}
 
 func newMenu(p *program) *cobra.Command {
 	var stays bool
@@ -65,7 +74,7 @@ that only look.`,
 			ctx, stop := untouched(cmd.Context())
 			defer stop()
 			m := menu.Menu{
-				Program: cmd.Root().Name(), Entries: entriesOf(cmd.Root(), isHere()), In: cmd.InOrStdin(), Out: p.stdout,
+				Program: cmd.Root().Name(), Entries: entriesOf(cmd.Root(), leftOut()), In: cmd.InOrStdin(), Out: p.stdout,
 				State: state, Found: found(ctx, c.self), Run: c.run, Rows: p.rows(), Stays: stays,
 			}
 			return m.Loop(ctx)
@@ -87,12 +96,12 @@ func untouched(parent context.Context) (context.Context, context.CancelFunc) {
 	}
 }
 
-// entriesOf makes the menu of the commands of a program.
-func entriesOf(root *cobra.Command, here bool) []menu.Entry {
+// entriesOf makes the menu of the commands of a program without some of them.
+func entriesOf(root *cobra.Command, without []string) []menu.Entry {
 	var list, more []menu.Entry
 	for _, t := range titles {
 		c, _, err := root.Find([]string{t.name})
-		if err != nil || c == root || !here && slices.Contains(onlyOnMedium, t.name) {
+		if err != nil || c == root || slices.Contains(without, t.name) {
 			continue
 		}
 		list = append(list, menu.Entry{Title: t.title, Command: []string{t.name}, Explain: paragraph(c.Long)})

@@ -40,19 +40,20 @@ func newRecover(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "recover",
 		Short: "bring back everything: install, key, home",
-		Long: `mkimage-rescue recover brings a machine back on an empty disk: it installs the system
-of the installer medium, puts the age key into it, and fills its home from the newest
-snapshot of the backup. Nothing restarts in between.
+		Long: `mkimage-rescue recover brings a machine back on an empty disk: it installs the
+system of the installer medium, puts the age key into it, and fills its home
+from the newest snapshot of the backup. Nothing restarts in between.
 
-Before anything is erased, the key is found, the repository opened with the machine's
-secret, and the snapshot chosen; what is missing ends it with the disk untouched. The
-disk is the one that the rules of the medium allow, as in an installation: with none or
-several of them nothing is done. Then "erase" and the serial number of the disk are to
-be typed, or --erase has the serial number.
+Before anything is erased, the key is found, the repository opened with the
+machine's secret, and the snapshot chosen; what is missing ends it with the
+disk untouched. The disk is the one that the rules of the medium allow, as in
+an installation: with none or several of them nothing is done. Then "erase"
+and the serial number of the disk are to be typed, or --erase has the serial
+number.
 
-It can be cut at any instant and run again. A disk that this medium has installed
-already is not erased: what is missing of the key and the home is brought, and data that
-is there stays. The first boot does neither once more.`,
+It can be cut at any instant and run again. A disk that this medium has
+installed already is not erased: what is missing of the key and the home is
+brought, and data that is there stays. The first boot does neither once more.`,
 		Example: `  mkimage-rescue recover
   mkimage-rescue recover --dry-run
   mkimage-rescue recover --without home --erase S3Z9NB0K123456`,

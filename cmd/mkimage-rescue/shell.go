@@ -38,6 +38,9 @@ environment is found. Nothing of the disks is mounted for it.`,
 	}
 }
 
+// prompt is that of the shell.
+const prompt = "rescue# "
+
 // welcome says what is where.
 const welcome = `mkimage-rescue --help      what the menu does, as commands
 mkimage-rescue inventory   what is there; it mounts nothing
@@ -61,7 +64,7 @@ func findShell(list []string) string {
 // shellEnvironment returns an environment with the prompt, and in the rescue environment
 // with its programs.
 func shellEnvironment(env []string, here bool) []string {
-	set := []string{"PS1=rescue# "}
+	set := []string{"PS1=" + prompt}
 	if here {
 		set = append(set, "PATH="+searchPath)
 	}
