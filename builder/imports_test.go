@@ -88,9 +88,10 @@ var mayImport = map[string][]string{
 	"qemu-tests":         {"builder/fault", "builder/ids", "builder/strict", "profiles", "layouts", "initramfs/config", "builder/plan"},
 	"initramfs":          {"builder/fault", "builder/fstree", "builder/unpack", "builder/strict", "initramfs/config", "initramfs/embedded"},
 	"initramfs/busybox":  {},
-	"initramfs/boot": {"builder/fault", "builder/fstab", "builder/bootspec", "builder/loader/bls", "builder/nix", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "builder/btrfs/reader", "initramfs/hibernate/record", "initramfs/uevent", "initramfs/terminal", "initramfs/smbios", "installer/beside",
+	"initramfs/boot": {"builder/fault", "builder/fstab", "builder/bootspec", "builder/loader/bls", "builder/nix", "initramfs/config", "builder/ids", "builder/gpt/grow", "builder/swaparea", "builder/rawdisk", "builder/btrfs/ondisk", "builder/btrfs/reader", "initramfs/hibernate/record", "initramfs/swapfile", "initramfs/uevent", "initramfs/terminal", "initramfs/smbios", "installer/beside",
 		"builder/esp/reader", "installer/agekey", "installer/durable", "installer/firstboot", "installer/keymedium"},
 	"initramfs/config":           {},
+	"initramfs/swapfile":         {"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "initramfs/config"},
 	"initramfs/uevent":           {},
 	"initramfs/terminal":         {},
 	"initramfs/smbios":           {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
@@ -119,6 +120,9 @@ var mayImport = map[string][]string{
 	"installer/firstboot":   {"builder/fault", "initramfs/config", "installer/durable"},
 	"installer/agekey":      {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
 	"installer/keymedium":   {"builder/fault", "builder/esp/reader", "initramfs/config", "installer/durable", "installer/firstboot"},
+	"installer/keymedium/writer": {
+		"builder/fault", "builder/fstree", "builder/unpack", "builder/ids", "builder/gpt", "builder/esp", "builder/esp/reader", "initramfs/config",
+	},
 	"installer/firstboot/decrypt": {
 		"builder/fault", "initramfs/config", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot", "installer/mountinfo",
 	},
@@ -126,6 +130,10 @@ var mayImport = map[string][]string{
 	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/mountinfo", "installer/repository", "installer/subvolume"},
 	"installer/rescue/backup": {
 		"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/firstboot/restore", "installer/mountinfo", "installer/repository", "installer/subvolume", "installer/treecopy",
+	},
+	"installer/rescue/unlock": {
+		"builder/fault", "initramfs/config", "installer/agekey", "installer/durable", "installer/firstboot", "installer/firstboot/restore", "installer/mountinfo", "installer/repository", "installer/rescue/backup", "installer/subvolume",
+		"installer/treecopy",
 	},
 	"installer/programs": {"builder/fault"},
 	"installer/rescue/inventory": {
@@ -140,6 +148,7 @@ var mayImport = map[string][]string{
 	"installer/rescue/health": {
 		"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check", "initramfs/config", "installer/durable", "installer/firstboot", "installer/repository",
 	},
+	"installer/rescue/menu": {},
 	"installer/rescue/bootrepair": {
 		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/sparse", "builder/fstab", "builder/fstree", "builder/unpack", "builder/gpt", "builder/esp", "builder/esp/reader", "builder/swaparea",
 		"builder/btrfs/ondisk", "builder/btrfs/reader", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/manifest", "builder/uki", "builder/loader", "builder/loader/bls",

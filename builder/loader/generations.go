@@ -71,7 +71,7 @@ func (b *builder) generation(g manifest.Generation, k kernel, there map[string]b
 	}
 	switch {
 	case g.Initrd == "":
-		files = append(files, espFile{b.archivePath(k, k.initramfs, initramfsName), k.initramfs})
+		files = append(files, espFile{b.archivePath(k, k.initramfs, InitramfsName), k.initramfs})
 	case b.rebuilt:
 		files, planned = append(files, espFile{b.place(g.Initrd), b.initrds[g.Initrd]}), nil
 	default:

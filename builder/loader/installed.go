@@ -66,11 +66,11 @@ func installedKernel(m *manifest.Manifest, k manifest.Kernel, file func(path str
 	if !ok {
 		return kernel{}, fault.New(fault.Input, damagedHint, "medium: its manifest has no files of kernel %s", k.Version)
 	}
-	linux, err := file(dir + linuxName)
+	linux, err := file(dir + LinuxName)
 	if err != nil {
 		return kernel{}, err
 	}
-	initramfs, err := file(dir + initramfsName)
+	initramfs, err := file(dir + InitramfsName)
 	if err != nil {
 		return kernel{}, err
 	}
@@ -89,8 +89,8 @@ func dirOnMedium(m *manifest.Manifest, k manifest.Kernel) (dir string, ok bool) 
 		sums[f.Path] = f.SHA256
 	}
 	for _, f := range m.Files {
-		dir, ok := strings.CutSuffix(f.Path, linuxName)
-		if ok && strings.HasPrefix(dir, kernelDir(k.Version)) && strings.HasSuffix(dir, "/") && f.SHA256 == k.Linux && sums[dir+initramfsName] == k.Initramfs {
+		dir, ok := strings.CutSuffix(f.Path, LinuxName)
+		if ok && strings.HasPrefix(dir, kernelDir(k.Version)) && strings.HasSuffix(dir, "/") && f.SHA256 == k.Linux && sums[dir+InitramfsName] == k.Initramfs {
 			return dir, true
 		}
 	}

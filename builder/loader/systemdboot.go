@@ -113,10 +113,10 @@ type kernel struct {
 	dir              string   // of its own, on the ESP, without a slash at either end
 }
 
-// The names of the files of a kernel in its directory.
+// The names of the files of a kernel in its directory, which KernelDir names.
 const (
-	linuxName     = "linux"
-	initramfsName = "initramfs"
+	LinuxName     = "linux"
+	InitramfsName = "initramfs"
 	preludeName   = "prelude" // on a medium, for the systems that it installs
 )
 
@@ -133,10 +133,10 @@ func newKernel(version string, linux, initramfs []byte, words []string) (kernel,
 
 // putKernel puts a kernel and its initramfs into their directory.
 func (b *builder) putKernel(k kernel) error {
-	if err := b.put(k.dir+"/"+linuxName, k.linux); err != nil {
+	if err := b.put(k.dir+"/"+LinuxName, k.linux); err != nil {
 		return err
 	}
-	return b.put(k.dir+"/"+initramfsName, k.initramfs)
+	return b.put(k.dir+"/"+InitramfsName, k.initramfs)
 }
 
 // KernelDir returns the directory of a kernel and the initramfs made for it, on the ESP,
@@ -161,7 +161,7 @@ func contentName(linux, initramfs []byte) string {
 
 // planned writes an entry of the plan.
 func (b *builder) planned(e plan.Entry, k kernel) error {
-	archives := []string{"/" + k.dir + "/" + initramfsName}
+	archives := []string{"/" + k.dir + "/" + InitramfsName}
 	if b.plan.Medium != nil {
 		second := InstallerPath
 		if slices.Contains(e.Cmdline, plan.RescueWord) {
@@ -170,7 +170,7 @@ func (b *builder) planned(e plan.Entry, k kernel) error {
 		archives = append(archives, "/"+second)
 	}
 	return b.entry(e.ID, bls.Entry{
-		Title: e.Title, Version: k.version, SortKey: e.SortKey, Linux: "/" + k.dir + "/" + linuxName, Initrd: archives,
+		Title: e.Title, Version: k.version, SortKey: e.SortKey, Linux: "/" + k.dir + "/" + LinuxName, Initrd: archives,
 	}, e.Cmdline, k.words)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 
 	"github.com/spf13/cobra"
@@ -12,45 +13,40 @@ import (
 )
 
 func newInventory(p *program) *cobra.Command {
-	var images []string
-	var from string
+	var w where
+	var short bool
 	cmd := &cobra.Command{
 		Use:   "inventory [--image FILE]...",
 		Short: "say what is there to rescue",
-		Long: `mkimage-rescue inventory says what is on the disks: systems with their subvolumes,
-snapshots and generations, what the boot menu starts, sessions that sleep, backups
-and key media, and what is wrong with them, the worst first.
+		Long: `mkimage-rescue inventory says what is on the disks: systems with their
+subvolumes, snapshots and generations, what the boot menu starts, sessions
+that sleep, backups and key media, and what is wrong with them, the worst
+first.
 
-It mounts nothing and writes nothing. A disk that is damaged is told as far as it
-can be read, and one that does not answer is given up after three minutes.
+It mounts nothing and writes nothing. A disk that is damaged is told as far as
+it can be read, and one that does not answer is given up after three minutes.
 
-Which machine is meant a manifest says: that of --manifest, or that of the only
-installer medium that is found.`,
+Which machine is meant a manifest says: that of --manifest, or that of the
+recovery stick that runs, or that of the only installer medium that is found.`,
 		Example: `  mkimage-rescue inventory
   mkimage-rescue inventory --json --image laptop.img --image backup.img`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			p.started = true
-			host, err := planIn(from)
-			if err != nil {
-				return err
-			}
-			inv, err := inventory.Take(cmd.Context(), inventory.Options{Images: images, Plan: host})
-			if err != nil {
-				return err
-			}
-			if p.json {
-				return p.encode(inv)
-			}
-			return inventory.Text(p.stdout, inv, p.columns())
-		},
 	}
-	flags := cmd.Flags()
-	flags.SortFlags = false
-	flags.StringArrayVar(&images, "image", nil, "look at this disk or image, not at the machine's disks: a `file`")
-	flags.StringVar(&from, "manifest", "", "the manifest of the machine's image, or of a medium that installs it: a `file`")
-	flags.BoolVar(&p.json, "json", false, "print JSON")
-	return cmd
+	w.addTo(cmd.Flags())
+	cmd.Flags().BoolVar(&short, "problems", false, "say what is wrong, and not what there is")
+	return p.command(cmd, func(ctx context.Context, _ []string) error {
+		m, err := p.look(ctx, &w)
+		if err != nil {
+			return err
+		}
+		if p.json {
+			return p.encode(m.Inventory)
+		}
+		if short {
+			return inventory.Summary(p.stdout, m.Inventory, p.columns())
+		}
+		return inventory.Text(p.stdout, m.Inventory, p.columns())
+	})
 }
 
 // planIn returns the plan in the manifest of a name, nil for "".

@@ -45,14 +45,19 @@ func TestInventory(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"inventory", "--image", image, "--manifest", manifest}, &out, &errs); code != 0 || errs.Len() > 0 {
+	if code := run(t.Context(), []string{"inventory", "--image", image, "--manifest", manifest}, strings.NewReader(""), &out, &errs); code != 0 || errs.Len() > 0 {
 		t.Fatalf("code %d:\n%s", code, &errs)
 	}
 	if text := out.String(); !strings.Contains(text, "Rescue of demo (demo): its system is on") {
 		t.Errorf("output:\n%s", text)
 	}
 	out.Reset()
-	if code := run(t.Context(), []string{"inventory", "--json", "--image", image}, &out, &errs); code != 0 {
+	code := run(t.Context(), []string{"inventory", "--problems", "--image", image, "--manifest", manifest}, strings.NewReader(""), &out, &errs)
+	if text := out.String(); code != 0 || !strings.HasPrefix(text, "Rescue of demo (demo): ") || strings.Contains(text, "\nSystem ") || strings.Contains(text, "\nDisk ") {
+		t.Errorf("--problems: code %d:\n%s", code, text)
+	}
+	out.Reset()
+	if code := run(t.Context(), []string{"inventory", "--json", "--image", image}, strings.NewReader(""), &out, &errs); code != 0 {
 		t.Fatalf("code %d", code)
 	}
 	var inv inventory.Inventory
@@ -91,7 +96,7 @@ func TestRefusals(t *testing.T) {
 				tt.ctx = t.Context()
 			}
 			var out bytes.Buffer
-			if code := run(tt.ctx, tt.args, &out, &out); code != tt.code || !strings.Contains(out.String(), tt.want) {
+			if code := run(tt.ctx, tt.args, strings.NewReader(""), &out, &out); code != tt.code || !strings.Contains(out.String(), tt.want) {
 				t.Errorf("code %d; want %d and %q:\n%s", code, tt.code, tt.want, &out)
 			}
 		})

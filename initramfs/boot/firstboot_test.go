@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/swapfile"
 )
 
 // TestFirstBoot writes an image to a disk of 3 GiB and boots it: everything is
@@ -58,7 +59,7 @@ func TestFirstBootAgain(t *testing.T) {
 	if err := unix.Mount("/dev/"+d.name+"p2", dir, "btrfs", 0, ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, testSwapfile+newSuffix), make([]byte, 100*mib), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, testSwapfile+swapfile.Suffix), make([]byte, 100*mib), 0o644); err != nil {
 		t.Error(err)
 	}
 	if err := unix.Unmount(dir, 0); err != nil {

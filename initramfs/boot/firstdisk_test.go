@@ -20,6 +20,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/swapfile"
 )
 
 const (
@@ -221,8 +222,8 @@ func (d *disk) swap() *reader.Swapfile {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	if _, err := top.Stat(testSwapfile + newSuffix); err == nil {
-		d.t.Errorf("%s is left behind", newSuffix)
+	if _, err := top.Stat(testSwapfile + swapfile.Suffix); err == nil {
+		d.t.Errorf("%s is left behind", swapfile.Suffix)
 	}
 	dir := d.t.TempDir()
 	if err := unix.Mount(node, dir, "btrfs", 0, ""); err != nil {

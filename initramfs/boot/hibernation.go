@@ -8,6 +8,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	"github.com/6FaNcY9/mkimage/builder/swaparea"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/initramfs/swapfile"
 )
 
 // tries is how often the swapfile is looked for in a file system that is
@@ -82,7 +83,7 @@ func (h *hibernator) findOnce() (*reader.Swapfile, error) {
 	if s == nil { // else the kernel has the last word on it
 		return nil, err
 	}
-	page, err := readPage(d, s.Offset)
+	page, err := swapfile.ReadPage(d, s.Offset)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/swaparea"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
+	"github.com/6FaNcY9/mkimage/initramfs/swapfile"
 )
 
 const dropHint = "the disk holds a hibernated system that must not be resumed any more, and to go on would destroy its file system: " +
@@ -210,7 +211,7 @@ func (r *resumer) lookAt(device Device, s spot) *spot {
 
 // look fills in what stands at a spot.
 func look(d rawDevice, s spot) *spot {
-	page, err := readPage(d, s.Offset)
+	page, err := swapfile.ReadPage(d, s.Offset)
 	if err == nil {
 		s.Hibernated = swaparea.Hibernated(page)
 		var h swaparea.Header

@@ -2,15 +2,14 @@ package boot
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
-	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/rawdisk"
 	"github.com/6FaNcY9/mkimage/builder/swaparea"
 	"github.com/6FaNcY9/mkimage/initramfs/hibernate/record"
+	"github.com/6FaNcY9/mkimage/initramfs/swapfile"
 )
 
 // rawDevice is a block device, or an image that stands for one, past the page
@@ -32,27 +31,11 @@ func openRaw(node string, flag int) (rawDevice, error) {
 	return d, nil
 }
 
-// mapSwapfile finds a swapfile, by its path from the top level, of the file
-// system on a device that need not be mounted, and the note of a system that was
-// about to hibernate into it, nil when there is none that can be read. Where the
-// file seems to be shared there are both a place and an error: a kernel may have
-// hibernated to it all the same. A panic is an error like any other: not to know the place must not keep the machine
-// from booting.
+// mapSwapfile finds a swapfile as swapfile.Map does, and the note of a system that was
+// about to hibernate into it, nil when there is none that can be read.
 func mapSwapfile(d rawDevice, name string) (s *reader.Swapfile, note *record.Record, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fault.New(fault.Internal, "", "swapfile %s: panic: %v", name, p)
-		}
-	}()
-	f, err := reader.Open(d, d.Size())
-	if err != nil {
-		return nil, nil, err
-	}
-	top, err := f.Subvolume("")
-	if err != nil {
-		return nil, nil, err
-	}
-	if s, err = top.MapSwapfile(name); s == nil {
+	s, top, err := swapfile.Map(d, name)
+	if s == nil {
 		return nil, nil, err
 	}
 	return s, readNote(top, name+record.Suffix), err
@@ -72,18 +55,6 @@ func readNote(top *reader.Volume, name string) *record.Record {
 		return nil
 	}
 	return &r
-}
-
-// readPage reads a page of swap space by its number.
-func readPage(d rawDevice, offset int64) ([]byte, error) {
-	if offset < 0 || offset > d.Size()/swaparea.PageSize-1 {
-		return nil, fmt.Errorf("page %d is beyond the end of the device", offset)
-	}
-	page := make([]byte, swaparea.PageSize)
-	if _, err := d.ReadAt(page, offset*swaparea.PageSize); err != nil {
-		return nil, err
-	}
-	return page, nil
 }
 
 // dropHibernated takes the mark of a hibernated system away, so that nothing
@@ -117,5 +88,5 @@ func readOnce(open func(flag int) (rawDevice, error), offset int64) ([]byte, err
 		return nil, err
 	}
 	defer d.Close()
-	return readPage(d, offset)
+	return swapfile.ReadPage(d, offset)
 }
