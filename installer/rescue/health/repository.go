@@ -43,11 +43,12 @@ func CheckRepository(ctx context.Context, repo repository.Repository, password [
 	if err != nil {
 		return nil, err
 	}
-	return judgeRepository(found, percent), nil
+	return JudgeRepository(found, percent), nil
 }
 
-// judgeRepository says what was found.
-func judgeRepository(c repository.Checked, percent int) *Repository {
+// JudgeRepository says what it means that restic has found, after it read a percentage
+// of the data.
+func JudgeRepository(c repository.Checked, percent int) *Repository {
 	r := &Repository{Checked: c, Verdict: OK, Reason: fmt.Sprintf("all that describes the snapshots is right, and the %d%% of the data that were read", percent)}
 	switch {
 	case c.Errors > 0:
