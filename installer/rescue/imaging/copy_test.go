@@ -248,3 +248,34 @@ func TestProgress(t *testing.T) {
 		t.Errorf("%d marks are kept", len(r.marks))
 	}
 }
+
+// TestSweep has a good area that both passes with jumps leave out: a bad block before
+// it, and one at its end.
+func TestSweep(t *testing.T) {
+	const large = 60 * smallBlock
+	j := &job{from: newBadDisk(large, 0, 16*8+7), to: newMemory(large), small: true}
+	report, err := j.copy(t.Context())
+	check(t, err)
+	check(t, j.done(report))
+}
+
+// TestReads bounds how often a disk is read: no more than once for a block that is a
+// sector, and seldom to see whether it still answers.
+func TestReads(t *testing.T) {
+	j := &job{from: newBadDisk(blockSize+sector, blockSize/sector), to: newMemory(blockSize + sector)}
+	_, err := j.copy(t.Context())
+	check(t, err)
+	if n := j.from.reads[blockSize/sector]; n != 1 {
+		t.Errorf("a lone bad sector was read %d times; want 1", n)
+	}
+	var bad []int64
+	for s := range int64(blockSize / sector) {
+		bad = append(bad, s)
+	}
+	j = &job{from: newBadDisk(2*blockSize, bad...), to: newMemory(2 * blockSize)}
+	_, err = j.copy(t.Context())
+	check(t, err)
+	if most := 3 + len(bad) + len(bad)/patience + 5; j.from.calls > most {
+		t.Errorf("%d reads; want %d at most", j.from.calls, most)
+	}
+}

@@ -67,7 +67,8 @@ func (d *badDisk) ReadAt(p []byte, at int64) (int, error) {
 	case first < 0:
 		return copy(p, d.data[at:]), nil
 	case d.part:
-		return copy(p, d.data[at:first*sector]), unix.EIO
+		// A part of the bad sector may come along.
+		return copy(p, d.data[at:min(first*sector+37, d.Size())]), unix.EIO
 	}
 	return 0, unix.EIO
 }
@@ -109,6 +110,7 @@ func (m *memory) Zero(at, length int64) error {
 
 func (m *memory) Sync() error {
 	if err := m.call(); err != nil {
+		copy(m.cache, m.disk) // as the kernel does: it forgets what it could not write
 		return err
 	}
 	copy(m.disk, m.cache)
