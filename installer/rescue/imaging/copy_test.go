@@ -249,11 +249,11 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestSweep has a good area that both passes with jumps leave out: a bad block before
-// it, and one at its end.
+// TestSweep has an area that both passes with jumps leave out: a bad block before
+// it, one at its end, and one inside.
 func TestSweep(t *testing.T) {
 	const large = 60 * smallBlock
-	j := &job{from: newBadDisk(large, 0, 16*8+7), to: newMemory(large), small: true}
+	j := &job{from: newBadDisk(large, 0, 3*8, 16*8+7), to: newMemory(large), small: true}
 	report, err := j.copy(t.Context())
 	check(t, err)
 	check(t, j.done(report))
