@@ -145,6 +145,13 @@ var mayImport = map[string][]string{
 	"installer/rescue/menu":      {},
 	"installer/rescue/network":   {},
 	"installer/rescue/sshserver": {},
+	"installer/rescue/imaging": {
+		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/plan", "builder/sparse", "builder/manifest", "builder/rawdisk", "builder/gpt", "builder/swaparea", "builder/btrfs/ondisk",
+		"builder/btrfs/reader", "builder/esp/reader", "profiles", "layouts", "initramfs/config", "installer/disks", "installer/durable", "installer/flash", "installer/mountinfo",
+	},
+	"installer/rescue/health": {
+		"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check", "initramfs/config", "installer/durable", "installer/firstboot", "installer/repository",
+	},
 	"installer/rescue/bootrepair": {
 		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/sparse", "builder/fstab", "builder/fstree", "builder/unpack", "builder/gpt", "builder/esp", "builder/esp/reader", "builder/swaparea",
 		"builder/btrfs/ondisk", "builder/btrfs/reader", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/manifest", "builder/uki", "builder/loader", "builder/loader/bls",

@@ -21,6 +21,7 @@ packages=(
 	grub-efi-amd64-bin          # GRUB of made systems, and grub-script-check, which reads what it is told
 	systemd                     # systemd-analyze, which reads units that are written
 	minisign efibootmgr         # other people's signatures and boot entries
+	gddrescue                   # goes on with the maps of disks that fail, and we with its
 	bmap-tools                  # what writing a disk is compared with
 	restic                      # makes the repositories that are restored from
 	openssh-server openssh-client # lets people into a rescue environment

@@ -113,9 +113,10 @@ func newRoot(p *program) *cobra.Command {
 stick, and runs on any other Linux too.
 
 Exit codes: 0 done, 1 a bug or an I/O error, 2 the command line, 4 an input is
-missing or damaged, 5 a disk or an image that is named is none or is refused, 6 what
-was written reads back differently, 130 interrupted. Those from 10 on are about keys,
-secrets and backups: see docs/rescue.md.`,
+missing or damaged, 5 a disk or an image that is named is none or is refused,
+6 what was written reads back differently, 7 damage was found, 130
+interrupted. Those from 10 on are about keys, secrets and backups: see
+docs/rescue.md.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -126,7 +127,7 @@ secrets and backups: see docs/rescue.md.`,
 	}
 	root.AddCommand(
 		newRecover(p), newHome(p), newBrowse(p), newCopy(p), newKey(p),
-		newRollback(p), newGeneration(p), newBoot(p), newSwapfile(p), newEnter(p), newInventory(p), newShell(p), newReboot(p), newPoweroff(p), newMenu(p), newWiFi(p), newMachine(p),
+		newRollback(p), newGeneration(p), newBoot(p), newSwapfile(p), newCheck(p), newSave(p), newEnter(p), newInventory(p), newShell(p), newReboot(p), newPoweroff(p), newMenu(p), newWiFi(p), newMachine(p),
 	)
 	return root
 }

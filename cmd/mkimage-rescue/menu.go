@@ -58,11 +58,11 @@ func newMenu(p *program) *cobra.Command {
 		Use:   "menu",
 		Short: "show the menu",
 		Long: `mkimage-rescue menu shows what is wrong, and the commands of this program as a
-menu. What is chosen runs as a process of its own; Ctrl-C ends that, and leads back
-to the menu.
+menu. What is chosen runs as a process of its own; Ctrl-C ends that, and leads
+back to the menu.
 
-On a medium it is on every console, and one command runs at a time but for those
-that only look.`,
+On a medium it is on every console, and one command runs at a time but for
+those that only look.`,
 		Example: `  mkimage-rescue menu`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -10,7 +10,7 @@ import (
 
 // Line is a line of what restic prints with --json: one of restic's kinds of
 // messages, whose fields do not collide (internal/ui/restore/json.go,
-// cmd/restic/main.go and cmd_ls.go of restic 0.18).
+// cmd/restic/main.go, cmd_check.go and cmd_ls.go of restic 0.18).
 type Line struct {
 	MessageType string `json:"message_type"` // "status", "summary", "verbose_status", "error", "exit_error", "node"
 
@@ -28,6 +28,11 @@ type Line struct {
 		Message string `json:"message"`
 	} `json:"error"`
 	Message string `json:"message"` // exit_error, and error of restic check
+
+	NumErrors   int      `json:"num_errors"`           // summary of restic check
+	BrokenPacks []string `json:"broken_packs"`         // IDs
+	RepairIndex bool     `json:"suggest_repair_index"` // restic repair index is of use
+	Prune       bool     `json:"suggest_prune"`        // restic prune is of use
 
 	Type  string    `json:"type"` // node: "file", "dir", "symlink", "dev", "chardev", "fifo", "socket"
 	Path  string    `json:"path"` // as Item

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
+	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 )
 
 // dataRun bounds the data read at once: long enough for a disk to be at full
@@ -131,6 +132,7 @@ func (c *checker) leftInChunk(at ondisk.Logical) uint64 {
 func (c *checker) verify(r run, data, sums []byte) []byte {
 	if err := c.fs.ReadCopy(data, r.physical); err != nil {
 		c.log.add(r.place(c, 0, r.length), "%v", err)
+		c.unreadable(r, data)
 		return sums
 	}
 	sums = c.super.Checksum.AppendSectors(sums, data)
@@ -141,9 +143,44 @@ func (c *checker) verify(r run, data, sums []byte) []byte {
 	for at := 0; at < len(sums); at += size {
 		if !bytes.Equal(sums[at:at+size], r.sums[at:at+size]) {
 			c.log.add(r.place(c, uint64(at/size)*ondisk.SectorSize, ondisk.SectorSize), "wrong %v checksum", c.super.Checksum)
+			c.damaged(r.damage(at/size, fmt.Errorf("wrong %v checksum", c.super.Checksum)))
 		}
 	}
 	return sums
+}
+
+// unreadable reads a run that failed as a whole again, to tell which of its sectors
+// did.
+func (c *checker) unreadable(r run, data []byte) {
+	if c.opts.Damaged == nil {
+		return
+	}
+	size := c.super.Checksum.Size()
+	for i := range len(r.sums) / size {
+		if c.ctx.Err() != nil {
+			return
+		}
+		sector := data[:ondisk.SectorSize]
+		err := c.fs.ReadCopy(sector, r.physical+ondisk.Physical(i*ondisk.SectorSize))
+		if err == nil && !bytes.Equal(c.super.Checksum.AppendSectors(nil, sector), r.sums[i*size:(i+1)*size]) {
+			err = fmt.Errorf("wrong %v checksum", c.super.Checksum)
+		}
+		if err != nil {
+			c.damaged(r.damage(i, err))
+		}
+	}
+}
+
+func (c *checker) damaged(d reader.Damage) {
+	if c.opts.Damaged != nil {
+		c.opts.Damaged(d)
+	}
+}
+
+// damage is that of a sector of the run, counted from 0.
+func (r *run) damage(sector int, err error) reader.Damage {
+	at := int64(sector) * ondisk.SectorSize
+	return reader.Damage{Logical: r.start + ondisk.Logical(at), Physical: r.physical + ondisk.Physical(at), Copy: r.copy, Copies: r.of, Data: true, Err: err}
 }
 
 func (r *run) place(c *checker, offset, length uint64) fmt.Stringer {

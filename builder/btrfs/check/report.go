@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 )
 
 // maxProblems bounds Report.Problems: enough to see a pattern, little enough
@@ -16,6 +18,9 @@ type Options struct {
 	Data     bool                    // also read all file data and verify its checksums
 	Progress func(done, total int64) // bytes of file data, every copy counted; called from one goroutine
 	Workers  int                     // goroutines that verify data; 0: GOMAXPROCS
+	// Damaged is told of each bad copy of a tree block and, with Data, of a sector of
+	// file data, from several goroutines; it may be nil.
+	Damaged func(reader.Damage)
 }
 
 // Problem is one finding.

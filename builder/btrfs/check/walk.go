@@ -172,6 +172,7 @@ func (c *checker) load(t *tree, ref reader.BlockRef, seen bool) ([]byte, ondisk.
 		switch {
 		case err != nil:
 			c.log.add(place, "level %d: %v", ref.Level, err)
+			c.damaged(reader.Damage{Logical: ref.Bytenr, Physical: at, Copy: i + 1, Copies: len(copies), Err: err})
 			continue
 		case padded:
 			c.log.add(place, "level %d: bytes behind the checksum are not zero", ref.Level)

@@ -83,6 +83,12 @@ func (b *Backup) Snapshots(ctx context.Context, f repository.Filter) ([]reposito
 	return list, err
 }
 
+// Check has restic check the repository, and read a sample of its data: a percentage
+// from 1 to 100.
+func (b *Backup) Check(ctx context.Context, percent int) (repository.Checked, error) {
+	return b.repo.Check(ctx, percent)
+}
+
 // has is a CodeNoSnapshot where a snapshot is not there any more.
 func (b *Backup) has(id string) error {
 	if !repository.IsID(id) {
