@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"builder/fault":        {},
 	"builder/btrfs/ondisk": {},
 	"builder/rawdisk":      {},
+	"docs":                 {},
 	"builder/sparse":       {},
 	"builder/swaparea":     {"builder/fault", "builder/ids"},
 	"builder/ids":          {"builder/fault"},
