@@ -38,31 +38,30 @@ func (b *build) findSystem(context.Context) (err error) {
 // a key, for the report of a rescue, for a newer sheet.
 const spareESP = 64 << 20
 
+// leastESP is the least size in bytes of an ESP, as a layout has it.
+const leastESP = 64 << 20
+
 // sizeESP decides the size of the ESP: as planned, or what the tree needs, with the
 // manifest that comes later and with room.
 func (b *build) sizeESP() error {
 	if b.espSize = b.plan.Partition(plan.RoleESP).Size; b.espSize > 0 {
 		return nil
 	}
-	params := b.espParams()
-	size, err := esp.MinSize(b.esp, params)
-	if err != nil {
-		return err
-	}
-	for missing := int64(manifestReserve + spareESP); missing > 0; {
-		size = (size + missing + plan.Alignment - 1) / plan.Alignment * plan.Alignment
-		params.Size = size
-		need, err := esp.Need(b.esp, params)
+	b.espSize = leastESP
+	for {
+		need, err := esp.Need(b.esp, b.espParams())
 		if err != nil {
 			return err
 		}
-		capacity, err := esp.Capacity(params)
+		capacity, err := esp.Capacity(b.espParams())
 		if err != nil {
 			return err
 		}
-		// Larger tables, and clusters that grow with the size, take some of what was added.
-		missing = need + manifestReserve + spareESP - capacity
+		missing := need + manifestReserve + spareESP - capacity
+		if missing <= 0 {
+			return nil
+		}
+		// Larger tables, and clusters that grow with the size, take some of what is added.
+		b.espSize += (missing + plan.Alignment - 1) / plan.Alignment * plan.Alignment
 	}
-	b.espSize = size
-	return nil
 }
