@@ -20,6 +20,8 @@ func (s *Stick) rebuild() string {
 // damage is about the bytes of the medium.
 func damage(s *Stick, _ *Machine) []Finding {
 	switch {
+	case s.Problems < 0 && s.First != "":
+		return []Finding{{Kind: Damage, Severity: Broken, What: "the medium is damaged: its rescue environment cannot be read", Is: s.First, Do: "write it again; " + s.rebuild()}}
 	case s.Problems < 0:
 		return []Finding{{Kind: Damage, Severity: Note, What: "the medium was not read as a whole", Do: "leave --quick out"}}
 	case s.Problems > 0:

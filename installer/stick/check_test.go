@@ -73,6 +73,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"fits", func(*Stick, *Machine) {}, ""},
 		{"not read", func(s *Stick, _ *Machine) { s.Problems = -1 }, "note damage: the medium was not read as a whole"},
+		{"environment damaged", func(s *Stick, _ *Machine) { s.Problems, s.First = -1, "x" }, "broken damage: the medium is damaged: its rescue environment cannot be read"},
 		{"damaged", func(s *Stick, _ *Machine) { s.Problems = 1 }, "broken damage: the medium is damaged: 1 problems"},
 		{"not signed", func(s *Stick, _ *Machine) { s.Signed = false }, "note trust: its manifest is not signed"},
 		{"signed by another", func(s *Stick, _ *Machine) { s.BadSign = "x" }, "broken trust: the signature of its manifest is not good"},

@@ -15,7 +15,7 @@ type Stick struct {
 	Kernel  string     // release of the kernel that it starts
 	// Problems is how many are found when all of it is read; -1 when it was not read.
 	Problems int64
-	First    string // the first of these problems
+	First    string // the first of these problems, or why the rescue environment cannot be read
 	Signed   bool   // its manifest has a signature
 	BadSign  string // why the signature is not good, "" where it is or where nobody checked it
 	// Recipients are public keys, any of which opens all secrets; nil where it has none.

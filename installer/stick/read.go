@@ -65,8 +65,7 @@ func Read(r io.ReaderAt, size int64, trusted *signature.Key) (*Stick, *manifest.
 	}
 	own, err := s.archive(data)
 	if err != nil {
-		// Its digest says the same of it: to name that is for who reads all of the medium.
-		s.First = err.Error()
+		s.First = rescuePath + ": " + err.Error()
 	}
 	return s, m, s.sign(files, text, trusted, own)
 }
@@ -121,6 +120,9 @@ func (s *Stick) sign(files *reader.FS, text []byte, trusted *signature.Key, own 
 // archive reads the rescue environment, and returns the public key of the medium's maker
 // that it has.
 func (s *Stick) archive(data []byte) (maker []byte, err error) {
+	if len(data) == 0 {
+		return nil, io.ErrUnexpectedEOF // where cpio sees the end of what it began
+	}
 	d, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(64<<20))
 	if err != nil {
 		return nil, err
