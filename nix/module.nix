@@ -31,8 +31,8 @@ let
   ofEtcImage = lib.optionals (config.system.etc.overlay.enable or false) [ "erofs" "loop" "overlay" ];
 
   # A medium says nothing of a system, but which profile it installs or brings back.
-  isMedium = p: lib.elem (p.kind or "") [ "installer" "rescue" ]
-    || lib.elem (p.extends or "") [ "builtin:bandit-installer" "builtin:bandit-rescue" ];
+  isMedium = p: builtins.elem (p.kind or "") [ "installer" "rescue" ]
+    || builtins.elem (p.extends or "") [ "builtin:bandit-installer" "builtin:bandit-rescue" ];
 
   builtin = lib.genAttrs [ "bandit-minimal" "bandit-full" "bandit-dev" ] (name: { extends = "builtin:${name}"; });
   profiles = mapAttrs
