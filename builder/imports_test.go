@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"builder/fault":        {},
 	"builder/btrfs/ondisk": {},
 	"builder/rawdisk":      {},
+	"docs":                 {},
 	"builder/sparse":       {},
 	"builder/swaparea":     {"builder/fault", "builder/ids"},
 	"builder/ids":          {"builder/fault"},
@@ -151,6 +152,12 @@ var mayImport = map[string][]string{
 	},
 	"installer/rescue/health": {
 		"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check", "initramfs/config", "installer/durable", "installer/firstboot", "installer/repository",
+	},
+	"installer/stick": {
+		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/manifest", "builder/sparse", "builder/gpt", "builder/rawdisk", "builder/fstab",
+		"builder/nix", "builder/bootspec", "builder/loader/bls", "builder/loader/grubcfg", "builder/loader/grubimage", "builder/uki/reader", "builder/esp/reader", "builder/swaparea", "builder/btrfs/ondisk",
+		"builder/btrfs/reader", "builder/btrfs/view", "builder/secrets", "initramfs/hibernate/record", "installer/agekey", "installer/beside", "installer/disks", "installer/durable", "installer/firstboot", "installer/keymedium",
+		"installer/mountinfo", "installer/signature", "installer/rescue/inventory",
 	},
 	"installer/rescue/bootrepair": {
 		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/sparse", "builder/fstab", "builder/fstree", "builder/unpack", "builder/gpt", "builder/esp", "builder/esp/reader", "builder/swaparea",

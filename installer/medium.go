@@ -101,6 +101,9 @@ func (m *Medium) find(r io.ReaderAt, table *gpt.Table) error {
 	if m.Manifest.Plan == nil || m.Manifest.Plan.Medium == nil {
 		return fault.New(fault.Input, "build one from a profile of kind installer", "medium: what is on it is a system, expected an installer")
 	}
+	if !m.Manifest.Plan.Installs() {
+		return fault.New(fault.Input, "build one from a profile of kind installer; this one is for: mkimage-rescue", "medium: %s brings %s back and carries no system to install", m.Manifest.Plan.Name(), m.Manifest.Plan.Profile.Name)
+	}
 	want, partition := m.Manifest.Partition(plan.RoleRoot), m.Manifest.Plan.Partition(plan.RoleRoot)
 	if want == nil || partition == nil {
 		return fault.New(fault.Input, damagedHint, "medium: its manifest has no payload")

@@ -30,6 +30,10 @@ const (
 // check notes everything that is wrong with a layout whose types are right.
 func check(l *Layout, f *strict.Findings) {
 	checkESP(l, f)
+	if l.ESP.Only {
+		checkNothingElse(l, f)
+		return
+	}
 	checkRoot(l, f)
 	checkSubvolumes(l, f)
 	checkMounts(l, f)
@@ -40,7 +44,7 @@ func check(l *Layout, f *strict.Findings) {
 }
 
 func checkESP(l *Layout, f *strict.Findings) {
-	if s := l.ESP.Size; s < minESP || s > maxESP || s%align != 0 {
+	if s := l.ESP.Size; (s < minESP || s > maxESP || s%align != 0) && !(s == 0 && l.ESP.Only) {
 		f.Add("esp.size", "expected %v to %v in whole MiB, found %v", Size(minESP), Size(maxESP), s)
 	}
 	if !isFATLabel(l.ESP.Label) {
@@ -48,6 +52,26 @@ func checkESP(l *Layout, f *strict.Findings) {
 	}
 	if !isMountPoint(l.ESP.Mount) || l.ESP.Mount == "/" {
 		f.Add("esp.mount", "expected an absolute path below /, such as /boot, found %q", l.ESP.Mount)
+	}
+}
+
+// checkNothingElse refuses what a disk that has an ESP only cannot have.
+func checkNothingElse(l *Layout, f *strict.Findings) {
+	r, p := &l.Root, &l.Persist
+	for _, table := range []struct {
+		key  string
+		said bool
+	}{
+		{"root", r.Label != "" || len(r.Options) > 0 || r.Metadata != "" || r.Free != 0},
+		{"subvolumes", len(l.Subvolumes) > 0},
+		{"swapfile", l.Swapfile != Swapfile{}},
+		{"tmpfs_root", l.Tmpfs != TmpfsRoot{}},
+		{"persist", p.Subvolume != "" || len(p.Directories)+len(p.Files) > 0},
+		{"factory", len(l.Factory.Subvolumes) > 0},
+	} {
+		if table.said {
+			f.Add(table.key, "esp.only is true: then there is nothing else on the disk, leave it out")
+		}
 	}
 }
 

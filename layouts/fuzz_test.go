@@ -42,6 +42,12 @@ func FuzzCheck(f *testing.F) {
 			}
 			at[s.Mount] = true
 		}
+		if l.ESP.Only {
+			if len(l.Subvolumes) > 0 || l.Root.Label != "" || l.ESP.Size < 0 || l.ESP.Size%align != 0 {
+				t.Fatalf("accepted: %+v", l)
+			}
+			return
+		}
 		if !at["/"] || l.ESP.Size <= 0 || l.ESP.Size%align != 0 {
 			t.Fatalf("accepted: %+v", l)
 		}

@@ -22,9 +22,11 @@ type Layout struct {
 
 // ESP is the EFI system partition, a FAT32 file system, always the first.
 type ESP struct {
-	Size  Size   `toml:"size" json:"size"`   // bytes
+	Size  Size   `toml:"size" json:"size"`   // bytes; 0, with Only, is as small as fits
 	Label string `toml:"label" json:"label"` // of the file system and of the partition; at most 11 bytes, upper case
 	Mount string `toml:"mount" json:"mount"` // absolute path, such as /boot
+	// Only says that the disk has nothing else, as that of a medium which starts in memory.
+	Only bool `toml:"only" json:"only,omitempty"`
 }
 
 // Root is the Linux root partition, one btrfs file system on the rest of the disk.

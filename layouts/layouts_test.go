@@ -15,7 +15,7 @@ import (
 
 func TestBuiltin(t *testing.T) {
 	set := Load()
-	if diff := cmp.Diff([]string{"btrfs-laptop", "btrfs-server", "impermanence", "usb-installer"}, set.Names()); diff != "" {
+	if diff := cmp.Diff([]string{"btrfs-laptop", "btrfs-server", "impermanence", "usb-installer", "usb-rescue"}, set.Names()); diff != "" {
 		t.Errorf("Names: -want +got\n%s", diff)
 	}
 	for _, name := range set.Names() {
@@ -106,6 +106,18 @@ func TestCheck(t *testing.T) {
 	}{
 		{"nothing", "btrfs-laptop", "", ""},
 		{"ESP at the least", "btrfs-laptop", "esp.size = '64MiB'", ""},
+		{"ESP of no size", "btrfs-laptop", "esp.size = 0", "esp.size: expected 64MiB to 4GiB in whole MiB"},
+		{"ESP only", "usb-rescue", "", ""},
+		{"ESP only, below the least", "usb-rescue", "esp.size = '63MiB'", "esp.size: expected 64MiB to 4GiB in whole MiB"},
+		{"ESP only, at the least", "usb-rescue", "esp.size = '64MiB'", ""},
+		{"ESP only, a MiB more", "usb-rescue", "esp.size = '65MiB'", ""},
+		{"ESP only, with a root", "usb-rescue", "root.label = 'nixos'", "root: esp.only is true: then there is nothing else on the disk"},
+		{"ESP only, with a subvolume", "usb-rescue", "subvolumes = [{name = '@'}]", "subvolumes: esp.only is true"},
+		{"ESP only, with swap", "usb-rescue", "swapfile.size = 'ram'", "swapfile: esp.only is true"},
+		{"ESP only, with memory", "usb-rescue", "tmpfs_root.size = '1G'", "tmpfs_root: esp.only is true"},
+		{"ESP only, what persists", "usb-rescue", "persist.files = ['/etc/machine-id']", "persist: esp.only is true"},
+		{"ESP only, with a factory", "usb-rescue", "factory.subvolumes = ['@']", "factory: esp.only is true"},
+		{"ESP only of a laptop", "btrfs-laptop", "esp.only = true", "subvolumes: esp.only is true"},
 		{"ESP below", "btrfs-laptop", "esp.size = '63MiB'", "esp.size: expected 64MiB to 4GiB in whole MiB, found 63MiB"},
 		{"ESP at the most", "btrfs-laptop", "esp.size = '4GiB'", ""},
 		{"ESP above", "btrfs-laptop", "esp.size = '4097MiB'", "esp.size: expected 64MiB to 4GiB in whole MiB, found 4097MiB"},

@@ -30,12 +30,13 @@ let
   # says so itself.
   ofEtcImage = lib.optionals (config.system.etc.overlay.enable or false) [ "erofs" "loop" "overlay" ];
 
-  # An installer medium says nothing of a system, but which profile it installs.
-  isInstaller = p: p.kind or "" == "installer" || p.extends or "" == "builtin:bandit-installer";
+  # A medium says nothing of a system, but which profile it installs or brings back.
+  isMedium = p: builtins.elem (p.kind or "") [ "installer" "rescue" ]
+    || builtins.elem (p.extends or "") [ "builtin:bandit-installer" "builtin:bandit-rescue" ];
 
   builtin = lib.genAttrs [ "bandit-minimal" "bandit-full" "bandit-dev" ] (name: { extends = "builtin:${name}"; });
   profiles = mapAttrs
-    (_: p: if isInstaller p then p else lib.foldl documents.combine ofSystem [ cfg.profile p ])
+    (_: p: if isMedium p then p else lib.foldl documents.combine ofSystem [ cfg.profile p ])
     (builtin // cfg.profiles);
 in
 {

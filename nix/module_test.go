@@ -159,6 +159,7 @@ const custom = `{
   mkimage.profiles.mine = { extends = "bandit-full"; description = "mine"; kernel.parameters = [ "!console=tty0" ]; };
   mkimage.profiles.bare = { };
   mkimage.profiles.stick = { kind = "installer"; payload = "mine"; layout = "usb-installer"; installer.disk.bus = [ "nvme" ]; };
+  mkimage.profiles.back = { kind = "rescue"; payload = "mine"; layout = "usb-rescue"; };
 }`
 
 // TestCommands: mkimage makes of the files of a command what the configuration says.
@@ -167,7 +168,7 @@ func TestCommands(t *testing.T) {
 	if got.line != "exec /mkimage/bin/mkimage build 'mine'" {
 		t.Errorf("command %s", got.line)
 	}
-	if diff := cmp.Diff([]string{"bandit-dev.toml", "bandit-full.toml", "bandit-minimal.toml", "bare.toml", "mine.toml", "stick.toml"}, slices.Sorted(maps.Keys(got.profiles))); diff != "" {
+	if diff := cmp.Diff([]string{"back.toml", "bandit-dev.toml", "bandit-full.toml", "bandit-minimal.toml", "bare.toml", "mine.toml", "stick.toml"}, slices.Sorted(maps.Keys(got.profiles))); diff != "" {
 		t.Error(diff)
 	}
 	if source := got.profiles["mine.toml"]["source"]; source != "nix:/nix/store/00000000000000000000000000000000-nixos-system-fox" {
@@ -194,6 +195,9 @@ func TestCommands(t *testing.T) {
 		if desktop := name != "bandit-minimal" && name != "bare"; slices.Contains(p.Roles, "desktop") != desktop {
 			t.Errorf("%s: roles %q", name, p.Roles)
 		}
+	}
+	if p, _, err := set.Resolve("back", nil); err != nil || p.Payload != "mine" || !p.IsRescue() {
+		t.Errorf("rescue medium %+v, %v", p, err)
 	}
 	if p, _, err := set.Resolve("stick", nil); err != nil || p.Payload != "mine" {
 		t.Errorf("installer %+v, %v", p, err)

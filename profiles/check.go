@@ -65,8 +65,12 @@ func check(p *Profile, f *strict.Findings) {
 	if !checkKind(p, f) {
 		return
 	}
-	if p.IsInstaller() {
+	switch {
+	case p.IsInstaller():
 		checkInstaller(p, f)
+		return
+	case p.IsRescue():
+		checkRescueMedium(p, f)
 		return
 	}
 	checkIdentity(p, f)

@@ -31,7 +31,7 @@ func FuzzCheck(f *testing.F) {
 		if _, err := library.Resolve("a", nil, &p, func(found *strict.Findings) { check(&p, found) }); err != nil {
 			return
 		}
-		if p.IsInstaller() {
+		if p.IsMedium() {
 			for _, s := range slices.Concat(p.Installer.Keep, p.Installer.Backup, p.Installer.Disk.Model, p.Installer.Disk.Serial, []string{p.Installer.Mode, p.Payload}) {
 				if strings.ContainsAny(s, "\r\n\x00") {
 					t.Fatalf("%q is accepted in %+v", s, p)

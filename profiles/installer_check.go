@@ -13,12 +13,13 @@ import (
 const (
 	KindSystem    = "system"    // of the image of a system; "" means it too
 	KindInstaller = "installer" // of a medium that installs a system
+	KindRescue    = "rescue"    // of a medium that brings one back
 )
 
 // The words that a profile of an installer can choose from.
 var (
 	// Kinds are what a profile can be of.
-	Kinds = []string{KindSystem, KindInstaller}
+	Kinds = []string{KindSystem, KindInstaller, KindRescue}
 	// Buses are the ways that a disk can be connected, as disks are described.
 	Buses = []string{"nvme", "sata", "usb", "scsi", "virtio", "mmc"}
 	// Modes are what an installation can do with what is on the target.
@@ -42,8 +43,9 @@ const (
 // themselves is shorter.
 const maxPattern = 128
 
-// ofInstaller are the keys that an installer has; all others are its payload's.
-var ofInstaller = map[string]bool{"description": true, "kind": true, "payload": true, "layout": true, "installer": true, "rescue": true}
+// ofMedium are the keys that the profile of a medium has, [installer] that of an
+// installer only; all others are its payload's.
+var ofMedium = map[string]bool{"description": true, "kind": true, "payload": true, "layout": true, "installer": true, "rescue": true}
 
 // checkKind checks what kind of profile it is, on which all else depends, and
 // reports whether that is known.
@@ -54,17 +56,17 @@ func checkKind(p *Profile, f *strict.Findings) bool {
 	switch p.Kind {
 	case "", KindSystem:
 		if p.Payload != "" {
-			f.Add("payload", `%q: only an installer has one: set kind = "installer", or leave it out`, p.Payload)
+			f.Add("payload", `%q: only a medium has one: set kind = "installer" or "rescue", or leave it out`, p.Payload)
 		}
 		if !p.Installer.IsZero() {
 			f.Add("installer", `only an installer has it: set kind = "installer" and payload, or leave it out`)
 		}
 		if !p.Rescue.IsZero() {
-			f.Add("rescue", `only an installer has it: set kind = "installer" and payload, or leave it out`)
+			f.Add("rescue", `only a medium has it: set kind = "installer" or "rescue", and payload, or leave it out`)
 		}
 		return true
 	}
-	return p.IsInstaller()
+	return p.IsMedium()
 }
 
 // checkInstaller checks a profile of an installer.
@@ -73,7 +75,7 @@ func checkInstaller(p *Profile, f *strict.Findings) {
 	if !isName(p.Payload) {
 		f.Add("payload", "expected the name of the profile that is installed, found %q", p.Payload)
 	}
-	checkNoSystem(p, f)
+	checkNoSystem(p, "an installer installs", f)
 	checkRescue(p, f)
 	i := &p.Installer
 	checkDiskRules(i.Disk, f)
@@ -101,8 +103,9 @@ func checkInstaller(p *Profile, f *strict.Findings) {
 	}
 }
 
-// checkNoSystem refuses what is for the system that is installed to say.
-func checkNoSystem(p *Profile, f *strict.Findings) {
+// checkNoSystem refuses what is for the payload's profile to say, of which what says what
+// the medium does with it.
+func checkNoSystem(p *Profile, what string, f *strict.Findings) {
 	refused := map[string]bool{}
 	for _, v := range strict.Values(*p, nil) {
 		key, _, _ := strings.Cut(v.Key, ".")
@@ -111,11 +114,11 @@ func checkNoSystem(p *Profile, f *strict.Findings) {
 		case `""`, "0", "false", "[]":
 			continue
 		}
-		if ofInstaller[key] || refused[key] {
+		if ofMedium[key] || refused[key] {
 			continue
 		}
 		refused[key] = true
-		f.Add(key, "an installer installs a system that another profile describes: say it in the payload, %q", p.Payload)
+		f.Add(key, "%s a system that another profile describes: say it in the payload, %q", what, p.Payload)
 	}
 }
 

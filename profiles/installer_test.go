@@ -101,8 +101,8 @@ func TestCheckInstaller(t *testing.T) {
 		change, want string // want "" means that it is valid
 	}{
 		{"", ""},
-		{"kind = 'instaler'", `kind: expected one of system, installer, found "instaler"; did you mean installer?`},
-		{"kind = 'system'", `payload: "bandit-full": only an installer has one: set kind = "installer"`},
+		{"kind = 'instaler'", `kind: expected one of system, installer, rescue, found "instaler"; did you mean installer?`},
+		{"kind = 'system'", `payload: "bandit-full": only a medium has one: set kind = "installer" or "rescue"`},
 		{"payload = ''", `payload: expected the name of the profile that is installed, found ""`},
 		{"payload = '../x'", "payload: expected the name of the profile"},
 		{"payload = 'builtin:bandit-full'", ""},

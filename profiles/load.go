@@ -22,10 +22,14 @@ type Set = strict.Set[Profile]
 func Load(dirs ...string) *Set {
 	return strict.NewSet("profile", builtin, check, func(p *Profile, name string, origins strict.Origins) {
 		p.Name = name
-		if p.IsInstaller() {
+		switch {
+		case p.IsInstaller():
 			p.Installer.complete()
 			p.Rescue.complete()
-		} else {
+		case p.IsRescue():
+			p.Installer = Installer{}
+			p.Rescue.complete()
+		default:
 			p.Kind, p.Installer, p.Rescue = "", Installer{}, Rescue{} // whichever way nothing was said
 		}
 		if p.Initramfs.From == InitramfsOwn {

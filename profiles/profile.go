@@ -1,6 +1,7 @@
 // Package profiles holds what a user asks for: one TOML file says which
 // system is built, from where, onto which layout, and how it boots. One of kind
-// "installer" says which other profile a medium installs, and onto which disk.
+// "installer" says which other profile a medium installs, and onto which disk; one of
+// kind "rescue" which other profile a medium brings back.
 //
 // Built-in profiles are embedded; a user's own come from folders. Decoding is
 // strict, see package strict.
@@ -11,8 +12,8 @@ type Profile struct {
 	Name        string    `toml:"-" json:"name"` // of its file, without .toml
 	Description string    `toml:"description" json:"description"`
 	Extends     string    `toml:"extends" json:"-"`                 // another profile, which this one changes; empty once resolved
-	Kind        string    `toml:"kind" json:"kind,omitempty"`       // "" for a system, which a file may call "system" too, or "installer"
-	Payload     string    `toml:"payload" json:"payload,omitempty"` // of an installer: the profile of what it installs
+	Kind        string    `toml:"kind" json:"kind,omitempty"`       // "" for a system, which a file may call "system" too, "installer" or "rescue"
+	Payload     string    `toml:"payload" json:"payload,omitempty"` // of a medium: the profile of what it installs or brings back
 	Installer   Installer `toml:"installer" json:"installer,omitzero"`
 	Rescue      Rescue    `toml:"rescue" json:"rescue,omitzero"`
 	Hostname    string    `toml:"hostname" json:"hostname"` // a DNS label
@@ -40,6 +41,13 @@ type Profile struct {
 // IsInstaller reports whether the profile is one of a medium that installs
 // another.
 func (p *Profile) IsInstaller() bool { return p.Kind == KindInstaller }
+
+// IsRescue reports whether the profile is one of a medium that brings another back, and
+// installs nothing.
+func (p *Profile) IsRescue() bool { return p.Kind == KindRescue }
+
+// IsMedium reports whether the profile is one of a medium for another, its payload.
+func (p *Profile) IsMedium() bool { return p.IsInstaller() || p.IsRescue() }
 
 // Nix says where store objects come from, in the words of nix.conf and with their
 // meaning. Nothing that is built depends on it, but for AutoOptimiseStore.

@@ -17,7 +17,7 @@ import (
 
 func TestBuiltin(t *testing.T) {
 	set := Load()
-	if diff := cmp.Diff([]string{"bandit-dev", "bandit-full", "bandit-installer", "bandit-minimal", "server-home"}, set.Names()); diff != "" {
+	if diff := cmp.Diff([]string{"bandit-dev", "bandit-full", "bandit-installer", "bandit-minimal", "bandit-rescue", "server-home"}, set.Names()); diff != "" {
 		t.Errorf("Names: -want +got\n%s", diff)
 	}
 	known := layouts.Load()
@@ -46,7 +46,7 @@ func TestBuiltinBoots(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.IsInstaller() {
+		if p.IsMedium() {
 			continue // boots what its payload does
 		}
 		for _, module := range []string{"nvme", "ahci", "sd_mod", "usb_storage", "uas", "xhci_pci", "virtio_pci", "virtio_blk", "virtio_scsi", "btrfs", "overlay"} {

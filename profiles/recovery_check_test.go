@@ -241,7 +241,7 @@ func TestNoRecovery(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.IsInstaller() {
+		if p.IsMedium() {
 			continue
 		}
 		data, err := json.Marshal(p)

@@ -8,10 +8,11 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/strict"
 )
 
-// Rescue says what the rescue environment of a medium carries: a second entry of its
-// menu, which brings a machine back instead of installing one.
+// Rescue says what the rescue environment of a medium carries: an entry of its menu which
+// brings a machine back. On an installer it is the second one, on a medium of kind
+// "rescue" the only one.
 type Rescue struct {
-	Enable *bool `toml:"enable" json:"enable,omitempty"` // nil: not said, which is true of an installer once resolved
+	Enable *bool `toml:"enable" json:"enable,omitempty"` // nil: not said, which is true of a medium once resolved
 	// SSHKeys are public keys, one of which opens a shell of root over SSH. Without any
 	// there is no server.
 	SSHKeys  []string      `toml:"ssh_keys" json:"ssh_keys,omitempty"`
@@ -46,7 +47,7 @@ func (r Rescue) IsZero() bool {
 // Enabled reports whether a medium has a rescue environment.
 func (r Rescue) Enabled() bool { return r.Enable != nil && *r.Enable }
 
-// complete sets what the profile of an installer does not say. One without a rescue
+// complete sets what the profile of a medium does not say. One without a rescue
 // environment says nothing else.
 func (r *Rescue) complete() {
 	yes := true
@@ -61,7 +62,24 @@ func (r *Rescue) complete() {
 // maxSSID is the length of the name of a wireless network in bytes (IEEE 802.11).
 const maxSSID = 32
 
-// checkRescue checks the rescue environment of an installer.
+// checkRescueMedium checks a profile of kind "rescue".
+func checkRescueMedium(p *Profile, f *strict.Findings) {
+	checkLayout(p, f)
+	if !isName(p.Payload) {
+		f.Add("payload", "expected the name of the profile that is brought back, found %q", p.Payload)
+	}
+	if !p.Installer.IsZero() {
+		f.Add("installer", `a medium of kind "rescue" installs nothing: set kind = "installer", or leave it out`)
+	}
+	checkNoSystem(p, "a rescue medium brings back", f)
+	if r := p.Rescue.Enable; r != nil && !*r {
+		f.Add("rescue.enable", `false: a medium of kind "rescue" has nothing else: leave it out`)
+		return
+	}
+	checkRescue(p, f)
+}
+
+// checkRescue checks the rescue environment of a medium.
 func checkRescue(p *Profile, f *strict.Findings) {
 	r := &p.Rescue
 	if without := *r; r.Enable != nil && !*r.Enable {

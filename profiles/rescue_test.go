@@ -38,8 +38,35 @@ func TestRescue(t *testing.T) {
 		})
 	}
 	_, _, err := resolveText(t, "extends = 'bandit-minimal'\n[rescue]\nenable = true")
-	if err == nil || !strings.Contains(err.Error(), "rescue: only an installer has it") {
+	if err == nil || !strings.Contains(err.Error(), "rescue: only a medium has it") {
 		t.Errorf("a system with [rescue]: %v; want it refused", err)
+	}
+}
+
+// TestRescueMedium changes one thing of bandit-rescue.
+func TestRescueMedium(t *testing.T) {
+	tests := []struct{ change, want string }{
+		{"", ""},
+		{"rescue.programs = ['tmux']", ""},
+		{"rescue.enable = true", ""},
+		{"rescue.enable = false", `rescue.enable: false: a medium of kind "rescue" has nothing else`},
+		{"payload = ''", `payload: expected the name of the profile that is brought back, found ""`},
+		{"layout = ''", "layout: expected the name of a layout"},
+		{"hostname = 'fox'", `hostname: a rescue medium brings back a system that another profile describes: say it in the payload, "bandit-full"`},
+		{"boot.timeout = 1", "boot: a rescue medium brings back a system"},
+		{"installer.mode = 'fresh'", `installer: a medium of kind "rescue" installs nothing`},
+		{"rescue.ssh_keys = ['x']", "rescue.ssh_keys[0]: expected a public key"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.change, func(t *testing.T) {
+			p, _, err := resolveText(t, "extends = 'bandit-rescue'\n"+tt.change)
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v; want %q", err, tt.want)
+			}
+			if err == nil && (!p.IsRescue() || !p.IsMedium() || p.IsInstaller() || !p.Rescue.Enabled() || !p.Installer.IsZero()) {
+				t.Errorf("%+v", p)
+			}
+		})
 	}
 }
 

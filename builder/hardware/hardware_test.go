@@ -37,7 +37,7 @@ func builtin(t *testing.T, profile, layout string) *plan.Plan {
 // mount in it.
 func TestPlanParses(t *testing.T) {
 	for _, name := range profiles.Load().Names() {
-		if p, _, err := profiles.Load().Resolve(name, nil); err != nil || p.IsInstaller() {
+		if p, _, err := profiles.Load().Resolve(name, nil); err != nil || p.IsMedium() {
 			continue // a medium has no system whose mounts could be written
 		}
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/esp"
@@ -12,12 +14,13 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/mediumlog"
+	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
 // espParams are the plan's decisions in the words of the writer of the ESP.
 func (b *build) espParams() esp.Params {
 	p := b.plan.Partition("esp")
-	return esp.Params{Size: p.Size, SectorSize: b.plan.Disk.SectorSize, Start: p.Start, Label: b.plan.Layout.ESP.Label,
+	return esp.Params{Size: b.espSize, SectorSize: b.plan.Disk.SectorSize, Start: p.Start, Label: b.plan.Layout.ESP.Label,
 		Serial: b.plan.Seed.Serial(ids.FATSerial), Timestamp: b.plan.Epoch}
 }
 
@@ -34,27 +37,34 @@ func (b *build) fillESP(context.Context) error {
 		return err
 	}
 	b.esp = tree
-	if err := b.addInstaller(); err != nil {
+	if err := b.addMedium(); err != nil {
+		return err
+	}
+	if err := b.sizeESP(); err != nil {
 		return err
 	}
 	return b.checkESP(manifestReserve)
 }
 
-// addInstaller puts the archives of the installer and the rescue environment on the ESP of a medium, which the entries
-// of one, and of nothing else, name; and the file that it writes.
-func (b *build) addInstaller() error {
+// addMedium puts the archives of the installer and the rescue environment on the ESP of a medium, which the entries
+// of one, and of nothing else, name; the file that an installer writes, and what people read.
+func (b *build) addMedium() error {
 	if b.plan.Medium == nil {
 		return nil
 	}
-	if err := loader.Put(b.esp, mediumlog.Path, mediumlog.Made(), b.plan.Epoch); err != nil {
-		return err
-	}
+	files := map[string][]byte{}
 	if b.rescue != nil {
-		if err := loader.Put(b.esp, loader.RescuePath, b.rescue, b.plan.Epoch); err != nil {
+		files[loader.RescuePath], files[RecoveryPath] = b.rescue, recoverySheet()
+	}
+	if b.plan.Installs() {
+		files[loader.InstallerPath], files[mediumlog.Path] = b.second, mediumlog.Made()
+	}
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		if err := loader.Put(b.esp, path, files[path], b.plan.Epoch); err != nil {
 			return err
 		}
 	}
-	return loader.Put(b.esp, loader.InstallerPath, b.second, b.plan.Epoch)
+	return nil
 }
 
 // checkESP refuses a tree that with so many bytes more would not fit.
@@ -93,7 +103,18 @@ func (b *build) describe(context.Context) error {
 	for i, p := range b.result.Table.Partitions {
 		m.Partitions = append(m.Partitions, manifest.Partition{Role: b.plan.Disk.Partitions[i].Role, Start: p.Start, Size: p.Size})
 	}
+	b.describeRoot(m)
+	m.Files, err = loader.Files(b.esp)
+	b.result.Manifest = m
+	return err
+}
+
+// describeRoot says what the root file system has, where there is one.
+func (b *build) describeRoot(m *manifest.Manifest) {
 	root := b.result.Root
+	if root == nil {
+		return
+	}
 	m.Partition("root").Used = root.StoredBytes + root.MetadataBytes
 	for _, v := range root.Subvolumes {
 		m.Subvolumes = append(m.Subvolumes, manifest.Subvolume{Path: v.Path, ID: v.ID, UUID: v.UUID, ReadOnly: v.ReadOnly, Bytes: v.Bytes})
@@ -101,9 +122,6 @@ func (b *build) describe(context.Context) error {
 	for _, s := range root.Swapfiles {
 		m.Swapfile = &manifest.Swapfile{Path: s.Path, Size: s.Size, ResumeOffset: s.PhysicalPage}
 	}
-	m.Files, err = loader.Files(b.esp)
-	b.result.Manifest = m
-	return err
 }
 
 // resize gives the image its size, so that all of it can be read.
@@ -114,6 +132,9 @@ func (b *build) table() (gpt.Table, error) {
 	d := b.plan.Disk
 	t := gpt.Table{GUID: d.GUID, SectorSize: d.SectorSize, DiskSize: d.Size}
 	for _, p := range d.Partitions {
+		if p.Role == plan.RoleESP {
+			p.Size = b.espSize
+		}
 		if p.Role == "root" {
 			p.Size = b.result.Root.Size
 			if b.plan.Medium != nil {

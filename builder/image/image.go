@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/6FaNcY9/mkimage/builder"
 	"github.com/6FaNcY9/mkimage/builder/adjust"
@@ -48,7 +49,7 @@ type Inputs struct {
 	Passwords map[string]string // crypt(5) hashes of users with a password file
 	Recovery  *adjust.Recovery  // what the first boot needs; nil when the profile has nothing of it
 	GRUB      []byte            // the image of GRUB that the profile names, nil where it names none
-	// Installer is what an installer medium has besides the payload; nil where the
+	// Installer is what a medium has besides what comes of its payload; nil where the
 	// plan is of none.
 	Installer *Installer
 	Places    *btrfs.Places // of an older image; nil where there is none
@@ -60,17 +61,18 @@ type Inputs struct {
 	Progress builder.Progress // nil shows nothing
 }
 
-// Installer is what an installer medium has besides its payload.
+// Installer is what an installer medium has besides its payload, and what a medium that
+// only brings back has in its rescue environment.
 type Installer struct {
 	Program []byte  // mkimage-install
-	Key     []byte  // the public key that the medium is verified with
+	Key     []byte  // the public key that the medium is verified with; nil for a rescue medium that nobody signs
 	Rescue  *Rescue // of the rescue environment; nil where the plan has none
 }
 
 // Result is what was made.
 type Result struct {
-	Size     int64 // bytes of the image
-	Root     *btrfs.Result
+	Size     int64         // bytes of the image
+	Root     *btrfs.Result // nil for a medium that has an ESP only
 	ESP      *esp.Result
 	Kernels  []Kernel      // the default first
 	Rescue   *RescueResult // nil where there is no rescue environment
@@ -87,15 +89,17 @@ type Kernel struct {
 
 // build is one run of Write.
 type build struct {
-	plan   *plan.Plan
-	in     Inputs
-	out    Target
-	system *source.System
-	second []byte // the archive of the installer
-	rescue []byte // the archive of the rescue environment, nil where there is none
-	boot   []loader.Kernel
-	esp    *fstree.Tree
-	result *Result
+	plan    *plan.Plan
+	host    *plan.Plan // of the system whose initramfs is made: plan, unless that is of a medium which only brings it back
+	in      Inputs
+	out     Target
+	system  *source.System
+	second  []byte // the archive of the installer
+	rescue  []byte // the archive of the rescue environment, nil where there is none
+	boot    []loader.Kernel
+	esp     *fstree.Tree
+	espSize int64 // bytes of the partition
+	result  *Result
 }
 
 // Write makes the image of a plan. What out holds after an error is of no use.
@@ -105,11 +109,8 @@ func Write(ctx context.Context, out Target, p *plan.Plan, in Inputs) (*Result, e
 	if in.Progress == nil {
 		in.Progress = builder.Silent{}
 	}
-	b := &build{plan: p, in: in, out: out, result: &Result{}}
-	stages := []func(context.Context) error{
-		b.adjustTree, b.makeInitramfs, b.makeInstaller, b.makeRescue, b.fillESP, b.writeRoot, b.describe, b.resize, b.writeTable, b.digestAllButESP, b.writeESP, b.digestESP,
-	}
-	for _, stage := range stages {
+	b := &build{plan: p, host: p, in: in, out: out, result: &Result{}}
+	for _, stage := range b.stages() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -118,6 +119,15 @@ func Write(ctx context.Context, out Target, p *plan.Plan, in Inputs) (*Result, e
 		}
 	}
 	return b.result, nil
+}
+
+// stages returns the stages of the build in order.
+func (b *build) stages() []func(context.Context) error {
+	write := []func(context.Context) error{b.describe, b.resize, b.writeTable, b.digestAllButESP, b.writeESP, b.digestESP}
+	if b.plan.IsRescue() {
+		return slices.Concat([]func(context.Context) error{b.findSystem, b.makeInitramfs, b.makeRescue, b.fillESP}, write)
+	}
+	return slices.Concat([]func(context.Context) error{b.adjustTree, b.makeInitramfs, b.makeInstaller, b.makeRescue, b.fillESP, b.writeRoot}, write)
 }
 
 func (b *build) report(stage builder.Stage, done, total int64) {
@@ -155,7 +165,7 @@ func (b *build) makeInitramfs(ctx context.Context) error {
 			return fmt.Errorf("initramfs of kernel %s: %w", k.Version, err)
 		}
 		made := loader.Kernel{Version: k.Version, Image: k.Image, Initramfs: archive.Data, Words: k.Words}
-		if b.plan.Profile.Initramfs.OfSource() {
+		if b.plan.Profile.Initramfs.OfSource() && !b.plan.IsRescue() {
 			prelude, err := initramfs.Prelude(ctx, b.initramfsParams(k))
 			if err != nil {
 				return fmt.Errorf("initramfs of kernel %s: %w", k.Version, err)
@@ -169,7 +179,7 @@ func (b *build) makeInitramfs(ctx context.Context) error {
 }
 
 func (b *build) initramfsParams(k source.Kernel) initramfs.Params {
-	return InitramfsParams(b.in.Tree, b.plan, k, b.in.Recovery.KeyRecipients())
+	return InitramfsParams(b.in.Tree, b.host, k, b.in.Recovery.KeyRecipients())
 }
 
 // InitramfsParams returns what the archive of a kernel of a tree is made of. Recipients
@@ -187,14 +197,20 @@ func InitramfsParams(t *fstree.Tree, p *plan.Plan, k source.Kernel, recipients [
 // medium starts no other one.
 func (b *build) makeInstaller(ctx context.Context) (err error) {
 	in := b.in.Installer
-	if (in != nil) != (b.plan.Medium != nil) {
-		return fault.New(fault.Internal, "", "program of an installer: given: %v, for a plan that is of a medium: %v", in != nil, b.plan.Medium != nil)
-	}
-	if in == nil {
-		return nil
+	if err := b.checkInstaller(); err != nil || in == nil {
+		return err
 	}
 	b.second, err = initramfs.Installer(ctx, initramfs.InstallerParams{Payload: b.initramfsParams(b.system.Kernels[0]), Program: in.Program, Key: in.Key})
 	return err
+}
+
+// checkInstaller refuses inputs of a medium for a plan of none, and the other way round.
+func (b *build) checkInstaller() error {
+	in := b.in.Installer
+	if (in != nil) != (b.plan.Medium != nil) {
+		return fault.New(fault.Internal, "", "program of an installer: given: %v, for a plan that is of a medium: %v", in != nil, b.plan.Medium != nil)
+	}
+	return nil
 }
 
 // digests returns the kernels with the digests of what the ESP holds of them.

@@ -23,6 +23,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/mediumlog"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/verify"
+	"github.com/6FaNcY9/mkimage/docs"
 	"github.com/6FaNcY9/mkimage/layouts"
 	"github.com/6FaNcY9/mkimage/profiles"
 )
@@ -83,6 +84,9 @@ func TestMedium(t *testing.T) {
 		if got, err := esp.ReadAtMost(path, 1<<20); err != nil || !bytes.Equal(got, data) {
 			t.Errorf("/%s: %v, %d bytes; want %d", path, err, len(got), len(data))
 		}
+	}
+	if got, err := esp.ReadAtMost(RecoveryPath, 1<<20); err != nil || !bytes.Equal(got, docs.Recovery) {
+		t.Errorf("/%s: %v, %d bytes; want docs/recovery.md", RecoveryPath, err, len(got))
 	}
 	hasInstaller(t, esp, second)
 	hasRescue(t, p, esp, r.Rescue, second)

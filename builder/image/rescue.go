@@ -86,6 +86,9 @@ func modulesOf(r profiles.Rescue) []string {
 // makeRescue makes the archive of the rescue environment of a medium, for the kernel that
 // it starts.
 func (b *build) makeRescue(ctx context.Context) error {
+	if err := b.checkInstaller(); err != nil {
+		return err
+	}
 	wanted := b.plan.Medium != nil && b.plan.Medium.Rescue.Enabled()
 	if has := b.in.Installer != nil && b.in.Installer.Rescue != nil; has != wanted {
 		return fault.New(fault.Internal, "", "programs of a rescue environment: given: %v, for a plan that has one: %v", has, wanted)
@@ -144,8 +147,11 @@ func (b *build) rescueData() ([]initramfs.RescueFile, error) {
 	data := func(at string, mode uint32, content []byte) initramfs.RescueFile {
 		return initramfs.RescueFile{Part: partData, Path: at, Mode: mode, Data: content}
 	}
-	files := []initramfs.RescueFile{data(config.RescuePlan, 0o644, text), data(config.InstallKey, 0o644, b.in.Installer.Key)}
-	if c := adjust.FirstBootConfig(b.plan, b.in.Recovery); c != nil {
+	files := []initramfs.RescueFile{data(config.RescuePlan, 0o644, text)}
+	if b.in.Installer.Key != nil {
+		files = append(files, data(config.InstallKey, 0o644, b.in.Installer.Key))
+	}
+	if c := adjust.FirstBootConfig(b.host, b.in.Recovery); c != nil {
 		text, err := json.MarshalIndent(c, "", "\t")
 		if err != nil {
 			return nil, err

@@ -2,8 +2,6 @@ package image
 
 import (
 	"bytes"
-	"debug/elf"
-	"encoding/binary"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +12,7 @@ import (
 
 	espreader "github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/loader"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/profiles"
@@ -27,20 +26,12 @@ func ownRescue() *Rescue {
 // withPrograms adds static programs to the folder of a system.
 func withPrograms(t *testing.T, names ...string) func(dir string) {
 	return func(dir string) {
-		h := elf.Header64{Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: 1, Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1}
-		copy(h.Ident[:], elf.ELFMAG+"\x02\x01\x01")
-		var b bytes.Buffer
-		for _, v := range []any{h, elf.Prog64{Type: uint32(elf.PT_LOAD)}} {
-			if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
-				t.Fatal(err)
-			}
-		}
 		for _, name := range names {
 			at := filepath.Join(dir, "usr/sbin", name)
 			if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(at, append(b.Bytes(), "program "+name...), 0o755); err != nil {
+			if err := os.WriteFile(at, imgtest.Program("program "+name), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -213,7 +213,7 @@ func (i *inspection) origin() error {
 		return nil
 	}
 	p := m.Plan
-	i.image.Origin = &Origin{Mkimage: m.Inputs.Mkimage, Profile: p.Profile.Name, Layout: p.Layout.Name, Source: p.Profile.Source, Seed: p.Seed}
+	i.image.Origin = &Origin{Mkimage: m.Inputs.Mkimage, Profile: p.Name(), Layout: p.Layout.Name, Source: p.Profile.Source, Seed: p.Seed}
 	if m.Swapfile != nil && i.root != nil {
 		i.swapfile(m.Swapfile.Path)
 	}

@@ -115,7 +115,7 @@ func (m *grubMenu) title(e bls.Entry) string {
 // grubConf writes the configuration, of which the default is an entry's ID.
 func (b *builder) grubConf(id string) error {
 	conf, err := grubcfg.Conf{
-		Timeout: b.plan.Profile.Boot.Timeout, Default: id, Entries: b.grub.entries, Custom: len(b.grub.custom) > 0,
+		Timeout: b.plan.MenuTimeout(), Default: id, Entries: b.grub.entries, Custom: len(b.grub.custom) > 0,
 	}.Encode()
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: %w", err)

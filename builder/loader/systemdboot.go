@@ -80,16 +80,19 @@ func (b *builder) menu(kernels []kernel, generations []manifest.Generation) erro
 	if len(generations) > 0 && b.plan.Medium == nil {
 		return b.generationMenu(kernels, generations)
 	}
+	if b.plan.IsRescue() {
+		kernels = kernels[:1] // what a medium has is made for this one
+	}
 	for _, k := range kernels {
 		if err := b.putKernel(k); err != nil {
 			return err
 		}
 	}
-	if b.plan.Medium != nil {
+	if b.plan.Installs() {
 		if err := b.putForLater(kernels); err != nil {
 			return err
 		}
-		kernels = kernels[:1] // what an installer has is made for this one
+		kernels = kernels[:1]
 	}
 	for i, k := range kernels {
 		for _, e := range b.plan.Entries {
@@ -208,7 +211,7 @@ func (b *builder) conf(id string) error {
 	if err != nil {
 		return fault.New(fault.Config, "", "boot menu: %w", err)
 	}
-	text, err := bls.Conf{Timeout: b.plan.Profile.Boot.Timeout, Default: standard, ConsoleMode: "keep"}.Encode()
+	text, err := bls.Conf{Timeout: b.plan.MenuTimeout(), Default: standard, ConsoleMode: "keep"}.Encode()
 	if err != nil {
 		return fault.New(fault.Config, "", "loader.conf: %w", err)
 	}

@@ -45,8 +45,11 @@ func (c *checker) names() {
 	if c.profile.Name == "" || strings.ContainsFunc(c.profile.Name, notInID) {
 		c.Add("name", "%q: expected letters, digits and + - _ . since boot entries are named after it", c.profile.Name)
 	}
-	if c.profile.IsInstaller() {
-		c.Add("kind", "%s is an installer, expected the profile of a system", c.profile.Name)
+	if c.profile.IsMedium() {
+		c.Add("kind", "%s is of kind %q, expected the profile of a system", c.profile.Name, c.profile.Kind)
+	}
+	if c.layout.ESP.Only {
+		c.Add("layout", "%s has an ESP and nothing else, expected a layout with a root: it is for profiles of kind %q", c.layout.Name, profiles.KindRescue)
 	}
 	if name := strict.PlainName(c.profile.Layout); name != c.layout.Name {
 		c.Add("layout", "got layout %q, expected %q, which the profile names", c.layout.Name, name)

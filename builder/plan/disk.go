@@ -33,6 +33,9 @@ const Alignment int64 = 1 << 20
 const (
 	sectorSize = 512
 
+	// minESP is the least size of an ESP in bytes, where only what it holds decides.
+	minESP = 64 << 20
+
 	// minRoot is the least size of the root partition in bytes. An empty file
 	// system with two copies of its metadata takes 109 MiB when the kernel's
 	// own tools make it; what the source needs on top only the source knows.
@@ -41,6 +44,9 @@ const (
 
 // needs returns the least size in bytes of a disk for a profile on a layout.
 func needs(profile *profiles.Profile, layout *layouts.Layout) int64 {
+	if layout.ESP.Only {
+		return Alignment + max(int64(layout.ESP.Size), minESP) + Alignment
+	}
 	root := int64(minRoot)
 	if profile.Swap.Policy != SwapNone {
 		root += int64(layout.Swapfile.Image)
@@ -73,10 +79,14 @@ func makeDisk(p *Plan, size int64) Disk {
 		Start: esp.Start + esp.Size, FSType: "btrfs", FSID: p.Seed.UUID(ids.BtrfsFSID).String(),
 		FirstBoot: len(initSteps(p)) > 0,
 	}
-	if size > 0 {
-		root.Size = (size-Alignment)/Alignment*Alignment - root.Start
+	d := Disk{GUID: p.Seed.UUID(ids.Disk), SectorSize: sectorSize, Size: size, Partitions: []Partition{esp, root}}
+	if p.Layout.ESP.Only {
+		d.Partitions = d.Partitions[:1]
 	}
-	return Disk{GUID: p.Seed.UUID(ids.Disk), SectorSize: sectorSize, Size: size, Partitions: []Partition{esp, root}}
+	if last := &d.Partitions[len(d.Partitions)-1]; size > 0 && last.Size == 0 {
+		last.Size = (size-Alignment)/Alignment*Alignment - last.Start
+	}
+	return d
 }
 
 func roundUp(n int64) int64 { return (n + Alignment - 1) / Alignment * Alignment }

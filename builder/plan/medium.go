@@ -35,17 +35,29 @@ func SystemType(has func(kind ids.UUID) bool) ids.UUID {
 	return TypeRootX86_64
 }
 
-// Medium says that a plan is one of a medium that installs its profile, and how.
-// Profile and layout of such a plan are the payload's, but for what of the layout
-// shapes the medium itself; its swapfile has no size, as the first boot of an
-// installed system makes it.
+// Medium says that a plan is one of a medium for its profile, the payload, and what that
+// is for.
+//
+// Profile and layout of the plan of an installer are the payload's, but for what of the
+// layout shapes the medium itself; its swapfile has no size, as the first boot of an
+// installed system makes it. The plan of a medium that only brings back has the layout of
+// the medium, which has no subvolumes and mounts nothing.
 type Medium struct {
-	Name        string             `json:"name"` // of the installer's profile
+	Name        string             `json:"name"` // of the medium's profile
 	Description string             `json:"description"`
-	Layout      layouts.Layout     `json:"layout"` // of what is installed
-	Installer   profiles.Installer `json:"installer"`
+	Kind        string             `json:"kind,omitempty"` // "" for an installer, or profiles.KindRescue
+	Layout      layouts.Layout     `json:"layout"`         // of what is installed or brought back
+	Installer   profiles.Installer `json:"installer,omitzero"`
 	Rescue      profiles.Rescue    `json:"rescue,omitzero"` // what the rescue environment has, where there is one
 }
+
+// Installs reports whether the plan is one of a medium that installs its payload, which it
+// carries.
+func (p *Plan) Installs() bool { return p.Medium != nil && p.Medium.Kind == "" }
+
+// IsRescue reports whether the plan is one of a medium that has the rescue environment, and
+// carries no payload.
+func (p *Plan) IsRescue() bool { return p.Medium != nil && p.Medium.Kind == profiles.KindRescue }
 
 // Name returns the name of the profile that was asked for.
 func (p *Plan) Name() string {
@@ -63,10 +75,14 @@ const (
 )
 
 // MakeMedium decides everything about a medium with a layout medium that
-// installs payload on layout as the profile installer says. All are as their
-// sets resolve them. Errors are those of Make; keys of the installer begin with
-// "installer", others are of the payload.
+// installs payload on layout as the profile installer says; of a profile of kind
+// "rescue", about one that brings it back. All are as their sets resolve them. Errors are
+// those of Make; keys of the medium's profile begin with its kind, others are of the
+// payload.
 func MakeMedium(installer profiles.Profile, medium layouts.Layout, payload profiles.Profile, layout layouts.Layout, o Options) (*Plan, error) {
+	if installer.IsRescue() {
+		return makeRescueMedium(installer, medium, payload, layout, o)
+	}
 	if err := mediumContradictions(&installer, &medium, &payload, &layout); err != nil {
 		return nil, err
 	}
@@ -155,6 +171,9 @@ func laterSwapfile(p *Plan) *Swapfile {
 	return &Swapfile{Path: path.Join(s.Subvolume, s.Name), File: path.Join(holder.Mount, s.Name)}
 }
 
+// rescueTitle is the title of the entry that brings a machine back.
+const rescueTitle = "Rescue and recovery"
+
 // mediumEntries returns the entries of a medium's menu. The shell ends in the
 // installer too: without that word it would boot the payload, and write to it.
 func mediumEntries(p *Plan) []Entry {
@@ -166,7 +185,7 @@ func mediumEntries(p *Plan) []Entry {
 	if p.Medium.Rescue.Enabled() {
 		words := slices.Clone(p.Cmdline)
 		words[0] = RescueWord
-		entries = append(entries, Entry{ID: "mkimage-" + p.Medium.Name + "-recovery", Title: "Rescue and recovery", SortKey: "mkimage-2-recovery", Cmdline: words})
+		entries = append(entries, Entry{ID: "mkimage-" + p.Medium.Name + "-recovery", Title: rescueTitle, SortKey: "mkimage-2-recovery", Cmdline: words})
 	}
 	if p.Profile.Initramfs.Shell {
 		entries = append(entries, Entry{
@@ -178,13 +197,13 @@ func mediumEntries(p *Plan) []Entry {
 }
 
 // Target returns the plan of the system that a medium, of which p is the plan,
-// installs on a disk of size bytes; 0 leaves the size to who writes it. Every
+// installs or brings back on a disk of size bytes; 0 leaves the size to who writes it. Every
 // identity comes from seed, which must be of this installation alone. The error
 // is of class fault.Input when p is not of a medium, and of fault.Target when the
 // disk is too small.
 func Target(p *Plan, seed ids.Seed, size int64) (*Plan, error) {
 	if p.Medium == nil {
-		return nil, fault.New(fault.Input, "build one from a profile of kind installer", "plan of %s: expected one of an installer medium", p.Profile.Name)
+		return nil, fault.New(fault.Input, "build one from a profile of kind installer", "plan of %s: expected one of a medium", p.Profile.Name)
 	}
 	size -= size % sectorSize
 	target, err := Make(p.Profile, p.Medium.Layout, Options{Seed: &seed, Epoch: p.Epoch, Size: size})
@@ -201,16 +220,12 @@ func mediumContradictions(installer *profiles.Profile, medium *layouts.Layout, p
 	if !installer.IsInstaller() {
 		c.Add("installer.kind", "%s is of kind %q, expected an installer", installer.Name, profiles.KindSystem)
 	}
-	if installer.Name == "" || strings.ContainsFunc(installer.Name, notInID) {
-		c.Add("installer.name", "%q: expected letters, digits and + - _ . since boot entries are named after it", installer.Name)
+	if medium.ESP.Only {
+		c.Add("installer.layout", "%s has an ESP and nothing else, expected one with room for the payload, such as usb-installer", medium.Name)
 	}
-	if name := strict.PlainName(installer.Payload); name != payload.Name {
-		c.Add("installer.payload", "got profile %q, expected %q, which the installer names", payload.Name, name)
-	}
-	if name := strict.PlainName(installer.Layout); name != medium.Name {
-		c.Add("installer.layout", "got layout %q, expected %q, which the installer names", medium.Name, name)
-	}
+	c.ofMedium("installer", installer, medium)
 	c.all()
+	c.startable()
 	c.installable()
 	if mode := installer.Installer.Mode; payload.Boot.Loader == loaderGRUB && mode != "fresh" {
 		c.Add("installer.mode", `%q: expected "fresh" for a payload with boot.loader = "grub": an entry for the system before is kept in the menu of systemd-boot alone`, mode)
@@ -222,12 +237,30 @@ func mediumContradictions(installer *profiles.Profile, medium *layouts.Layout, p
 	return c.Err()
 }
 
-// installable refuses payloads that an installed system cannot come of.
-func (c *checker) installable() {
-	steps := c.profile.FirstBoot.Steps
+// ofMedium refuses a medium's profile whose name is none for entries, and one that names
+// another payload or layout than there is. Its keys begin with kind.
+func (c *checker) ofMedium(kind string, of *profiles.Profile, medium *layouts.Layout) {
+	if of.Name == "" || strings.ContainsFunc(of.Name, notInID) {
+		c.Add(kind+".name", "%q: expected letters, digits and + - _ . since boot entries are named after it", of.Name)
+	}
+	if name := strict.PlainName(of.Payload); name != c.profile.Name {
+		c.Add(kind+".payload", "got profile %q, expected %q, which %s names", c.profile.Name, name, of.Name)
+	}
+	if name := strict.PlainName(of.Layout); name != medium.Name {
+		c.Add(kind+".layout", "got layout %q, expected %q, which %s names", medium.Name, name, of.Name)
+	}
+}
+
+// startable refuses payloads whose kernel a medium cannot start.
+func (c *checker) startable() {
 	if c.profile.Boot.Loader == loaderUKI {
 		c.Add("boot.loader", `"uki": expected "systemd-boot": the menu of a medium starts the payload's own kernel with another command line`)
 	}
+}
+
+// installable refuses payloads that an installed system cannot come of.
+func (c *checker) installable() {
+	steps := c.profile.FirstBoot.Steps
 	if !slices.Contains(steps, config.StepGrow) {
 		c.Add("first_boot.steps", "expected %q among them: what is installed is as small as it can be, and the disk is not", config.StepGrow)
 	}

@@ -176,7 +176,13 @@ func TestMediumContradictions(t *testing.T) {
 		{"another layout", func(_ *profiles.Profile, m *layouts.Layout, _ *profiles.Profile, _ *layouts.Layout) { m.Name = "x" }, `installer.layout: got layout "x", expected "usb"`},
 		{"an installer of an installer", func(_ *profiles.Profile, _ *layouts.Layout, p *profiles.Profile, _ *layouts.Layout) {
 			p.Kind = profiles.KindInstaller
-		}, "kind: demo is an installer"},
+		}, `kind: demo is of kind "installer", expected the profile of a system`},
+		{"a medium of an ESP only", func(_ *profiles.Profile, m *layouts.Layout, _ *profiles.Profile, _ *layouts.Layout) {
+			m.ESP.Only = true
+		}, "installer.layout: usb has an ESP and nothing else"},
+		{"payload of an ESP only", func(_ *profiles.Profile, _ *layouts.Layout, _ *profiles.Profile, l *layouts.Layout) {
+			l.ESP.Only = true
+		}, "layout: laptop has an ESP and nothing else, expected a layout with a root"},
 		{"payload without a swapfile", func(_ *profiles.Profile, _ *layouts.Layout, _ *profiles.Profile, l *layouts.Layout) {
 			l.Swapfile.Image = 0
 		}, "layout.swapfile.image is 0"},
@@ -220,7 +226,7 @@ func TestMediumContradictions(t *testing.T) {
 		})
 	}
 	i, _, _, l := stick()
-	if _, err := Make(i, l, Options{}); err == nil || !strings.Contains(err.Error(), "kind: stick is an installer") {
+	if _, err := Make(i, l, Options{}); err == nil || !strings.Contains(err.Error(), `kind: stick is of kind "installer"`) {
 		t.Errorf("Make of an installer: %v", err)
 	}
 }

@@ -7,15 +7,21 @@ import (
 	"github.com/6FaNcY9/mkimage/profiles"
 )
 
-// medium prints what a medium installs, onto which disk, and who must agree;
-// nothing for a system.
+// medium prints what a medium installs, onto which disk, and who must agree, or what it
+// brings back; nothing for a system.
 func (t *printer) medium(p *Plan) {
 	if p.Medium == nil {
 		return
 	}
+	field := func(label, text string) { t.field(label, strings.Fields(printable(text))...) }
+	if p.IsRescue() {
+		t.section("What it brings back")
+		field("system", fmt.Sprintf("%s on layout %s, %s", p.Profile.Name, p.Medium.Layout.Name, p.Medium.Layout.Root.Label))
+		field("rescue", rescueText(p.Medium.Rescue))
+		return
+	}
 	i := p.Medium.Installer
 	t.section("What it installs")
-	field := func(label, text string) { t.field(label, strings.Fields(printable(text))...) }
 	field("system", fmt.Sprintf("%s on layout %s, ESP %v, the rest %s", p.Profile.Name, p.Medium.Layout.Name, p.Medium.Layout.ESP.Size, p.Medium.Layout.Root.Label))
 	field("onto", "the one disk that is "+diskText(i.Disk))
 	field("never", neverText(p))
@@ -123,7 +129,7 @@ func consentText(i profiles.Installer) string {
 	return "somebody types a phrase"
 }
 
-// rescueText says what the second entry of the menu can do besides.
+// rescueText says what the entry of the menu that brings a machine back can do besides.
 func rescueText(r profiles.Rescue) string {
 	if !r.Enabled() {
 		return "no rescue environment"

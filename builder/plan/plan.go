@@ -30,7 +30,7 @@ type Plan struct {
 	Mounts     []Mount          `json:"mounts"`           // parents first, "/" before all
 	Cmdline    []string         `json:"cmdline"`          // of the normal entry
 	Entries    []Entry          `json:"entries"`          // of the boot menu, the default first
-	Medium     *Medium          `json:"medium,omitempty"` // of an installer medium; nil for a system
+	Medium     *Medium          `json:"medium,omitempty"` // of a medium for another system; nil for a system
 }
 
 // Disk is the GPT.

@@ -27,10 +27,14 @@ func Text(w io.Writer, p *Plan, look Look) error {
 	t.summary(p)
 	t.medium(p)
 	t.disk(p)
-	t.subvolumes(p)
-	t.mounts(p)
+	if len(p.Mounts) > 0 {
+		t.subvolumes(p)
+		t.mounts(p)
+	}
 	t.entries(p)
-	t.units(p)
+	if !p.IsRescue() {
+		t.units(p)
+	}
 	t.recovery(p)
 	return t.Flush()
 }

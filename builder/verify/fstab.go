@@ -27,6 +27,8 @@ func (v *run) checkFstab() error {
 	switch {
 	case v.manifest == nil:
 		c.Skipped = "there is no manifest"
+	case v.rootPart == nil && v.withoutRoot():
+		c.Subject = "none"
 	case v.top == nil:
 		c.Skipped = "the root file system cannot be read"
 	default:

@@ -13,6 +13,10 @@ import (
 // manifest.
 func (v *run) checkRoot() error {
 	c := v.check("root", "btrfs file system")
+	if v.rootPart == nil && v.withoutRoot() {
+		c.Subject = "none"
+		return nil
+	}
 	if v.rootPart == nil {
 		c.Skipped = "no root partition in the partition table"
 		return nil

@@ -11,7 +11,8 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
-// checkTable reads the partition table and finds the two partitions.
+// checkTable reads the partition table and finds the two partitions. Whether there must be
+// a root partition only the manifest says: see wantRoot.
 func (v *run) checkTable() error {
 	c := v.check("table", "GUID partition table")
 	table, problems, err := gpt.Read(v.r, v.size)
@@ -25,13 +26,35 @@ func (v *run) checkTable() error {
 	v.table = table
 	c.Subject = fmt.Sprintf("GUID partition table %s, %d partitions", table.GUID, len(table.Partitions))
 	v.espPart = findPartition(c, table, plan.TypeESP, "ESP")
-	v.rootPart = findPartition(c, table, plan.SystemType(func(kind ids.UUID) bool {
-		return slices.ContainsFunc(table.Partitions, func(p gpt.Partition) bool { return p.Type == kind })
-	}), "root partition")
+	if v.espPart == nil {
+		c.problem("partition table", "no partition has the type of the ESP (%s)", plan.TypeESP)
+	}
+	v.rootPart = findPartition(c, table, v.rootType(), "root partition")
 	return nil
 }
 
-// findPartition returns the only partition of a type.
+// rootType returns the type of the partition with the root file system.
+func (v *run) rootType() ids.UUID {
+	return plan.SystemType(func(kind ids.UUID) bool {
+		return slices.ContainsFunc(v.table.Partitions, func(p gpt.Partition) bool { return p.Type == kind })
+	})
+}
+
+// wantRoot wants a root partition in the table, unless the manifest says that the disk
+// has none: so does only that of a medium which starts in memory.
+func (v *run) wantRoot() error {
+	if v.table != nil && v.rootPart == nil && !v.withoutRoot() {
+		v.report.Checks[0].problem("partition table", "no partition has the type of the root partition (%s)", v.rootType())
+	}
+	return nil
+}
+
+// withoutRoot reports whether the disk is planned without a root file system.
+func (v *run) withoutRoot() bool {
+	return v.manifest != nil && v.manifest.Plan != nil && v.manifest.Plan.Partition(plan.RoleRoot) == nil
+}
+
+// findPartition returns the only partition of a type, nil where there is none.
 func findPartition(c *Check, t *gpt.Table, kind ids.UUID, name string) *gpt.Partition {
 	var found *gpt.Partition
 	for i := range t.Partitions {
@@ -42,9 +65,6 @@ func findPartition(c *Check, t *gpt.Table, kind ids.UUID, name string) *gpt.Part
 		default:
 			found = &t.Partitions[i]
 		}
-	}
-	if found == nil {
-		c.problem("partition table", "no partition has the type of the %s (%s)", name, kind)
 	}
 	return found
 }

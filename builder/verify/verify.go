@@ -38,7 +38,7 @@ func Image(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Report, 
 	}
 	v := &run{Options: o, ctx: ctx, r: r, size: size, report: &Report{Size: size}}
 	for _, stage := range []func() error{
-		v.checkTable, v.checkESP, v.checkManifest, v.checkDigests, v.checkFiles, v.checkRoot, v.checkIdentity,
+		v.checkTable, v.checkESP, v.checkManifest, v.wantRoot, v.checkDigests, v.checkFiles, v.checkRoot, v.checkIdentity,
 		v.checkSwapfile, v.checkFstab, v.checkBoot,
 	} {
 		if err := stage(); err != nil {

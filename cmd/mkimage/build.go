@@ -53,7 +53,9 @@ their digests: with --locked the next build takes these or fails).
 Of a profile of kind installer it makes a medium that installs another profile: an
 ESP, and a partition with the very file system that is installed. It boots the
 system's own kernel and initramfs. Its manifest is signed with --sign-key, which
-stays with you; the public key is on the medium, which installs nothing else.
+stays with you; the public key is on the medium, which installs nothing else. One of
+kind rescue makes a medium that brings another profile back and carries no system:
+an ESP only, as large as what it holds, with room. It can be signed.
 
 The same inputs give the same bytes. Everything is written under other names,
 read back and checked, and renamed when it is complete.
@@ -65,6 +67,7 @@ of OLD, if that is of the same profile and layout. OLD is then one of the inputs
   mkimage build bandit-full --source debian:trixie -o laptop.qcow2
   mkimage build bandit-minimal --source tar:rootfs.tar.zst --set hostname=other
   mkimage build bandit-installer --sign-key fox.key --unattended
+  mkimage build bandit-rescue -o stick.img
   mkimage build bandit-full --like bandit-full.img   # then: mkimage write --update
   mkimage build bandit-minimal --dry-run         # the same as mkimage plan`,
 		Args:              takes(1, 1),
@@ -159,6 +162,9 @@ func showBuild(u *ui, p *plan.Plan, src *source.Source) error {
 func (f *buildFlags) gather(ctx context.Context, u *ui, p *plan.Plan, asked *profiles.Profile, older *olderImage, in *image.Inputs) (err error) {
 	if err = f.mediumFlags.check(p); err != nil {
 		return err
+	}
+	if p.IsRescue() && f.like != "" {
+		return fault.New(fault.Usage, "leave it out", "--like: keeps the places of files of a root file system, and %s has none", p.Name())
 	}
 	if in.Places, err = older.places(); err != nil {
 		return err

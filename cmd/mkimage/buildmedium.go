@@ -14,14 +14,14 @@ import (
 	"github.com/6FaNcY9/mkimage/installer/programs"
 )
 
-// mediumFlags are the flags of an installer medium. Its signature is made by the
+// mediumFlags are the flags of a medium. Its signature is made by the
 // flags of sign.
 type mediumFlags struct {
 	signing signFlags
 }
 
 func (f *mediumFlags) define(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.signing.key, "sign-key", "", "sign an installer medium with the secret key in `FILE`, which mkimage sign makes; - is standard input")
+	cmd.Flags().StringVar(&f.signing.key, "sign-key", "", "sign a medium with the secret key in `FILE`, which mkimage sign makes; - is standard input")
 	f.signing.define(cmd)
 }
 
@@ -30,10 +30,12 @@ func (f *mediumFlags) define(cmd *cobra.Command) {
 func (f *mediumFlags) check(p *plan.Plan) error {
 	switch {
 	case p.Medium == nil && f.signing.key != "":
-		return fault.New(fault.Usage, "sign the manifest of an image: mkimage sign IMAGE"+manifest.Suffix, "--sign-key: is for an installer medium, and %s is a system", p.Name())
+		return fault.New(fault.Usage, "sign the manifest of an image: mkimage sign IMAGE"+manifest.Suffix, "--sign-key: is for a medium, and %s is a system", p.Name())
 	case p.Medium == nil && f.signing.passphraseFile != "":
 		return fault.New(fault.Usage, "", "--passphrase-file: is for --sign-key, and %s is a system", p.Name())
-	case p.Medium != nil && f.signing.key == "":
+	case p.IsRescue() && f.signing.key == "" && f.signing.passphraseFile != "":
+		return fault.New(fault.Usage, "name the key too, or leave it out", "--passphrase-file: is for --sign-key, which is missing")
+	case p.Installs() && f.signing.key == "":
 		return fault.New(fault.Usage, "mkimage sign --generate NAME makes a key; then --sign-key NAME.key",
 			"--sign-key is missing: %s is an installer medium, which installs only what is signed", p.Name())
 	}
@@ -46,22 +48,25 @@ func (f *mediumFlags) inputs(ctx context.Context, u *ui, p *plan.Plan, in *image
 	if p.Medium == nil {
 		return nil
 	}
-	key, err := f.signing.secret(ctx, u)
-	if err != nil {
-		return err
-	}
 	program, err := programs.LoadInstall()
 	if err != nil {
 		return err
 	}
-	in.Installer = &image.Installer{Program: program, Key: key.Public().Text()}
+	in.Installer = &image.Installer{Program: program}
+	if f.signing.key != "" { // a medium that only brings back may have none
+		key, err := f.signing.secret(ctx, u)
+		if err != nil {
+			return err
+		}
+		comment := fmt.Sprintf("timestamp:%d\tfile:%s\thashed", p.Epoch.Unix(), path.Base(manifest.ESPPath))
+		in.Installer.Key = key.Public().Text()
+		in.Sign = func(message []byte) ([]byte, error) { return key.Sign(message, comment) }
+	}
 	if p.Medium.Rescue.Enabled() {
 		if in.Installer.Rescue, err = rescuePrograms(); err != nil {
 			return err
 		}
 	}
-	comment := fmt.Sprintf("timestamp:%d\tfile:%s\thashed", p.Epoch.Unix(), path.Base(manifest.ESPPath))
-	in.Sign = func(message []byte) ([]byte, error) { return key.Sign(message, comment) }
 	return nil
 }
 

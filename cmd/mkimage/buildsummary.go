@@ -15,7 +15,8 @@ import (
 type buildSummary struct {
 	MessageType string        `json:"message_type"`
 	Profile     string        `json:"profile"`
-	Payload     string        `json:"payload,omitempty"` // of an installer medium: the profile that it installs
+	Payload     string        `json:"payload,omitempty"` // of a medium: the profile that it installs or brings back
+	Kind        string        `json:"kind,omitempty"`    // of a medium that only brings back: "rescue"
 	Layout      string        `json:"layout"`
 	Source      string        `json:"source"`
 	Path        string        `json:"path"`
@@ -91,34 +92,48 @@ func newBuildSummary(f *buildFlags, p *plan.Plan, src *source.Source, o *outputs
 	s := &buildSummary{
 		MessageType: "summary", Profile: p.Name(), Layout: p.Layout.Name, Source: src.Spec.String(), Path: f.output, Format: f.format,
 		Size: r.Size, Allocated: o.allocated, Seed: p.Seed.String(), Packages: len(src.Packages),
-		RootFree: r.Root.Size - r.Manifest.Partition("root").Used, DataBytes: r.Root.DataBytes, StoredBytes: r.Root.StoredBytes,
-		Like: f.like, KeptBytes: r.Root.KeptBytes, ESPUsed: esp.Used, ESPSize: esp.Size, Stages: clock.end(), Files: o.names(), Seconds: clock.seconds(),
+		Like: f.like, ESPUsed: esp.Used, ESPSize: esp.Size, Stages: clock.end(), Files: o.names(), Seconds: clock.seconds(),
 	}
 	if p.Medium != nil {
-		s.Payload = p.Profile.Name
+		s.Payload, s.Kind = p.Profile.Name, p.Medium.Kind
 	}
+	s.addRoot(r)
 	s.Rescue = newBuildRescue(r.Rescue)
 	for _, k := range r.Kernels {
 		s.Kernels = append(s.Kernels, buildKernel{k.Version, k.Size, int64(len(k.Archive.Data)), len(k.Archive.Modules)})
 	}
+	return s
+}
+
+// addRoot adds what the root file system has, where there is one.
+func (s *buildSummary) addRoot(r *image.Result) {
+	if r.Root == nil {
+		return
+	}
+	s.RootFree, s.DataBytes, s.StoredBytes, s.KeptBytes = r.Root.Size-r.Manifest.Partition("root").Used, r.Root.DataBytes, r.Root.StoredBytes, r.Root.KeptBytes
 	for _, w := range r.Root.Swapfiles {
 		s.Resume = &summarySwap{w.Path, w.Size, w.UUID.String(), w.PhysicalPage}
 	}
-	return s
 }
 
 func (s *buildSummary) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: disk of %s, %s on this one\n", printable(s.Path), humanBytes(s.Size), humanBytes(s.Allocated))
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(t, "profile\t%s, layout %s\n", s.Profile, s.Layout)
-	if s.Payload != "" {
+	switch {
+	case s.Kind != "":
+		fmt.Fprintf(t, "brings back\t%s\n", s.Payload)
+	case s.Payload != "":
 		fmt.Fprintf(t, "installs\t%s\n", s.Payload)
 	}
 	fmt.Fprintf(t, "source\t%s", printable(s.Source))
 	if s.Packages > 0 {
 		fmt.Fprintf(t, ", %d packages", s.Packages)
 	}
-	fmt.Fprintf(t, "\ncontent\t%s, stored in %s; %s free\n", humanBytes(s.DataBytes), humanBytes(s.StoredBytes), humanBytes(s.RootFree))
+	fmt.Fprintln(t)
+	if s.Kind == "" {
+		fmt.Fprintf(t, "content\t%s, stored in %s; %s free\n", humanBytes(s.DataBytes), humanBytes(s.StoredBytes), humanBytes(s.RootFree))
+	}
 	if s.Like != "" {
 		fmt.Fprintf(t, "kept\t%s of it where %s has them\n", humanBytes(s.KeptBytes), printable(s.Like))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/installer/disks"
+	"github.com/6FaNcY9/mkimage/profiles"
 )
 
 type explainDiskFlags struct {
@@ -141,9 +143,9 @@ func installerRules(name string, f *profileFlags) (disks.Wants, error) {
 	if err != nil {
 		return disks.Wants{}, err
 	}
-	if r.payload == nil {
+	if !r.profile.IsInstaller() {
 		return disks.Wants{}, fault.New(fault.Config, "name a profile with kind = \"installer\", such as bandit-installer; or leave it out and give rules: --bus nvme",
-			"profile %s: is of a system, expected an installer", r.profile.Name)
+			"profile %s: is of kind %q, expected an installer", r.profile.Name, cmp.Or(r.profile.Kind, profiles.KindSystem))
 	}
 	return disks.WantsOf(r.profile.Installer, r.payload.profile, r.payload.layout), nil
 }

@@ -56,7 +56,7 @@ func (f *initramfsFlags) run(ctx context.Context, u *ui, name string) error {
 		return err
 	}
 	if p.Medium != nil {
-		return fault.New(fault.Usage, "mkimage initramfs "+shellWord(p.Profile.Name), "%s is an installer medium: a system has the initramfs of its payload", name)
+		return fault.New(fault.Usage, "mkimage initramfs "+shellWord(p.Profile.Name), "%s is a medium: a system has the initramfs of its payload", name)
 	}
 	if f.output == "" {
 		f.output = p.Name() + ".initramfs"

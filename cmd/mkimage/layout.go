@@ -118,7 +118,7 @@ func (f *layoutFlags) find(cmd *cobra.Command, name string) (*hardware.Hardware,
 	if set.Has(name) || !isFile(name) && !strings.Contains(name, "/") {
 		p, _, err := f.makePlan(name)
 		if err == nil && p.Medium != nil {
-			err = fault.New(fault.Usage, "mkimage layout "+shellWord(p.Profile.Name), "%s is an installer medium: a system has the layout of its payload", name)
+			err = fault.New(fault.Usage, "mkimage layout "+shellWord(p.Profile.Name), "%s is a medium: a system has the layout of its payload", name)
 		}
 		if err != nil {
 			return nil, err

@@ -102,7 +102,7 @@ type resolved struct {
 	profile                       profiles.Profile
 	layout                        layouts.Layout
 	profileOrigins, layoutOrigins strict.Origins
-	payload                       *resolved // of an installer; nil of a system
+	payload                       *resolved // of a medium; nil of a system
 	waits                         bool      // the layout is that of the source's system, which is not known yet
 }
 
@@ -130,7 +130,7 @@ func (r *resolved) complete() error {
 }
 
 // resolveProfile returns the profile that a name asks for, or the payload of one
-// of an installer, and its layout.
+// of a medium, and its layout.
 func resolveProfile(f *profileFlags, name string) (profiles.Profile, layouts.Layout, error) {
 	r, err := f.resolve(name)
 	if err != nil {
@@ -148,11 +148,11 @@ func (f *profileFlags) resolve(name string) (*resolved, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, payload, payloadLayout := splitInstaller(profileSettings)
+	own, payload, payloadLayout := splitMedium(profileSettings)
 	if f.unattended {
 		own = append(own, strict.Setting{Key: "installer.unattended", Value: "true", Flag: "--unattended"})
 	}
-	if !sets.isInstaller(name, own) && !f.unattended {
+	if !sets.isMedium(name, own) && !f.unattended {
 		return sets.resolve(name, profileSettings, layoutSettings)
 	}
 	r, err := sets.resolve(name, own, layoutSettings)
@@ -174,11 +174,11 @@ func (f *profileFlags) loadSets() (s sets, err error) {
 	return s, err
 }
 
-// isInstaller reports whether a profile is one of an installer, as it is or as
-// the command line makes it.
-func (s sets) isInstaller(name string, settings []strict.Setting) bool {
+// isMedium reports whether a profile is one of a medium, as it is or as the command line
+// makes it.
+func (s sets) isMedium(name string, settings []strict.Setting) bool {
 	for _, list := range [][]strict.Setting{nil, settings} {
-		if p, _, err := s.profiles.Resolve(name, list); err == nil && p.IsInstaller() {
+		if p, _, err := s.profiles.Resolve(name, list); err == nil && p.IsMedium() {
 			return true
 		}
 	}
@@ -206,10 +206,10 @@ func (s sets) resolve(name string, profile, layout []strict.Setting) (*resolved,
 	return r, nil
 }
 
-// payload resolves what an installer installs.
-func (s sets) payload(installer *resolved, profile, layout []strict.Setting) (*resolved, error) {
-	name := installer.profile.Payload
-	f := strict.NewFindings(installer.profileOrigins)
+// payload resolves what a medium installs or brings back.
+func (s sets) payload(medium *resolved, profile, layout []strict.Setting) (*resolved, error) {
+	name := medium.profile.Payload
+	f := strict.NewFindings(medium.profileOrigins)
 	if !s.profiles.Has(name) {
 		f.Add("payload", "no profile is named %q%s", name, strict.DidYouMean(name, s.profiles.Names()))
 		return nil, f.Err()
@@ -218,8 +218,8 @@ func (s sets) payload(installer *resolved, profile, layout []strict.Setting) (*r
 	if err != nil {
 		return nil, err
 	}
-	if r.profile.IsInstaller() {
-		f.Add("payload", "%s is an installer, expected the profile of a system", name)
+	if r.profile.IsMedium() {
+		f.Add("payload", "%s is of kind %q, expected the profile of a system", name, r.profile.Kind)
 	}
 	return r, f.Err()
 }

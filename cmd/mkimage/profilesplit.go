@@ -6,12 +6,12 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/strict"
 )
 
-// payloadKey is what a key of an installer's payload has before it in --set where
-// the installer has a key of that name too.
+// payloadKey is what a key of a medium's payload has before it in --set where the medium's
+// profile has a key of that name too.
 const payloadKey = "payload"
 
-// ofInstaller reports whether a key is of an installer's own profile.
-func ofInstaller(key string) bool {
+// ofMedium reports whether a key is of a medium's own profile.
+func ofMedium(key string) bool {
 	switch key {
 	case "kind", "payload", "layout", "extends", "installer", "rescue":
 		return true
@@ -19,9 +19,9 @@ func ofInstaller(key string) bool {
 	return strings.HasPrefix(key, "installer.") || strings.HasPrefix(key, "rescue.")
 }
 
-// splitInstaller divides what the command line changes in an installer: the
-// profile itself, its payload, and the payload's layout.
-func splitInstaller(all []strict.Setting) (own, payload, payloadLayout []strict.Setting) {
+// splitMedium divides what the command line changes in a medium: the profile itself, its
+// payload, and the payload's layout.
+func splitMedium(all []strict.Setting) (own, payload, payloadLayout []strict.Setting) {
 	for _, s := range all {
 		key, named := strings.CutPrefix(s.Key, payloadKey+".")
 		inLayout, ofLayout := strings.CutPrefix(key, layoutKey+".")
@@ -30,7 +30,7 @@ func splitInstaller(all []strict.Setting) (own, payload, payloadLayout []strict.
 			payloadLayout = append(payloadLayout, strict.Setting{Key: inLayout, Value: s.Value, Below: payloadKey + "." + layoutKey})
 		case named:
 			payload = append(payload, strict.Setting{Key: key, Value: s.Value, Below: payloadKey})
-		case ofInstaller(s.Key):
+		case ofMedium(s.Key):
 			own = append(own, s)
 		default:
 			payload = append(payload, s)

@@ -12,7 +12,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/strict"
 )
 
-func TestSplitInstaller(t *testing.T) {
+func TestSplitMedium(t *testing.T) {
 	f := profileFlags{sets: []string{
 		"kind=installer", "payload=x", "layout=l", "installer.mode=fresh", "installer.disk.bus=['sata']", "hostname=fox", "description=d",
 		"payload.layout=m", "payload.description=e", "payload.layout.esp.size=1GiB", "payloads=y", "installers=z",
@@ -21,7 +21,7 @@ func TestSplitInstaller(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, payload, payloadLayout := splitInstaller(all)
+	own, payload, payloadLayout := splitMedium(all)
 	for _, part := range []struct {
 		name      string
 		got, want []strict.Setting
@@ -98,7 +98,7 @@ func TestMediumFlags(t *testing.T) {
 		want    string
 	}{
 		{"bandit-minimal", signFlags{}, ""},
-		{"bandit-minimal", signFlags{key: "k"}, "--sign-key: is for an installer medium, and bandit-minimal is a system"},
+		{"bandit-minimal", signFlags{key: "k"}, "--sign-key: is for a medium, and bandit-minimal is a system"},
 		{"bandit-minimal", signFlags{passphraseFlags: passphraseFlags{"p"}}, "--passphrase-file: is for --sign-key"},
 		{"bandit-installer", signFlags{}, "--sign-key is missing: bandit-installer is an installer medium"},
 		{"bandit-installer", signFlags{key: "k"}, ""},

@@ -35,7 +35,9 @@ offset of a swapfile. mkfs writes a btrfs file system alone.
 
 A profile of kind installer makes a stick that installs a system with nobody there.
 sign makes the key that it is signed with, keys medium the stick with the key of the
-secrets, and explain-disk says which disk of a machine it would erase.`
+secrets, and explain-disk says which disk of a machine it would erase. One of kind
+rescue makes a small stick that brings a machine back; stick check says whether it
+still fits.`
 
 // newRoot makes the command tree. To add a subcommand write a file with a
 // function that returns a *cobra.Command and name it here, in its group.
@@ -67,7 +69,7 @@ func newRoot(u *ui) *cobra.Command {
 	mustComplete(root, "progress", progressModes...)
 
 	addGroup(root, "images", "Images of disks:", newBuild(u), newPlan(u), newVerify(u), newInspect(u), newDiff(u), newInitramfs(u), newRun(u), newTest(u), newLayout(u))
-	addGroup(root, "disks", "Disks and media:", newExplainDisk(u), newWrite(u), newSign(u))
+	addGroup(root, "disks", "Disks and media:", newExplainDisk(u), newWrite(u), newSign(u), newStick(u))
 	addGroup(root, "files", "File systems:", newLs(u), newCat(u), newStat(u), newCheck(u), newMapSwapfile(u), newMkfs(u))
 	addGroup(root, "profiles", "Profiles:", newProfiles(u), newLayouts(u))
 	addGroup(root, "secrets", "Secrets:", newKeys(u))

@@ -57,6 +57,7 @@ func TestScript(t *testing.T) {
 			"flip":      cmdFlip,
 			"touch":     cmdTouch,
 			"system":    cmdSystem,
+			"program":   cmdProgram,
 			"nixcache":  cmdNixcache,
 			"nixstore":  cmdNixstore,
 			"disk":      cmdDisk,
@@ -184,6 +185,14 @@ func cmdSystem(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: system DIR")
 	}
 	ts.Check(imgtest.System(ts.MkAbs(args[0])))
+}
+
+// cmdProgram makes a program of a system that needs no library: program FILE.
+func cmdProgram(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: program FILE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), imgtest.Program(args[0]), 0o755))
 }
 
 // cmdNixcache makes a binary cache with a system in it, whose toplevel is in $SYSTEM:

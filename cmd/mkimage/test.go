@@ -86,8 +86,8 @@ func (f *testFlags) run(ctx context.Context, u *ui, name string) error {
 		return err
 	}
 	if s.Plan, err = planOf(name); err == nil && s.Plan.Medium != nil {
-		err = fault.New(fault.Usage, "mkimage test "+shellWord(s.Plan.Profile.Name)+" tests what it installs",
-			"%s is an installer medium: it promises nothing that a test looks for", name)
+		err = fault.New(fault.Usage, "mkimage test "+shellWord(s.Plan.Profile.Name)+" tests the system that it is for",
+			"%s is a medium: it promises nothing that a test looks for", name)
 	}
 	if err != nil {
 		return err
