@@ -40,26 +40,48 @@ type Medium struct {
 // good.
 type Verify func(message, signature []byte) error
 
-// OpenMedium reads the manifest of a medium of size bytes. Errors are of class
-// fault.Input.
+// OpenMedium reads the manifest of a medium of size bytes, and finds what it installs.
+// Errors are of class fault.Input.
 func OpenMedium(r io.ReaderAt, size int64, verify Verify) (*Medium, error) {
+	m, table, err := openFiles(r, size, verify)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.find(r, table)
+}
+
+// OpenStick is OpenMedium for what stands on the ESP of a medium of any kind: Payload is
+// nil. A medium that is for a rescue alone need not be signed: verify is nil then, and the
+// caller has another reason to trust it.
+func OpenStick(r io.ReaderAt, size int64, verify Verify) (*Medium, error) {
+	m, _, err := openFiles(r, size, verify)
+	if err != nil {
+		return nil, err
+	}
+	if m.Manifest.Plan == nil || m.Manifest.Plan.Medium == nil {
+		return nil, fault.New(fault.Input, "build one from a profile of kind rescue or installer", "medium: what is on it is a system")
+	}
+	return m, nil
+}
+
+func openFiles(r io.ReaderAt, size int64, verify Verify) (*Medium, *gpt.Table, error) {
 	table, _, err := gpt.Read(r, size)
 	if err != nil {
-		return nil, fmt.Errorf("medium: %w", err)
+		return nil, nil, fmt.Errorf("medium: %w", err)
 	}
 	files, espStart, err := openESP(r, table)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	text, err := readSigned(files, verify)
+	text, err := readManifest(files, verify)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m := &Medium{Digest: sha256.Sum256(text), disk: r, esp: files, espStart: espStart}
 	if m.Manifest, err = manifest.Decode(text); err != nil {
-		return nil, fault.New(fault.Input, damagedHint, "medium: %s: %w", manifest.ESPPath, err)
+		return nil, nil, fault.New(fault.Input, damagedHint, "medium: %s: %w", manifest.ESPPath, err)
 	}
-	return m, m.find(r, table)
+	return m, table, nil
 }
 
 // openESP opens the file system of the medium's ESP, which begins at byte start.
@@ -76,12 +98,15 @@ func openESP(r io.ReaderAt, table *gpt.Table) (files *reader.FS, start int64, er
 	return nil, 0, fault.New(fault.Input, damagedHint, "medium: it has %d partitions, none of them an ESP", len(table.Partitions))
 }
 
-// readSigned returns the text of the manifest, once its signature was found to
-// be good.
-func readSigned(files *reader.FS, verify Verify) ([]byte, error) {
+// readManifest returns the text of the manifest, once its signature was found to be
+// good; without verify nobody asks for one.
+func readManifest(files *reader.FS, verify Verify) ([]byte, error) {
 	text, err := files.ReadAtMost(manifest.ESPPath, maxManifest)
 	if err != nil {
 		return nil, fault.New(fault.Input, damagedHint, "medium: %w", err)
+	}
+	if verify == nil {
+		return text, nil
 	}
 	signature, err := files.ReadAtMost(manifest.SignaturePath, maxSignature)
 	if errors.Is(err, fs.ErrNotExist) {
