@@ -14,6 +14,7 @@ import (
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/initramfs/terminal/terminaltest"
 	"github.com/6FaNcY9/mkimage/installer/agekey"
+	"github.com/6FaNcY9/mkimage/installer/agekey/agekeytest"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 	"github.com/6FaNcY9/mkimage/installer/keymedium"
 )
@@ -46,8 +47,7 @@ func TestKey(t *testing.T) {
 	const passphrase = "hunter2 of the key"
 	other, err := age.GenerateX25519Identity()
 	must(t, err)
-	sealed, err := agekey.Encrypt([]byte(b.key.String()+"\n"), []byte(passphrase))
-	must(t, err)
+	sealed := agekeytest.Encrypted(t, b.key.String()+"\n", passphrase)
 	b.media = b.medium("sealed.img", config.KeyFileEncrypted, sealed)
 	file := filepath.Join(b.dir, "key.txt")
 

@@ -85,7 +85,7 @@ func TestRecover(t *testing.T) {
 	b.expect(int(fault.Usage), "--erase new.img", append(at, "recover")...)
 	b.expect(int(fault.Target), "--erase says", append(at, "recover", "--erase", "other.img")...)
 	b.expect(int(fault.Target), "several disks", append(at, "recover", "--erase", "new.img", "--image", other)...)
-	b.expect(int(fault.Target), "large enough", append(at, "recover", "--erase", "small.img", "--to", small)...)
+	b.expect(int(fault.Target), "disk.min_size", append(at, "recover", "--erase", "small.img", "--to", small)...)
 	b.expect(int(fault.Target), "started from it", append(at, "recover", "--erase", "stick.img", "--to", stick)...)
 	b.expect(int(fault.Input), "no installer medium", "recover", "--erase", "new.img")
 	b.expect(0, "", append(at, "recover", "--dry-run")...)

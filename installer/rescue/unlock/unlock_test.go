@@ -15,6 +15,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/installer/agekey"
+	"github.com/6FaNcY9/mkimage/installer/agekey/agekeytest"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 	"github.com/6FaNcY9/mkimage/installer/rescue/unlock/unlocktest"
 )
@@ -54,11 +55,7 @@ func answers(t *testing.T, lines ...string) func(context.Context, string) ([]byt
 // TestSearch looks for a key.
 func TestSearch(t *testing.T) {
 	mine, other := newKey(t), newKey(t)
-	seal := func(k *age.X25519Identity) string {
-		data, err := agekey.Encrypt([]byte(k.String()), []byte("pass"))
-		must(t, err)
-		return string(data)
-	}
+	seal := func(k *age.X25519Identity) string { return string(agekeytest.Encrypted(t, k.String(), "pass")) }
 	sealed, sealedOther := seal(mine), seal(other)
 	none := firstboot.NewProblem(firstboot.CodeNoKey, "", "there is none")
 	for _, tt := range []struct {
@@ -123,7 +120,7 @@ func TestSearch(t *testing.T) {
 	if _, err := s.Key(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Key of who was interrupted: %v", err)
 	}
-	s = Search{Places: []Place{{Name: "p", Read: func() ([]byte, error) { return []byte(sealed), nil }}}, Ask: answers(t, "pass"), Memory: func() (int64, error) { return 1 << 20, nil }}
+	s = Search{Places: []Place{{Name: "p", Read: func() ([]byte, error) { return []byte(sealed), nil }}}, Ask: answers(t, "pass"), Memory: func() (int64, error) { return 1 << 10, nil }}
 	if _, err := s.Key(t.Context()); firstboot.CodeOf(err) != firstboot.CodeMemory {
 		t.Errorf("Key without memory: %v", err)
 	}
