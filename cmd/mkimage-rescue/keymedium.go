@@ -78,14 +78,15 @@ func (k *bringKey) allow(ctx context.Context, d *desk) error {
 	if k.erase == word {
 		consent.Serial = word
 	}
-	for _, f := range flash.Refuse(disk, consent) {
-		hint := f.Hint
-		if f.Flag != "" {
-			hint = "--erase " + word
-		}
-		return fault.New(fault.Target, hint, "%s: %s", disk, f.What)
+	against := flash.Refuse(disk, consent)
+	if len(against) == 0 {
+		return nil
 	}
-	return nil
+	hint := against[0].Hint
+	if against[0].Flag != "" {
+		hint = "--erase " + word
+	}
+	return fault.New(fault.Target, hint, "%s: %s", disk, against[0].What)
 }
 
 // seal encrypts a key with a passphrase that is typed twice.
