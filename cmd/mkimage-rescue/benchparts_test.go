@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -53,4 +54,14 @@ func names(t testing.TB, dir string) string {
 		list = append(list, e.Name())
 	}
 	return strings.Join(list, " ")
+}
+
+func contains(text, part string) bool { return strings.Contains(text, part) }
+
+// allocated returns the blocks of 512 bytes that a file has.
+func allocated(info os.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Blocks
+	}
+	return -1
 }

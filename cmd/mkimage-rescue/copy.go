@@ -199,7 +199,7 @@ func (d *desk) destination(ctx context.Context, to string) (string, error) {
 	if path.Join("/", rest) == "/" {
 		return "", fault.New(fault.Usage, "--to "+head+":back", "%s: expected a directory behind the colon", to)
 	}
-	top, err := d.m.FileSystem(ctx, at, "target", false)
+	top, err := d.mountTarget(ctx, at)
 	if err != nil {
 		return "", err
 	}
@@ -208,6 +208,22 @@ func (d *desk) destination(ctx context.Context, to string) (string, error) {
 		return "", fault.New(fault.Target, "name a directory whose parent is there", "%s: %w", to, err)
 	}
 	return filepath.Join(parent, path.Base(rest)), nil
+}
+
+// mountTarget mounts the disk that is copied to, once: one can copy there again.
+func (d *desk) mountTarget(ctx context.Context, at inventory.Place) (string, error) {
+	if dir, has := d.targets[at]; has {
+		return dir, nil
+	}
+	dir, err := d.m.FileSystem(ctx, at, fmt.Sprintf("target%d", len(d.targets)), false)
+	if err != nil {
+		return "", err
+	}
+	if d.targets == nil {
+		d.targets = map[inventory.Place]string{}
+	}
+	d.targets[at] = dir
+	return dir, nil
 }
 
 // tellCopied says what was copied.

@@ -73,10 +73,13 @@ func (k *bringKey) run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if k.toMedium == "" {
-		if err := d.needSystem(); err != nil {
-			return err
-		}
+	if k.toMedium != "" {
+		err = k.allow(ctx, d) // before a passphrase is asked for
+	} else {
+		err = d.needSystem()
+	}
+	if err != nil {
+		return err
 	}
 	found, err := k.find(ctx, d)
 	if err != nil {

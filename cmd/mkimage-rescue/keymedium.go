@@ -29,9 +29,6 @@ func (k *bringKey) makeMedium(ctx context.Context, d *desk, found *unlock.Found,
 		return err
 	}
 	made.To, made.Outcome = disk.Path, "installed"
-	if err := k.allow(ctx, d, *disk); err != nil {
-		return err
-	}
 	if made.DryRun = k.dryRun; made.DryRun {
 		d.p.note("will erase %s and make a key medium of it", disk)
 		return d.p.tellKey(made)
@@ -51,7 +48,12 @@ func (k *bringKey) makeMedium(ctx context.Context, d *desk, found *unlock.Found,
 }
 
 // allow refuses a disk that must not be erased, and asks where it is not empty.
-func (k *bringKey) allow(ctx context.Context, d *desk, disk disks.Disk) error {
+func (k *bringKey) allow(ctx context.Context, d *desk) error {
+	found, err := d.m.Disk(k.toMedium)
+	if err != nil {
+		return err
+	}
+	disk := *found
 	on := func(p inventory.Place) bool { return p.Disk == disk.Path }
 	switch {
 	case slices.ContainsFunc(d.m.Inventory.Systems, func(s inventory.System) bool { return on(s.Root) }):
@@ -76,14 +78,15 @@ func (k *bringKey) allow(ctx context.Context, d *desk, disk disks.Disk) error {
 	if k.erase == word {
 		consent.Serial = word
 	}
-	for _, f := range flash.Refuse(disk, consent) {
-		hint := f.Hint
-		if f.Flag != "" {
-			hint = "--erase " + word
-		}
-		return fault.New(fault.Target, hint, "%s: %s", disk, f.What)
+	against := flash.Refuse(disk, consent)
+	if len(against) == 0 {
+		return nil
 	}
-	return nil
+	hint := against[0].Hint
+	if against[0].Flag != "" {
+		hint = "--erase " + word
+	}
+	return fault.New(fault.Target, hint, "%s: %s", disk, against[0].What)
 }
 
 // seal encrypts a key with a passphrase that is typed twice.

@@ -51,6 +51,7 @@ type desk struct {
 	vault  *unlock.Vault // nil where there is none
 	key    *unlock.Found // that was found before; nil looks for it
 	*unlock.Opened
+	targets map[inventory.Place]string // disks that are copied to, and where they are mounted
 }
 
 // deskOf takes the inventory. The system is found where it can be.

@@ -92,11 +92,11 @@ func (v *Vault) Secret(ctx context.Context, k *agekey.Key, name string) ([]byte,
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.As(err, &exit):
-		return nil, failure(name, out.Bytes(), said.Bytes(), exit)
+		return nil, failure(name, out.b.Bytes(), said.b.Bytes(), exit)
 	case err != nil:
 		return nil, firstboot.NewProblem(firstboot.CodeSecret, "type the password of the repository, or name a file that has it: --password-file FILE", "secret %s: %w", name, err)
 	}
-	return out.Bytes(), nil
+	return out.b.Bytes(), nil
 }
 
 // failure is the problem that the program has told.
@@ -113,12 +113,12 @@ func failure(name string, out, said []byte, exit *exec.ExitError) error {
 }
 
 // limited is a buffer that takes no more than a secret.
-type limited struct{ bytes.Buffer }
+type limited struct{ b bytes.Buffer }
 
 // Write implements io.Writer. What is too long ends the program that writes it.
 func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > maxSecret {
+	if l.b.Len()+len(p) > maxSecret {
 		return 0, fmt.Errorf("more than %d bytes: %w", maxSecret, io.ErrShortWrite)
 	}
-	return l.Buffer.Write(p)
+	return l.b.Write(p)
 }
