@@ -40,8 +40,14 @@ func (m installMedium) rescueFirst(t testing.TB, stick string) {
 // made, and returns it with a shell of the rescue environment on its console.
 func startRescue(t testing.TB, m installMedium, c Config) *rescued {
 	t.Helper()
-	imgtest.Need(t, Binary, "qemu-img")
 	m.rescueFirst(t, c.Disks[0].File)
+	return startRescueOf(t, c)
+}
+
+// startRescueOf is startRescue with a stick that rescueFirst was called for.
+func startRescueOf(t testing.TB, c Config) *rescued {
+	t.Helper()
+	imgtest.Need(t, Binary, "qemu-img")
 	c.Agent = false
 	r := &rescued{VM: startVM(t, c)}
 	expect(t, r.VM, `rescue> `)
@@ -249,7 +255,7 @@ func TestRescueLost(t *testing.T) {
 	m.rescueFirst(t, c.Disks[0].File)
 	before, stick := digestFiles(t, backup.File, other.File, key.File), digestStick(t, m, c.Disks[0].File)
 
-	vm := startRescue(t, m, c)
+	vm := startRescueOf(t, c)
 	started := time.Now()
 	check(t, vm.Console.Send("mkimage-rescue recover --erase TARGET; echo status=$?\n"))
 	expect(t, vm.VM, `Passphrase of the key on [^\n]*: `)
