@@ -88,7 +88,8 @@ const tellEvery = 500 * time.Millisecond
 // copy, and compare it with its checksums. Unless readOnly, it heals what has a good
 // copy. progress is told bytes; it may be nil. When the context ends, so does the
 // scrub. Errors are that of the context, and of class fault.Input where there is no
-// btrfs of one device, or the kernel refuses.
+// btrfs of one device, or the kernel refuses; one with EROFS where it scrubs nothing that
+// is mounted read-only, as some do (Linux 6.12 does, 6.18 does not).
 //
 // The kernel names damaged files in its log alone: CheckBtrfs names them, of the device (see
 // DeviceOf) while nothing writes.
@@ -115,7 +116,7 @@ func RunScrub(ctx context.Context, dir string, readOnly bool, progress func(done
 	case errors.Is(err, unix.EINPROGRESS):
 		return nil, fault.New(fault.Input, "btrfs scrub status "+dir+" tells how far it is", "%s: is being scrubbed already", dir)
 	case errors.Is(err, unix.EROFS):
-		return nil, fault.New(fault.Input, "let the scrub be read-only, or mount it writable", "%s: is mounted read-only", dir)
+		return nil, fault.New(fault.Input, "let the scrub be read-only, or mount it writable", "%s: is mounted read-only: %w", dir, unix.EROFS)
 	case err != nil:
 		return nil, fault.New(fault.Input, "", "%s: scrub: %w", dir, err)
 	}
