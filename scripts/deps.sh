@@ -26,6 +26,7 @@ packages=(
 	restic                      # makes the repositories that are restored from
 	openssh-server openssh-client # lets people into a rescue environment
 	nix-bin                     # parses and evaluates the modules of NixOS that are written
+	patchelf                    # makes programs of Debian look like those of NixOS
 	cpio kmod binutils          # of the initramfs, of modules, of a UKI
 	busybox-static              # a shell without libraries, for root directories of tests
 	dracut-core initramfs-tools-core # lsinitrd, lsinitramfs, unmkinitramfs

@@ -16,5 +16,7 @@ for dir in bin sbin lib lib64; do
 	ln -s "usr/$dir" "$out/$dir"
 done
 ln -s /run/booted-system/kernel-modules/lib/modules "$out/usr/lib/modules"
+# As programs of NixOS are: they find what they need without a /lib64.
+patchelf --set-interpreter "$out/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" --set-rpath "$out/usr/lib/x86_64-linux-gnu" "$out/usr/bin/btrfs"
 # A reference to itself, as real packages have.
 echo "prefix=$out" >"$out/usr/share/fixture-prefix"
