@@ -129,6 +129,7 @@ var mayImport = map[string][]string{
 		"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/firstboot/restore", "installer/mountinfo", "installer/repository", "installer/subvolume", "installer/treecopy",
 	},
 	"installer/programs": {"builder/fault"},
+	"rehearsal/listtree": {},
 	"installer/rescue/inventory": {
 		"builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/manifest", "builder/sparse", "builder/gpt", "builder/rawdisk", "builder/fstab",
 		"builder/nix", "builder/bootspec", "builder/loader/bls", "builder/loader/grubcfg", "builder/loader/grubimage", "builder/uki/reader", "builder/esp/reader", "builder/swaparea", "builder/btrfs/ondisk",
