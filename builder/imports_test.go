@@ -135,6 +135,7 @@ var mayImport = map[string][]string{
 		"builder/nix", "builder/bootspec", "builder/loader/bls", "builder/loader/grubcfg", "builder/loader/grubimage", "builder/uki/reader", "builder/esp/reader", "builder/swaparea", "builder/btrfs/ondisk",
 		"builder/btrfs/reader", "builder/btrfs/view", "initramfs/hibernate/record", "installer/agekey", "installer/beside", "installer/disks", "installer/durable", "installer/firstboot", "installer/keymedium", "installer/mountinfo",
 	},
+	"installer/rescue/menu": {},
 	"installer/rescue/bootrepair": {
 		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/sparse", "builder/fstab", "builder/fstree", "builder/unpack", "builder/gpt", "builder/esp", "builder/esp/reader", "builder/swaparea",
 		"builder/btrfs/ondisk", "builder/btrfs/reader", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/manifest", "builder/uki", "builder/loader", "builder/loader/bls",

@@ -36,23 +36,23 @@ func newBoot(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "boot [DISK]",
 		Short: "repair what a system starts by",
-		Long: `mkimage-rescue boot finds out why a system does not start, says what it would do,
-and does it: the table of partitions is restored from its second copy, or made again
-of the file systems that are found on the disk; the EFI system partition is made
-again with boot loader, menu, kernels and initramfs; and the firmware gets an entry.
+		Long: `mkimage-rescue boot finds out why a system does not start, says what it would
+do, and does it: the table of partitions is restored from its second copy, or
+made again of the file systems that are found on the disk; the EFI system
+partition is made again with boot loader, menu, kernels and initramfs; and the
+firmware gets an entry.
 
-What is put back is made of the system's own files, by the code that made it first.
-What was on the lost partition alone comes from the stick. A disk that starts is left
-as it is. After a power cut the same command goes on.
+What is put back is made of the system's own files, by the code that made it
+first. What was on the lost partition alone comes from the stick. A disk that
+starts is left as it is. After a power cut the same command goes on.
 
-The disk is that of the machine's system; where no system can be found, because the
-table is lost, it is the only disk that is neither the stick nor a backup, or the one
-that is named.`,
+The disk is that of the machine's system; where no system can be found,
+because the table is lost, it is the only disk that is neither the stick nor a
+backup, or the one that is named.`,
 		Example: `  mkimage-rescue boot --dry-run
   mkimage-rescue boot
   mkimage-rescue boot /dev/nvme0n1 --yes`,
-		Args:        cobra.MaximumNArgs(1),
-		Annotations: menuEntry(70, "Repair the boot"),
+		Args: cobra.MaximumNArgs(1),
 	}
 	b.addSystem(cmd.Flags())
 	b.consent.addTo(cmd.Flags())

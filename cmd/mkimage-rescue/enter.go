@@ -22,18 +22,18 @@ func newEnter(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "enter [-- PROGRAM [ARGUMENT]...]",
 		Short: "a shell in the system, as if it ran",
-		Long: `mkimage-rescue enter mounts a system as its own table of file systems says, with
-/proc, /sys, /dev, /run and the names of hosts of this machine, and starts a shell in
-it, or a program. On a NixOS the system is activated, so that nixos-rebuild works.
+		Long: `mkimage-rescue enter mounts a system as its own table of file systems says,
+with /proc, /sys, /dev, /run and the names of hosts of this machine, and
+starts a shell in it, or a program. On a NixOS the system is activated, so
+that nixos-rebuild works.
 
-At its end all is unmounted, once what was written is on the disk. A system whose
-session sleeps is entered with --read-only alone: then nothing of its disk is
-changed, not even by the replay of a log.`,
+At its end all is unmounted, once what was written is on the disk. A system
+whose session sleeps is entered with --read-only alone: then nothing of its
+disk is changed, not even by the replay of a log.`,
 		Example: `  mkimage-rescue enter
   mkimage-rescue enter -- passwd alice
   mkimage-rescue enter -- nixos-rebuild boot --rollback
   mkimage-rescue enter --read-only -- journalctl --directory /var/log/journal -p err`,
-		Annotations: menuEntry(110, "Enter the system: a shell in it"),
 	}
 	e.addSystem(cmd.Flags())
 	cmd.Flags().BoolVar(&e.readOnly, "read-only", false, "change nothing on the disk")

@@ -32,17 +32,17 @@ func newGeneration(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generation [NUMBER|ENTRY]",
 		Short: "make another generation the one that starts",
-		Long: `mkimage-rescue generation makes a generation of a NixOS, by its number, or an entry
-of the boot menu, by its name, the one that starts by itself. Without one it lists
-what there is, and asks on a terminal.
+		Long: `mkimage-rescue generation makes a generation of a NixOS, by its number, or an
+entry of the boot menu, by its name, the one that starts by itself. Without
+one it lists what there is, and asks on a terminal.
 
-On a NixOS the profile of the system names it too, as nixos-rebuild --rollback does,
-so that the next rebuild follows it. No generation and no entry is removed.`,
+On a NixOS the profile of the system names it too, as nixos-rebuild --rollback
+does, so that the next rebuild follows it. No generation and no entry is
+removed.`,
 		Example: `  mkimage-rescue generation --list
   mkimage-rescue generation 41
   mkimage-rescue generation mkimage-factory`,
-		Args:        cobra.MaximumNArgs(1),
-		Annotations: menuEntry(60, "Start an older generation, or another entry of the menu"),
+		Args: cobra.MaximumNArgs(1),
 	}
 	g.addSystem(cmd.Flags())
 	g.consent.addTo(cmd.Flags())

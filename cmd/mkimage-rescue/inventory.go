@@ -14,23 +14,26 @@ import (
 
 func newInventory(p *program) *cobra.Command {
 	var w where
+	var short bool
 	cmd := &cobra.Command{
 		Use:   "inventory [--image FILE]...",
 		Short: "say what is there to rescue",
-		Long: `mkimage-rescue inventory says what is on the disks: systems with their subvolumes,
-snapshots and generations, what the boot menu starts, sessions that sleep, backups
-and key media, and what is wrong with them, the worst first.
+		Long: `mkimage-rescue inventory says what is on the disks: systems with their
+subvolumes, snapshots and generations, what the boot menu starts, sessions
+that sleep, backups and key media, and what is wrong with them, the worst
+first.
 
-It mounts nothing and writes nothing. A disk that is damaged is told as far as it
-can be read, and one that does not answer is given up after three minutes.
+It mounts nothing and writes nothing. A disk that is damaged is told as far as
+it can be read, and one that does not answer is given up after three minutes.
 
-Which machine is meant a manifest says: that of --manifest, or that of the recovery
-stick that runs, or that of the only installer medium that is found.`,
+Which machine is meant a manifest says: that of --manifest, or that of the
+recovery stick that runs, or that of the only installer medium that is found.`,
 		Example: `  mkimage-rescue inventory
   mkimage-rescue inventory --json --image laptop.img --image backup.img`,
 		Args: cobra.NoArgs,
 	}
 	w.addTo(cmd.Flags())
+	cmd.Flags().BoolVar(&short, "problems", false, "say what is wrong, and not what there is")
 	return p.command(cmd, func(ctx context.Context, _ []string) error {
 		m, err := p.look(ctx, &w)
 		if err != nil {
@@ -38,6 +41,9 @@ stick that runs, or that of the only installer medium that is found.`,
 		}
 		if p.json {
 			return p.encode(m.Inventory)
+		}
+		if short {
+			return inventory.Summary(p.stdout, m.Inventory, p.columns())
 		}
 		return inventory.Text(p.stdout, m.Inventory, p.columns())
 	})

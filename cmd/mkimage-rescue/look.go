@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/plan"
-	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/installer/rescue/inventory"
 	"github.com/6FaNcY9/mkimage/installer/rescue/machine"
 )
@@ -41,21 +38,10 @@ func (w *where) addSystem(flags *pflag.FlagSet) {
 // plan returns the plan of the host: that of a manifest, or that which a stick carries,
 // or nil.
 func (w *where) plan() (*plan.Plan, error) {
-	if w.manifest != "" {
+	if w.manifest != "" || len(w.images) > 0 {
 		return planIn(w.manifest)
 	}
-	text, err := os.ReadFile(config.RescuePlan)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	p := &plan.Plan{}
-	if err := json.Unmarshal(text, p); err != nil {
-		return nil, fault.New(fault.Input, "make the stick anew", "%s: %w", config.RescuePlan, err)
-	}
-	return p, nil
+	return planHere()
 }
 
 // look takes the inventory of the machine.

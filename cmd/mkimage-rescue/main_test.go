@@ -52,6 +52,11 @@ func TestInventory(t *testing.T) {
 		t.Errorf("output:\n%s", text)
 	}
 	out.Reset()
+	code := run(t.Context(), []string{"inventory", "--problems", "--image", image, "--manifest", manifest}, strings.NewReader(""), &out, &errs)
+	if text := out.String(); code != 0 || !strings.HasPrefix(text, "Rescue of demo (demo): ") || strings.Contains(text, "\nSystem ") || strings.Contains(text, "\nDisk ") {
+		t.Errorf("--problems: code %d:\n%s", code, text)
+	}
+	out.Reset()
 	if code := run(t.Context(), []string{"inventory", "--json", "--image", image}, strings.NewReader(""), &out, &errs); code != 0 {
 		t.Fatalf("code %d", code)
 	}

@@ -27,23 +27,24 @@ func newRollback(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback [SNAPSHOT]",
 		Short: "put a snapshot into the place of a subvolume",
-		Long: `mkimage-rescue rollback makes a subvolume of a system what it was when a snapshot
-was taken: a path from the top level, or "factory" for what the system was when it
-was made. Without one it lists what there is, and asks on a terminal.
+		Long: `mkimage-rescue rollback makes a subvolume of a system what it was when a
+snapshot was taken: a path from the top level, or "factory" for what the
+system was when it was made. Without one it lists what there is, and asks on a
+terminal.
 
-What is replaced stays: as NAME.old-ID, to which the same command rolls forward
-again. Until the last step, which the file system does at once, nothing is changed,
-so that a power cut does no harm; the command can be run again.
+What is replaced stays: as NAME.old-ID, to which the same command rolls
+forward again. Until the last step, which the file system does at once,
+nothing is changed, so that a power cut does no harm; the command can be run
+again.
 
-The other subvolumes, such as the home, stay as they are. What identifies the machine
-(its host keys, the age key, machine-id, networks) is carried over from the system
-that is replaced.`,
+The other subvolumes, such as the home, stay as they are. What identifies the
+machine (its host keys, the age key, machine-id, networks) is carried over
+from the system that is replaced.`,
 		Example: `  mkimage-rescue rollback --list
   mkimage-rescue rollback factory
   mkimage-rescue rollback @/.snapshots/12/snapshot
   mkimage-rescue rollback --subvolume @home @home/.snapshots/monday`,
-		Args:        cobra.MaximumNArgs(1),
-		Annotations: menuEntry(50, "Roll the system back to a snapshot, or to the factory"),
+		Args: cobra.MaximumNArgs(1),
 	}
 	r.addSystem(cmd.Flags())
 	r.consent.addTo(cmd.Flags())

@@ -35,18 +35,18 @@ func newSwapfile(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "swapfile",
 		Short: "make the swapfile anew, and tell the boot menu where it is",
-		Long: `mkimage-rescue swapfile puts a new swapfile into the place of the one that is there,
-or that is missing: one that the kernel swaps and hibernates to. Its UUID stays. Until
-the new one has been read back from the disk, the old one stays.
+		Long: `mkimage-rescue swapfile puts a new swapfile into the place of the one that is
+there, or that is missing: one that the kernel swaps and hibernates to. Its
+UUID stays. Until the new one has been read back from the disk, the old one
+stays.
 
-Where entries of the boot menu say by resume_offset= where the swapfile is, the number
-is corrected. A NixOS writes these entries anew with each rebuild: put the number that
-is printed into its configuration.`,
+Where entries of the boot menu say by resume_offset= where the swapfile is,
+the number is corrected. A NixOS writes these entries anew with each rebuild:
+put the number that is printed into its configuration.`,
 		Example: `  mkimage-rescue swapfile --dry-run
   mkimage-rescue swapfile
   mkimage-rescue swapfile --size ram`,
-		Args:        cobra.NoArgs,
-		Annotations: menuEntry(80, "Make the swapfile anew"),
+		Args: cobra.NoArgs,
 	}
 	w.addSystem(cmd.Flags())
 	w.consent.addTo(cmd.Flags())

@@ -73,13 +73,9 @@ func startShell(shell, node string) (pid int, err error) {
 		return 0, err
 	}
 	defer f.Close()
-	term := "vt220"
-	if strings.HasPrefix(filepath.Base(node), "tty") && !strings.HasPrefix(filepath.Base(node), "ttyS") {
-		term = "linux"
-	}
 	p, err := os.StartProcess(shell, []string{filepath.Base(shell)}, &os.ProcAttr{
 		Dir:   "/",
-		Env:   []string{"PATH=/bbin:/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", "TERM=" + term},
+		Env:   []string{"PATH=/bbin:/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", "TERM=" + terminal.Type(node)},
 		Files: []*os.File{f, f, f},
 		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: true},
 	})

@@ -33,7 +33,7 @@ func (m *machine) install() error {
 	if _, err := os.Stat(config.InstallProgram); err != nil {
 		return fault.New(fault.Input, "mkimage.install is for an installer medium: leave it out to boot this system", "installer: %w", err)
 	}
-	status, err := runOnConsole(config.InstallProgram, "--medium")
+	status, err := runOnConsole(&syscall.SysProcAttr{Setsid: true, Setctty: true}, config.InstallProgram, "--medium")
 	switch {
 	case err != nil:
 		return err
@@ -51,8 +51,9 @@ func (m *machine) firmwareVariables() {
 	}
 }
 
-// runOnConsole runs a program on the preferred console and waits for it.
-func runOnConsole(program string, args ...string) (status unix.WaitStatus, err error) {
+// runOnConsole runs a program on the preferred console and waits for it. That is its
+// controlling terminal if sys says so.
+func runOnConsole(sys *syscall.SysProcAttr, program string, args ...string) (status unix.WaitStatus, err error) {
 	nodes := terminal.Consoles()
 	console, err := os.OpenFile(nodes[len(nodes)-1], os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -63,7 +64,7 @@ func runOnConsole(program string, args ...string) (status unix.WaitStatus, err e
 		Dir:   "/",
 		Env:   []string{"PATH=/bbin:/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/", "TERM=linux"},
 		Files: []*os.File{console, console, console},
-		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: true},
+		Sys:   sys,
 	})
 	if err != nil {
 		return 0, err

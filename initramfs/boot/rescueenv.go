@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,8 +25,9 @@ const (
 )
 
 // rescueEnvironment gives the machine to the program of the rescue environment, which
-// reboots it or turns it off when somebody asks for that. When the program ends, it is
-// started again. It returns when the program cannot run.
+// shows a menu on every console, and reboots the machine or turns it off when somebody
+// asks for that. When the program ends, it is started again. It returns when the program
+// cannot run.
 func (m *machine) rescueEnvironment() error {
 	if m.cmd.Shell {
 		m.cmd.Shell = false
@@ -43,7 +45,8 @@ func (m *machine) rescueEnvironment() error {
 		return fault.New(fault.Input, "mkimage.rescue is for a medium with a rescue environment: leave it out to boot this system", "rescue environment: %w", err)
 	}
 	return keepRunning(filepath.Base(config.RescueProgram), sinceStart, func() (unix.WaitStatus, error) {
-		return runOnConsole(config.RescueProgram, "menu")
+		// It gives every console to a menu of its own, so that none may be its terminal.
+		return runOnConsole(&syscall.SysProcAttr{Setsid: true}, config.RescueProgram, "machine")
 	})
 }
 

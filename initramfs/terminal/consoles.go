@@ -17,6 +17,21 @@ func Consoles() []string {
 	return nodes(string(text))
 }
 
+// Type returns what TERM is for a program on the console of a device node: "linux" on a
+// screen, else what every emulator of a serial line understands.
+func Type(node string) string {
+	if isScreen(node) {
+		return "linux"
+	}
+	return "vt220"
+}
+
+// isScreen reports whether a device node is the console of a screen and a keyboard.
+func isScreen(node string) bool {
+	number, ok := strings.CutPrefix(filepath.Base(node), "tty")
+	return ok && strings.Trim(number, "0123456789") == ""
+}
+
 func nodes(active string) (list []string) {
 	for _, name := range strings.Fields(active) {
 		list = append(list, filepath.Join("/dev", name))

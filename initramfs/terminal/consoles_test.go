@@ -22,3 +22,11 @@ func TestConsoles(t *testing.T) {
 		})
 	}
 }
+
+func TestType(t *testing.T) {
+	for node, want := range map[string]string{"/dev/tty0": "linux", "/dev/tty12": "linux", "/dev/ttyS0": "vt220", "/dev/ttyAMA0": "vt220", "/dev/hvc0": "vt220", "/dev/console": "vt220"} {
+		if got := Type(node); got != want {
+			t.Errorf("Type(%q) = %q; want %q", node, got, want)
+		}
+	}
+}

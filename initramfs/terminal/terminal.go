@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -106,10 +105,7 @@ func (c *Terminal) control(do func(fd int) error) error {
 }
 
 // IsScreen reports whether the console is that of a screen and a keyboard.
-func (c *Terminal) IsScreen() bool {
-	number, ok := strings.CutPrefix(filepath.Base(c.Node), "tty")
-	return ok && strings.Trim(number, "0123456789") == ""
-}
+func (c *Terminal) IsScreen() bool { return isScreen(c.Node) }
 
 // read hands in what is typed.
 func (t *Set) read(c *Terminal) {

@@ -23,9 +23,7 @@ const shownGenerations = 8
 // Text writes an inventory for people, in lines of at most width columns: first the
 // problems, the worst on top, then what there is.
 func Text(w io.Writer, inv *Inventory, width int) error {
-	p := &page{width: max(width, minWidth)}
-	p.host(inv)
-	p.problems(inv)
+	p := summary(inv, width)
 	for i := range inv.Systems {
 		p.system(inv, &inv.Systems[i])
 	}
@@ -48,6 +46,20 @@ func Text(w io.Writer, inv *Inventory, width int) error {
 	}
 	_, err := io.WriteString(w, p.b.String())
 	return err
+}
+
+// Summary writes the beginning of what Text writes: which machine is meant, and the
+// problems.
+func Summary(w io.Writer, inv *Inventory, width int) error {
+	_, err := io.WriteString(w, summary(inv, width).b.String())
+	return err
+}
+
+func summary(inv *Inventory, width int) *page {
+	p := &page{width: max(width, minWidth)}
+	p.host(inv)
+	p.problems(inv)
+	return p
 }
 
 // minWidth is the least that lines are broken to.
