@@ -18,7 +18,7 @@ import (
 var (
 	update = flag.Bool("update", false, "write the golden files anew")
 	// A page that is looked at has real pictures: those of the documentation.
-	sample = flag.String("sample", "", "write the page of the golden report, with the pictures of docs/images, to `FILE`")
+	samplePage = flag.String("sample", "", "write the page of the golden report, with the pictures of docs/images, to `FILE`")
 )
 
 // golden returns the report of a golden file.
@@ -85,7 +85,7 @@ func TestHTML(t *testing.T) {
 			}
 		})
 	}
-	if *sample != "" {
+	if *samplePage != "" {
 		writeSample(t)
 	}
 }
@@ -99,7 +99,7 @@ func writeSample(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f, err := os.Create(*sample)
+	f, err := os.Create(*samplePage)
 	if err != nil {
 		t.Fatal(err)
 	}
