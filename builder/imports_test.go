@@ -120,6 +120,9 @@ var mayImport = map[string][]string{
 	"installer/firstboot":   {"builder/fault", "initramfs/config", "installer/durable"},
 	"installer/agekey":      {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
 	"installer/keymedium":   {"builder/fault", "builder/esp/reader", "initramfs/config", "installer/durable", "installer/firstboot"},
+	"installer/keymedium/writer": {
+		"builder/fault", "builder/fstree", "builder/unpack", "builder/ids", "builder/gpt", "builder/esp", "builder/esp/reader", "initramfs/config",
+	},
 	"installer/firstboot/decrypt": {
 		"builder/fault", "initramfs/config", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot", "installer/mountinfo",
 	},
@@ -127,6 +130,10 @@ var mayImport = map[string][]string{
 	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/mountinfo", "installer/repository", "installer/subvolume"},
 	"installer/rescue/backup": {
 		"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/firstboot/restore", "installer/mountinfo", "installer/repository", "installer/subvolume", "installer/treecopy",
+	},
+	"installer/rescue/unlock": {
+		"builder/fault", "initramfs/config", "installer/agekey", "installer/durable", "installer/firstboot", "installer/firstboot/restore", "installer/mountinfo", "installer/repository", "installer/rescue/backup", "installer/subvolume",
+		"installer/treecopy",
 	},
 	"installer/programs": {"builder/fault"},
 	"rehearsal": {

@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"time"
 
+	"github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
+	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
 // MarkerPath is where the ESP of a target says who installed it. It is written
@@ -58,4 +62,36 @@ func DecodeMarker(text []byte) (*Marker, error) {
 		return nil, fault.New(fault.Input, "", "%s: version %d, expected %d", MarkerPath, m.Version, markerVersion)
 	}
 	return m, nil
+}
+
+// ReadMarker returns the marker on the ESP of a disk of size bytes, and the table of
+// partitions, nil where there is none. One that was not written to its end counts as
+// none: that installation did not end either, and is done again.
+func ReadMarker(disk io.ReaderAt, size int64) (*Marker, *gpt.Table, error) {
+	table, _, err := gpt.Read(disk, size)
+	if err != nil {
+		return nil, nil, nil // nothing of ours
+	}
+	for _, p := range table.Partitions {
+		if p.Type != plan.TypeESP {
+			continue
+		}
+		files, err := reader.Open(io.NewSectionReader(disk, p.Start, p.Size), p.Size)
+		if err != nil {
+			return nil, nil, nil
+		}
+		text, err := files.ReadAtMost(MarkerPath, MaxMarker)
+		if err != nil {
+			return nil, nil, nil
+		}
+		marker, err := DecodeMarker(text)
+		if errors.Is(err, ErrTorn) {
+			return nil, nil, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		return marker, table, nil
+	}
+	return nil, nil, nil
 }

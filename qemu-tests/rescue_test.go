@@ -8,8 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
 // rescued is a machine that runs the rescue environment of its stick.
@@ -21,20 +25,27 @@ type rescued struct {
 // rescueConf makes the menu of the medium start its rescue environment at once.
 const rescueConf = "timeout 0\ndefault mkimage-test-installer-recovery.conf\neditor no\n"
 
-// startRescue starts a machine from the stick of a configuration, which m.config has
-// made, and returns it with a shell of the rescue environment on its console.
-func startRescue(t testing.TB, c Config) *rescued {
+// rescueFirst makes a stick start its rescue environment.
+func (m installMedium) rescueFirst(t testing.TB, stick string) {
 	t.Helper()
-	imgtest.Need(t, Binary, "qemu-img", "mcopy")
+	imgtest.Need(t, "mcopy")
 	conf := filepath.Join(t.TempDir(), "loader.conf")
 	check(t, os.WriteFile(conf, []byte(rescueConf), 0o644))
-	stick := rawDisk(c.Disks[0].File)
-	command(t, "mcopy", "-o", "-i", string(stick)+"@@"+strconv.FormatInt(stick.partition(t, espNumber).Start, 10), conf, "::/loader/loader.conf")
+	at := rawDisk(m.image).partition(t, espNumber).Start
+	command(t, "mcopy", "-o", "-i", stick+"@@"+strconv.FormatInt(at, 10), conf, "::/loader/loader.conf")
+}
+
+// startRescue starts a machine from the stick of a configuration, which m.config has
+// made, and returns it with a shell of the rescue environment on its console.
+func startRescue(t testing.TB, m installMedium, c Config) *rescued {
+	t.Helper()
+	imgtest.Need(t, Binary, "qemu-img")
+	m.rescueFirst(t, c.Disks[0].File)
 	c.Agent = false
 	r := &rescued{VM: startVM(t, c)}
-	expect(t, r.VM, `(?m)^Choose`)
+	expect(t, r.VM, `rescue> `)
 	check(t, r.Console.Send("shell\n"))
-	expect(t, r.VM, `rescue# `)
+	expect(t, r.VM, `If a session sleeps on a disk .*\n`)
 	return r
 }
 
@@ -86,10 +97,13 @@ var repaired = regexp.MustCompile(`(?m)^done: `)
 // TestRescueBoot damages what a laptop starts by, in one go and one after the other, and
 // repairs it each time. The firmware knows nothing of the disk to begin with.
 func TestRescueBoot(t *testing.T) {
+	if !imgtest.Full() {
+		t.Skip("takes minutes")
+	}
 	m := newMedium(t, "bandit-minimal", "")
 	laptop := laptopDisk(t, "bandit-minimal")
 	c := m.config(t, laptop)
-	r := startRescue(t, c)
+	r := startRescue(t, m, c)
 	r.must(t, "mkdir -p /mnt")
 	r.must(t, "mkimage-rescue inventory")
 	for _, damage := range bootDamages {
@@ -109,4 +123,146 @@ func TestRescueBoot(t *testing.T) {
 	check(t, vm.WaitAgent(step(t)))
 	running(t, vm)
 	check(t, vm.PowerDown(step(t)))
+}
+
+// bystander makes a disk of another machine: nothing of it may change.
+func bystander(t testing.TB) Disk {
+	t.Helper()
+	imgtest.Need(t, "mkfs.btrfs")
+	name := filepath.Join(t.TempDir(), "bystander.img")
+	makeFile(t, name, 512<<20)
+	command(t, "mkfs.btrfs", "--quiet", "--label", "nixos", name)
+	return Disk{File: name, Bus: USB, Serial: "BYSTANDER", Write: true}
+}
+
+// TestRescueSystem brings a system back whose /usr is gone, from its factory snapshot,
+// and does what else is done to a system that does not run.
+func TestRescueSystem(t *testing.T) {
+	if !imgtest.Full() {
+		t.Skip("takes minutes")
+	}
+	m := newMedium(t, "bandit-minimal", "")
+	laptop, other := laptopDisk(t, "bandit-minimal"), bystander(t)
+	before := digestData(t, other.File)
+	c := m.config(t, laptop, other)
+	r := startRescue(t, m, c)
+	r.must(t, "mkdir -p /mnt && mount -t btrfs -o subvolid=5 /dev/nvme0n1p2 /mnt && rm -rf /mnt/@/usr && umount /mnt")
+	r.must(t, "mkimage-rescue rollback --list")
+	if out, status := r.run(t, "mkimage-rescue rollback --yes none"); status == 0 || !strings.Contains(out, "hint: one of @") {
+		t.Errorf("rollback to what there is not: status %d\n%s", status, out)
+	}
+	r.must(t, "mkimage-rescue rollback --yes factory")
+	if out := r.must(t, "mkimage-rescue enter -- cat /etc/hostname /proc/1/comm"); !strings.Contains(out, "bandit\n") {
+		t.Errorf("entered another system:\n%s", out)
+	}
+	r.must(t, "mkimage-rescue enter -- sh -c 'echo entered >/home/entered'")
+	if out, status := r.run(t, "mkimage-rescue enter --read-only -- sh -c 'touch /usr/x /home/x'"); status == 0 || !strings.Contains(out, "Read-only file system") {
+		t.Errorf("entered read-only: status %d\n%s", status, out)
+	}
+	if _, status := r.run(t, "mkimage-rescue enter -- sh -c 'exit 7'"); status != 7 {
+		t.Errorf("the exit code of what was entered with: %d; want 7", status)
+	}
+	if out := r.must(t, "mkimage-rescue swapfile --yes --size 67108864"); !strings.Contains(out, "has 64.0 MiB") {
+		t.Errorf("swapfile:\n%s", out)
+	}
+	r.must(t, "mkimage-rescue generation --yes mkimage-bandit-minimal-factory")
+	if out := r.must(t, "mkimage-rescue generation --list"); !strings.Contains(out, "* mkimage-bandit-minimal-factory") {
+		t.Errorf("generations:\n%s", out)
+	}
+	r.must(t, "mkimage-rescue generation --yes mkimage-bandit-minimal")
+	if out := r.must(t, "cat /proc/mounts"); strings.Contains(out, "/dev/nvme") || strings.Contains(out, "/dev/loop") {
+		t.Errorf("something is mounted still:\n%s", out)
+	}
+	check(t, r.Quit(step(t)))
+	if digestData(t, other.File) != before {
+		t.Error("the disk of another machine has changed")
+	}
+	rawDisk(laptop).intact(t)
+
+	c.Disks, c.Agent = c.Disks[1:2], true
+	vm := startVM(t, c)
+	check(t, vm.WaitAgent(step(t)))
+	running(t, vm)
+	output(t, vm, "cat /home/entered; ls -d /usr/bin; grep -c mkimage.factory /proc/cmdline; true", "entered\n/usr/bin\n0")
+	check(t, vm.PowerDown(step(t)))
+}
+
+// TestRescueHibernated looks at a laptop whose session sleeps. Nothing of its disk may
+// change, and it wakes afterwards.
+func TestRescueHibernated(t *testing.T) {
+	if !imgtest.Full() {
+		t.Skip("takes minutes")
+	}
+	s := newSleeper(t, sleeperImage(t), NVMe, 512)
+	s.wake()
+	s.grown()
+	s.work()
+	s.sleep()
+	before := digestData(t, string(s.disk))
+	m := newMedium(t, "bandit-minimal", "")
+	r := startRescue(t, m, m.config(t, string(s.disk)))
+	if out := r.must(t, "mkimage-rescue inventory --problems"); !strings.Contains(out, "DANGER") || !strings.Contains(out, "sleeps") {
+		t.Errorf("nobody is warned:\n%s", out)
+	}
+	for _, command := range []string{"rollback --yes factory", "generation --yes mkimage-bandit-minimal-factory", "swapfile --yes", "enter -- true"} {
+		if out, status := r.run(t, "mkimage-rescue "+command); status != 5 || !strings.Contains(out, "a session sleeps") {
+			t.Errorf("%s: status %d\n%s", command, status, out)
+		}
+	}
+	// The firmware of the stick's machine knows no entry of the laptop's.
+	if out, status := r.run(t, "mkimage-rescue boot --yes"); status != 5 || !strings.Contains(out, "a session sleeps") {
+		t.Errorf("boot: status %d\n%s", status, out)
+	}
+	if out := r.must(t, "mkimage-rescue enter --read-only -- cat /etc/hostname"); !strings.Contains(out, "bandit\n") {
+		t.Errorf("entered read-only:\n%s", out)
+	}
+	check(t, r.Quit(step(t)))
+	if digestData(t, string(s.disk)) != before {
+		t.Error("the disk of a session that sleeps has changed")
+	}
+	s.wake()
+	s.wasAsleep()
+	s.off()
+}
+
+// TestRescueLost is a laptop with a new disk: a person at the console has everything
+// brought back by the stick, the backup disk, and the passphrase of the key.
+func TestRescueLost(t *testing.T) {
+	r := newPatient(t, repositoryOptions{})
+	m := newMedium(t, "patient", "", "--profile-dir", r.dir)
+	target, backup, other := emptyDisk(t, installedSize), r.backup(t), bystander(t)
+	key := Disk{File: keyMedium(t, map[string]string{config.KeyFileEncrypted: encryptedKey(t, r.key, keyPassphrase)}), Bus: USB, Serial: "KEYS", Write: true}
+	backup.Write = true
+	c := m.config(t, target, key, backup, other, listtreeDisk(t))
+	m.rescueFirst(t, c.Disks[0].File)
+	before, stick := digestFiles(t, backup.File, other.File, key.File), digestStick(t, m, c.Disks[0].File)
+
+	vm := startRescue(t, m, c)
+	started := time.Now()
+	check(t, vm.Console.Send("mkimage-rescue recover --erase TARGET; echo status=$?\n"))
+	expect(t, vm.VM, `Passphrase of the key on [^\n]*: `)
+	check(t, vm.Console.Send(keyPassphrase+"\n"))
+	expect(t, vm.VM, `Restart the machine now\? `)
+	t.Logf("all is back after %.0f s", time.Since(started).Seconds())
+	check(t, vm.Console.Send("n\n"))
+	expect(t, vm.VM, `status=0\r?\n`)
+	for _, line := range vm.Console.Tail(40) {
+		t.Log(line)
+	}
+	check(t, vm.Quit(step(t)))
+	if diff := cmp.Diff(before, digestFiles(t, backup.File, other.File, key.File)); diff != "" {
+		t.Errorf("disks that must not change (-before +after):\n%s", diff)
+	}
+	if digestStick(t, m, c.Disks[0].File) != stick {
+		t.Error("the stick has changed, and not only its log")
+	}
+	rawDisk(target).intact(t)
+
+	// Neither the stick nor the key is plugged in any more.
+	c.Disks = []Disk{c.Disks[1], backup, listtreeDisk(t)}
+	laptop := startVM(t, c)
+	check(t, laptop.WaitAgent(step(t)))
+	r.complete(t, laptop)
+	output(t, laptop, "journalctl -b -u mkimage-restore.service -o cat | grep -c 'restore: ' || true", "0")
+	check(t, laptop.PowerDown(step(t)))
 }

@@ -123,7 +123,7 @@ first boot, and again when a key medium or the backup disk is plugged in.
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().BoolVar(&s.json, "json", false, "print results and errors as JSON")
-	root.AddCommand(newStatus(s), newImport(s), newSecrets(s), newRestore(s), newReady(s), newProve(s))
+	root.AddCommand(newStatus(s), newImport(s), newSecrets(s), newRestore(s), newReady(s), newProve(s), newSecret(s))
 	return root
 }
 

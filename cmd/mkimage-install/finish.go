@@ -4,19 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/6FaNcY9/mkimage/builder/esp/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
-	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/rawdisk"
 	"github.com/6FaNcY9/mkimage/installer"
 	"github.com/6FaNcY9/mkimage/installer/efivar"
@@ -121,30 +118,9 @@ func markerOf(path string) (*installer.Marker, *gpt.Table, error) {
 		return nil, nil, err
 	}
 	defer disk.Close()
-	table, _, err := gpt.Read(disk, disk.Size())
+	marker, table, err := installer.ReadMarker(disk, disk.Size())
 	if err != nil {
-		return nil, nil, nil // nothing of ours
+		return nil, nil, fault.New(fault.Target, "install by hand: mkimage-install --help", "%s: %w", path, err)
 	}
-	for _, p := range table.Partitions {
-		if p.Type != plan.TypeESP {
-			continue
-		}
-		files, err := reader.Open(io.NewSectionReader(disk, p.Start, p.Size), p.Size)
-		if err != nil {
-			return nil, nil, nil
-		}
-		text, err := files.ReadAtMost(installer.MarkerPath, installer.MaxMarker)
-		if err != nil {
-			return nil, nil, nil
-		}
-		marker, err := installer.DecodeMarker(text)
-		if errors.Is(err, installer.ErrTorn) {
-			return nil, nil, nil
-		}
-		if err != nil {
-			return nil, nil, fault.New(fault.Target, "install by hand: mkimage-install --help", "%s: %w", path, err)
-		}
-		return marker, table, nil
-	}
-	return nil, nil, nil
+	return marker, table, nil
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -58,21 +56,8 @@ func (p *program) interactive() bool {
 
 // ask asks a person for a line.
 func (p *program) ask(ctx context.Context, question string) (string, error) {
-	fmt.Fprint(p.stderr, question)
-	var line []byte
-	for buf := make([]byte, 1); len(line) < maxAnswer; {
-		n, err := p.stdin.Read(buf)
-		if n == 1 && buf[0] != '\n' {
-			line = append(line, buf[0])
-		}
-		if n == 1 && buf[0] == '\n' || errors.Is(err, io.EOF) {
-			break
-		}
-		if err := errors.Join(err, ctx.Err()); err != nil {
-			return "", err
-		}
-	}
-	return strings.TrimSpace(string(line)), ctx.Err()
+	line, err := p.typed(ctx, question, false)
+	return strings.TrimSpace(string(line)), err
 }
 
 // maxAnswer bounds what is typed, in bytes.

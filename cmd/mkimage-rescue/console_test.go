@@ -31,7 +31,11 @@ var onTerminal = []menu.Entry{
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asMenu) == "" {
-		os.Exit(m.Run())
+		code := m.Run()
+		if benchDir != "" {
+			os.RemoveAll(benchDir)
+		}
+		os.Exit(code)
 	}
 	c, err := newConsole()
 	if err == nil {

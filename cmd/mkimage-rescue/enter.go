@@ -68,8 +68,12 @@ func (e *enter) run(ctx context.Context, p *program, args []string) error {
 		args = []string{shell, "-l"}
 		p.note("%s is at / now; exit leaves it", s.ID)
 	}
+	program, err := sys.LookPath(args[0])
+	if err != nil {
+		return err
+	}
 	// A signal from the keyboard is for the program alone.
-	cmd := sys.Command(context.WithoutCancel(ctx), args[0], args[1:]...)
+	cmd := sys.Command(context.WithoutCancel(ctx), program, args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.stdin, p.stdout, p.stderr
 	var ended *exec.ExitError
 	err = cmd.Run()

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
 func main() {
@@ -35,18 +36,23 @@ type program struct {
 	started        bool           // a command runs: errors are no longer of the command line
 	after          []func() error // what is done at the end of the command, the last one first
 	code           int            // exit code of a command that has done its work
+	root           string         // of the files that a stick brings; "" is /
 }
 
 // run is the whole program. It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return (&program{stdin: stdin, stdout: stdout, stderr: stderr}).run(ctx, args)
+}
+
+// run runs the command that arguments name.
+func (p *program) run(ctx context.Context, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	p := &program{stdin: stdin, stdout: stdout, stderr: stderr}
 	root := newRoot(p)
 	root.SetArgs(append([]string{}, args...)) // of nil cobra makes the arguments of the process
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
 	err := protect(func() error { return root.ExecuteContext(ctx) })
 	if err == nil {
 		return p.code
@@ -57,7 +63,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if !p.started && fault.HintOf(err) == "" {
 		err = fault.New(fault.Usage, "mkimage-rescue --help lists the commands, mkimage-rescue COMMAND --help their flags", "%w", err)
 	}
-	return p.fail(err, int(fault.ClassOf(err)))
+	return p.fail(err, codeOf(err))
+}
+
+// codeOf returns the exit code of an error: that of the first boot's problems, which are
+// the same in all programs, or else that of its class.
+func codeOf(err error) int {
+	if code := firstboot.CodeOf(err); code != 0 {
+		return int(code)
+	}
+	return int(fault.ClassOf(err))
 }
 
 // protect turns a panic into an error.
@@ -73,11 +88,11 @@ func protect(f func() error) (err error) {
 // fail tells why the program ends, and returns the exit code.
 func (p *program) fail(err error, code int) int {
 	if p.json {
-		p.encode(failure{Error: err.Error(), Hint: fault.HintOf(err), Code: code})
+		p.encode(failure{Error: err.Error(), Hint: firstboot.HintOf(err), Code: code})
 		return code
 	}
 	fmt.Fprintf(p.stderr, "mkimage-rescue: error: %v\n", err)
-	if hint := fault.HintOf(err); hint != "" {
+	if hint := firstboot.HintOf(err); hint != "" {
 		fmt.Fprintf(p.stderr, "mkimage-rescue: hint: %s\n", hint)
 	}
 	return code
@@ -98,7 +113,9 @@ func newRoot(p *program) *cobra.Command {
 stick, and runs on any other Linux too.
 
 Exit codes: 0 done, 1 a bug or an I/O error, 2 the command line, 4 an input is
-missing or damaged, 5 a disk or an image that is named is none, 130 interrupted.`,
+missing or damaged, 5 a disk or an image that is named is none or is refused, 6 what
+was written reads back differently, 130 interrupted. Those from 10 on are about keys,
+secrets and backups: see docs/rescue.md.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -108,6 +125,7 @@ missing or damaged, 5 a disk or an image that is named is none, 130 interrupted.
 		},
 	}
 	root.AddCommand(
+		newRecover(p), newHome(p), newBrowse(p), newCopy(p), newKey(p),
 		newRollback(p), newGeneration(p), newBoot(p), newSwapfile(p), newEnter(p), newInventory(p), newShell(p), newReboot(p), newPoweroff(p), newMenu(p), newMachine(p),
 	)
 	return root

@@ -16,7 +16,11 @@ import (
 	"github.com/6FaNcY9/mkimage/installer/disks"
 	"github.com/6FaNcY9/mkimage/installer/flash"
 	"github.com/6FaNcY9/mkimage/installer/keymedium"
+	"github.com/6FaNcY9/mkimage/installer/keymedium/writer"
 )
+
+// edge is how much of the beginning and the end of a disk is emptied, in bytes.
+const edge = 1 << 20
 
 // fakeDevice is a file in the place of a device.
 func fakeDevice(t *testing.T, size, sector int64) mediumDevice {
@@ -40,11 +44,11 @@ func fakeDevice(t *testing.T, size, sector int64) mediumDevice {
 
 // TestMediumDevice writes over a disk that was full of something.
 func TestMediumDevice(t *testing.T) {
-	m := &medium{file: config.KeyFile, data: []byte("a key"), now: time.Now()}
+	m := &writer.Medium{File: config.KeyFile, Data: []byte("a key"), Now: time.Now()}
 	for _, tt := range []struct {
 		sector, more int64 // bytes; more than the least disk
 	}{{512, -512}, {512, 0}, {512, 512}, {512, 4 << 20}, {4096, -4096}, {4096, 0}} {
-		table, _, _, err := m.plan(0, tt.sector)
+		table, _, _, err := m.Plan(0, tt.sector)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +72,7 @@ func TestMediumDevice(t *testing.T) {
 			t.Errorf("%+v: %d, %v", tt, n, err)
 		}
 		name, data, err := keymedium.Read(io.NewSectionReader(d.disk, p.Start, p.Size), p.Size)
-		if err != nil || name != m.file || !bytes.Equal(data, m.data) {
+		if err != nil || name != m.File || !bytes.Equal(data, m.Data) {
 			t.Errorf("%+v: the first boot reads %s, %q, %v", tt, name, data, err)
 		}
 		end := make([]byte, edge)
@@ -80,8 +84,8 @@ func TestMediumDevice(t *testing.T) {
 
 // TestReadBack damages a medium where it matters.
 func TestReadBack(t *testing.T) {
-	m := &medium{file: config.KeyFile, data: []byte("a key that is long enough to be found"), now: time.Now()}
-	table, _, _, err := m.plan(0, 512)
+	m := &writer.Medium{File: config.KeyFile, Data: []byte("a key that is long enough to be found"), Now: time.Now()}
+	table, _, _, err := m.Plan(0, 512)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,20 +97,20 @@ func TestReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := bytes.Index(whole, m.data)
+	at := bytes.Index(whole, m.Data)
 	for name, at := range map[string]int{"primary table": 512, "backup table": len(whole) - 512, "boot sector": 1<<20 + 11, "key": at + 3} {
 		damaged := bytes.Clone(whole)
 		damaged[at] ^= 0xff
-		if err := m.readBack(bytes.NewReader(damaged), table.DiskSize); fault.ClassOf(err) != fault.Mismatch {
+		if err := m.ReadBack(bytes.NewReader(damaged), table.DiskSize); fault.ClassOf(err) != fault.Mismatch {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := m.readBack(bytes.NewReader(whole), table.DiskSize); err != nil {
+	if err := m.ReadBack(bytes.NewReader(whole), table.DiskSize); err != nil {
 		t.Error(err)
 	}
-	for _, other := range []*medium{{file: config.KeyFile, data: m.data[1:]}, {file: config.KeyFileEncrypted, data: m.data}, {file: config.KeyFile, data: append(bytes.Clone(m.data), 'x')}} {
-		if err := other.readBack(bytes.NewReader(whole), table.DiskSize); fault.ClassOf(err) != fault.Mismatch {
-			t.Errorf("%s of %d bytes: %v", other.file, len(other.data), err)
+	for _, other := range []*writer.Medium{{File: config.KeyFile, Data: m.Data[1:]}, {File: config.KeyFileEncrypted, Data: m.Data}, {File: config.KeyFile, Data: append(bytes.Clone(m.Data), 'x')}} {
+		if err := other.ReadBack(bytes.NewReader(whole), table.DiskSize); fault.ClassOf(err) != fault.Mismatch {
+			t.Errorf("%s of %d bytes: %v", other.File, len(other.Data), err)
 		}
 	}
 }

@@ -41,6 +41,7 @@ func (m *machine) rescueEnvironment() error {
 		m.log.printf(levelWarning, "modules of devices: %v", err)
 	}
 	m.firmwareVariables()
+	quietKernel()
 	if _, err := os.Stat(config.RescueProgram); err != nil {
 		return fault.New(fault.Input, "mkimage.rescue is for a medium with a rescue environment: leave it out to boot this system", "rescue environment: %w", err)
 	}
@@ -48,6 +49,13 @@ func (m *machine) rescueEnvironment() error {
 		// It gives every console to a menu of its own, so that none may be its terminal.
 		return runOnConsole(&syscall.SysProcAttr{Setsid: true}, config.RescueProgram, "machine")
 	})
+}
+
+// quietKernel leaves errors alone of what the kernel prints on the consoles: what it has
+// to say of each mount would stand in the middle of a menu. All of it is in dmesg.
+func quietKernel() {
+	const setLevel, errorsAlone = 8, 4 // syslog(2): SYSLOG_ACTION_CONSOLE_LEVEL; the level is the length
+	_, _ = unix.Klogctl(setLevel, make([]byte, errorsAlone))
 }
 
 // keepRunning runs a program again whenever it ends, until it ends at once too often.

@@ -50,6 +50,18 @@ func Look(ctx context.Context, o Options) (*Machine, error) {
 	return &Machine{Inventory: inv, Plan: o.Plan, options: o}, nil
 }
 
+// Again unmounts what was mounted, and takes the inventory anew: after a disk was written.
+func (m *Machine) Again(ctx context.Context) error {
+	if err := m.Close(); err != nil {
+		return err
+	}
+	again, err := Look(ctx, m.options)
+	if err == nil {
+		m.Inventory = again.Inventory
+	}
+	return err
+}
+
 // Close unmounts what was mounted. Where something is in use, the error says what, and
 // Close can be called again.
 func (m *Machine) Close() error {

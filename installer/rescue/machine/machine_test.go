@@ -2,8 +2,10 @@ package machine
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -168,6 +170,36 @@ func TestMountBusy(t *testing.T) {
 		t.Errorf("closed although it is in use: %v", err)
 	}
 	must(t, f.Close(), m.Close())
+}
+
+// TestFileSystem mounts what the inventory has found, on a partition and on a disk without
+// any.
+func TestFileSystem(t *testing.T) {
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, "mkfs.btrfs", "losetup")
+	image, _ := laptop(t, 0)
+	bare := filepath.Join(t.TempDir(), "bare.img")
+	must(t, os.WriteFile(bare, nil, 0o600), os.Truncate(bare, 256<<20))
+	if out, err := exec.Command("mkfs.btrfs", "-q", bare).CombinedOutput(); err != nil {
+		t.Fatalf("mkfs.btrfs: %v\n%s", err, out)
+	}
+	out, err := exec.Command("losetup", "--find", "--show", bare).Output()
+	must(t, err)
+	node := strings.TrimSpace(string(out))
+	t.Cleanup(func() {
+		if out, err := exec.Command("losetup", "--detach", node).CombinedOutput(); err != nil {
+			t.Errorf("losetup --detach: %v\n%s", err, out)
+		}
+	})
+	m := look(t, Options{Images: []string{image, bare, node}})
+	for i, at := range []inventory.Place{m.Inventory.Systems[0].Root, {Disk: bare, Size: 256 << 20}, {Disk: node, Size: 256 << 20}} {
+		if _, err := m.FileSystem(t.Context(), at, fmt.Sprint("at", i), true); err != nil {
+			t.Errorf("%v: %v", at, err)
+		}
+		must(t, m.Close()) // before a copy of the same file system is mounted
+	}
+	_, err = m.FileSystem(t.Context(), inventory.Place{Disk: image, Start: 1}, "none", true)
+	wantError(t, err, fault.Target, "no file system that can be mounted")
 }
 
 // TestSleeps mounts nothing for writing where a session sleeps.

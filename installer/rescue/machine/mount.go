@@ -122,7 +122,7 @@ var untouched = map[string]string{"btrfs": "rescue=nologreplay", "ext4": "noload
 // name is that of the directory. Of a disk with a session that sleeps nothing is written.
 func (m *Machine) FileSystem(ctx context.Context, p inventory.Place, name string, readOnly bool) (dir string, err error) {
 	for _, v := range m.volumes() {
-		if v.Place != p {
+		if v.Disk != p.Disk || v.Number != p.Number || v.Start != p.Start {
 			continue
 		}
 		for _, c := range v.contents {
@@ -136,7 +136,7 @@ func (m *Machine) FileSystem(ctx context.Context, p inventory.Place, name string
 			if readOnly {
 				options = untouched[c.Type]
 			}
-			return m.mount(ctx, p, name, c.Type, readOnly, options)
+			return m.mount(ctx, v.Place, name, c.Type, readOnly, options)
 		}
 	}
 	return "", fault.New(fault.Target, "mkimage-rescue inventory says what is on it", "%s: has no file system that can be mounted", p)

@@ -101,6 +101,9 @@ const resolvConf = "/etc/resolv.conf"
 // where it leads; another one is covered, not changed.
 func (s *System) resolver() error {
 	text, err := os.ReadFile(resolvConf)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // this machine has no network
+	}
 	if err != nil {
 		return err
 	}
@@ -193,29 +196,54 @@ var shells = []string{"/run/current-system/sw/bin/bash", "/bin/bash", "/usr/bin/
 // error says that none is left.
 func (s *System) Shell() (string, error) {
 	for _, name := range shells {
-		top, err := unix.Open(s.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return "", err
-		}
-		fd, err := unix.Openat2(top, name, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
-		unix.Close(top)
-		if err == nil {
-			unix.Close(fd)
+		if s.has(name) {
 			return name, nil
 		}
 	}
 	return "", fault.New(fault.Target, "roll the root back to a snapshot first", "system: has no shell any more: looked for %q", shells)
 }
 
-// Command returns a command that runs a program of the system in it. Its
+// has reports whether a path leads to something in the system.
+func (s *System) has(name string) bool {
+	top, err := unix.Open(s.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(top)
+	fd, err := unix.Openat2(top, name, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
+	if err != nil {
+		return false
+	}
+	return unix.Close(fd) == nil
+}
+
+// searchPath is where programs of a system are, be it a NixOS or another one.
+var searchPath = []string{
+	"/run/wrappers/bin", "/run/current-system/sw/bin", nixProfile + "/sw/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin",
+}
+
+// LookPath returns the path in the system of a program: one with a slash as it is. The
+// error has class fault.Input.
+func (s *System) LookPath(program string) (string, error) {
+	if strings.Contains(program, "/") {
+		return program, nil
+	}
+	for _, dir := range searchPath {
+		if name := path.Join(dir, program); s.has(name) {
+			return name, nil
+		}
+	}
+	return "", fault.New(fault.Input, "", "%s: the system has no such program: looked for it in %s", program, strings.Join(searchPath, ", "))
+}
+
+// Command returns a command that runs a program of the system in it, by its path. Its
 // environment is that of a login, and nothing of this machine's.
 func (s *System) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Path, cmd.Err = program, nil // looked up in the system, not here
 	cmd.Dir = "/"
 	cmd.Env = []string{
-		"PATH=/run/wrappers/bin:/run/current-system/sw/bin:" + nixProfile + "/sw/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"HOME=/root", "USER=root", "LOGNAME=root", "TERM=" + os.Getenv("TERM"),
+		"PATH=" + strings.Join(searchPath, ":"), "HOME=/root", "USER=root", "LOGNAME=root", "TERM=" + os.Getenv("TERM"),
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: s.Dir}
 	return cmd

@@ -206,6 +206,10 @@ func openIn(root, name string) (int, error) {
 // Path returns where a path of the system is. Symlinks are not resolved.
 func (s *System) Path(name string) string { return filepath.Join(s.Dir, name) }
 
+// Resolve returns where a directory of the system is: its symlinks lead where they do in
+// the system, and none out of it.
+func (s *System) Resolve(name string) (string, error) { return s.place(name, true) }
+
 // Close unmounts the system, and what was mounted in it meanwhile, once what was
 // written is on the disk. Where a program still uses it, the error says which
 // mount is busy, and it can be called again.
