@@ -72,14 +72,14 @@ const (
 )
 
 // recoverAnswers are what a person answers who has lost a disk: that the one with the
-// serial number may be erased, the passphrase of the key, that the home may be filled,
+// serial number may be erased, the passphrase of the key, that something may be written,
 // and not to restart yet.
 func recoverAnswers(serial, passphrase string) []answer {
 	word := "erase " + serial
 	return []answer{
-		{"consent to erase the disk", `(?i:type[^\n]*)\r?\n?[^\n]*` + regexp.QuoteMeta(word) + `[^\n]*(?:\r?\n)*[^\n]*[>:?\]] ?$`, word + "\n", 1},
-		{"the passphrase", `(?i:passphrase[^\n]*)(?:: ?$|nothing is shown[^\n]*\n)`, passphrase + "\n", 2},
-		{"whether to restart", `(?i:(?:restart|reboot)[^\n]*\?)[^\n]* ?$`, "n\n", 1},
-		{"whether to go on", `(?i:go on\?)[^\n]* ?$`, "y\n", 4},
+		{"consent to erase the disk", `type this and Enter:\s+` + regexp.QuoteMeta(word) + `\s*> $`, word + "\n", 1},
+		{"the passphrase", `(?i:passphrase)[^\n]*: $`, passphrase + "\n", 2},
+		{"whether to restart", `Restart [^\n]*\? \[y/N\] $`, "n\n", 1},
+		{"whether to go on", `Go on\? \[y/N\] $`, "y\n", 4},
 	}
 }

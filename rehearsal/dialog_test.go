@@ -53,15 +53,15 @@ func TestConverse(t *testing.T) {
 		err   error
 	}{
 		{"all questions", []string{
-			"looking\n", "All that is on it will be lost. To agree, type this and Enter; Esc ends without it:\n  erase REHEARSAL\n> ",
-			"erase REHEARSAL\nPassphrase of the key on KEYS: ", "\nwill fill /home\nGo on? [y/N] ", "y\n12% of 30 MiB\n", "done\nRestart now? [y/N] ", "n\n" + ended,
-		}, []string{eraseTyped, "pass\n", "y\n", "n\n"}, "", nil},
-		{"in one line", []string{"Type \"erase REHEARSAL\" to agree: ", "\n" + ended}, []string{eraseTyped}, "", nil},
-		{"the installer's passphrase", []string{"The age key on x has a passphrase.\nType it and Enter; nothing is shown of it. 3 tries are left.\n", ended}, []string{"pass\n"}, "", nil},
+			"same as: p recover\n", "Passphrase of the key on /dev/sdb1 (Enter goes on without it): ", "\nwill erase it\nAll that is on /dev/nvme0n1 is erased. To agree, type this and Enter: erase REHEARSAL\n> ",
+			"erase REHEARSAL\nwill fill /home\nGo on? [y/N] ", "y\n12% of 30 MiB\n", "done\nRestart the machine now? [y/N] ", "n\n" + ended,
+		}, []string{"pass\n", eraseTyped, "y\n", "n\n"}, "", nil},
+		{"lines of a terminal", []string{"To agree, type this and Enter: erase REHEARSAL\r\n> ", "\n" + ended}, []string{eraseTyped}, "", nil},
+		{"a word of it alone", []string{"the key has a passphrase\nno question\n", ended}, nil, "", nil},
 		{"it fails", []string{"recover has ended: exit status 5. Enter shows the menu.\n"}, nil, "exit status 5", nil},
 		{"no such command", []string{"\"recover\": expected a number from 1 to 8, or a name such as home; Enter shows the menu\n"}, nil, "the menu of the stick has no command recover", nil},
-		{"a passphrase that is not taken", []string{"Passphrase: ", "wrong\nPassphrase: ", "wrong\nPassphrase: "}, []string{"pass\n", "pass\n"}, "", errAsksAgain},
-		{"another disk", []string{"To agree, type this and Enter:\n  erase OTHER\n> "}, nil, "", errSilent},
+		{"a passphrase that is not taken", []string{"Passphrase: ", "\nPassphrase: ", "\nPassphrase: "}, []string{"pass\n", "pass\n"}, "", errAsksAgain},
+		{"another disk", []string{"To agree, type this and Enter: erase OTHER\n> "}, nil, "", errSilent},
 		{"silence", []string{"hm"}, nil, "", errSilent},
 	}
 	for _, tt := range tests {

@@ -101,6 +101,7 @@ hostname = "fox"
 [age]
 recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 sources = ["medium"]
+timeout = 20
 [[secrets]]
 name = "restic-password"
 file = "a.yaml"
