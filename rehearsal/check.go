@@ -43,13 +43,13 @@ func changedDisks(list []Unchanged) error {
 
 // startRecovered starts the machine from its disk. Neither stick nor key medium nor backup
 // disk is there: what the recovery has left to the first boot would be missed.
-func (r *run) startRecovered(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, bootLimit)
-	defer cancel()
+func (r *run) startRecovered(whole context.Context) (string, error) {
 	lister := qemutests.Disk{File: r.file(listerFile), Bus: qemutests.VirtioBlk, Serial: listerSerial}
-	if err := r.startMachine(ctx, "recovered", true, r.target(), lister); err != nil {
+	if err := r.startMachine(whole, "recovered", true, r.target(), lister); err != nil {
 		return "", err
 	}
+	ctx, cancel := context.WithTimeout(whole, bootLimit)
+	defer cancel()
 	if err := r.vm.WaitAgent(ctx); err != nil {
 		return "", err
 	}

@@ -21,7 +21,8 @@ const (
 	keyLimit     = 10 * time.Second // until the boot menu has drawn an entry
 )
 
-// startMachine starts the machine with some disks. What its firmware remembers stays.
+// startMachine starts the machine with some disks. It runs until the context ends, which is
+// that of the whole rehearsal. What its firmware remembers stays.
 func (r *run) startMachine(ctx context.Context, name string, agent bool, disks ...qemutests.Disk) error {
 	if err := os.MkdirAll(r.file("machine"), 0o700); err != nil {
 		return err
@@ -41,21 +42,21 @@ func (r *run) target() qemutests.Disk {
 	return qemutests.Disk{File: r.file(targetFile), Bus: qemutests.NVMe, Serial: targetSerial, Write: true}
 }
 
-func (r *run) startRescue(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, bootLimit)
-	defer cancel()
+func (r *run) startRescue(whole context.Context) (string, error) {
 	title, err := rescueTitle(r.stickPlan)
 	if err != nil {
 		return "", err
 	}
 	// All of them can be written to, so that a write would be seen.
-	err = r.startMachine(ctx, "recovery", false,
+	err = r.startMachine(whole, "recovery", false,
 		qemutests.Disk{File: r.file(stickFile), Bus: qemutests.USB, Serial: "STICK", Write: true}, r.target(),
 		qemutests.Disk{File: r.file(keyFile), Bus: qemutests.USB, Serial: "KEYS", Write: true},
 		qemutests.Disk{File: r.file(backupFile), Bus: qemutests.USB, Serial: "BACKUP", Write: true})
 	if err != nil {
 		return "", err
 	}
+	ctx, cancel := context.WithTimeout(whole, bootLimit)
+	defer cancel()
 	r.versions(ctx)
 	if err := r.chooseEntry(ctx, title); err != nil {
 		return "", err
@@ -139,11 +140,19 @@ func endError(text string) error {
 	return nil
 }
 
-// watched is a machine's console whose errors have what helps to find out why.
+// watched is a machine's console whose errors have what helps to find out why, but not the
+// patterns of all questions.
 type watched struct{ vm *qemutests.VM }
 
 func (w watched) Expect(ctx context.Context, pattern *regexp.Regexp) ([]string, error) {
-	return w.vm.Expect(ctx, pattern.String())
+	groups, err := w.vm.Expect(ctx, pattern.String())
+	if f := (*qemutests.Failure)(nil); errors.As(err, &f) {
+		for cause := f.Err; cause != nil; cause = errors.Unwrap(cause) {
+			f.Err = cause
+		}
+		f.Err = fmt.Errorf("waiting for its next question, or its end: %w", f.Err)
+	}
+	return groups, err
 }
 
 func (w watched) Send(text string) error { return w.vm.Console.Send(text) }
