@@ -186,7 +186,7 @@ func (c *Comparison) more(got []listed, known map[string]bool) map[string]bool {
 // time for that.
 func (e *listed) differs(g *listed, grown bool) (what []string) {
 	for i := range fields {
-		if e[i] == g[i] || i == fieldTime && grown && e[fieldKind] == "d" && g[fieldKind] == "d" {
+		if e[i] == g[i] || i == fieldTime && grown {
 			continue
 		}
 		what = append(what, fmt.Sprintf("%s %s, expected %s", fieldNames[i], short(g[i]), short(e[i])))
