@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
@@ -56,7 +57,11 @@ func (r *run) makeHome(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d entries of %d users, %d MiB", c.Entries, len(users), c.Bytes>>20), nil
+	var names []string
+	for _, u := range users {
+		names = append(names, u.Name)
+	}
+	return fmt.Sprintf("%d entries, %d MiB, of %s", c.Entries, c.Bytes>>20, strings.Join(names, ", ")), nil
 }
 
 // makeStick writes the profiles of the stand-in and builds its stick.
