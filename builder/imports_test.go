@@ -137,6 +137,11 @@ var mayImport = map[string][]string{
 		"installer/treecopy",
 	},
 	"installer/programs": {"builder/fault"},
+	"rehearsal": {
+		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/fstree", "builder/unpack", "builder/swaparea", "builder/btrfs", "builder/btrfs/ondisk",
+		"builder/btrfs/reader", "builder/esp/reader", "builder/gpt", "builder/mediumlog", "installer/agekey", "installer/durable", "installer/firstboot", "qemu-tests",
+	},
+	"rehearsal/listtree": {},
 	"installer/rescue/inventory": {
 		"builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/manifest", "builder/sparse", "builder/gpt", "builder/rawdisk", "builder/fstab",
 		"builder/nix", "builder/bootspec", "builder/loader/bls", "builder/loader/grubcfg", "builder/loader/grubimage", "builder/uki/reader", "builder/esp/reader", "builder/swaparea", "builder/btrfs/ondisk",

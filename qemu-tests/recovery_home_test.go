@@ -14,7 +14,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fstree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
-	"github.com/6FaNcY9/mkimage/builder/imgtest/listtree"
+	"github.com/6FaNcY9/mkimage/rehearsal/listtree"
 )
 
 // homeFiles is how many files a user's home has, unless a test says otherwise.

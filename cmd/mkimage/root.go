@@ -25,6 +25,7 @@ partitions and subvolumes. profiles and layouts list those that are built in.
   verify, inspect    check every byte of an image; show what is in it
   diff               says what changed between two images or generations
   test, run          boot an image in QEMU: with checks, or on this terminal
+  rehearse           lose a machine in QEMU and recover it, with a report
   write              puts an image on a disk or stick, and reads it back
   layout             writes what NixOS must know of the disk, from a profile, an image
                      or the disk of the running system
@@ -68,12 +69,12 @@ func newRoot(u *ui) *cobra.Command {
 	flags.StringVar(&u.progress, "progress", "auto", "`how` to show progress on stderr: auto, bar, plain, json or none")
 	mustComplete(root, "progress", progressModes...)
 
-	addGroup(root, "images", "Images of disks:", newBuild(u), newPlan(u), newVerify(u), newInspect(u), newDiff(u), newInitramfs(u), newRun(u), newTest(u), newLayout(u))
+	addGroup(root, "images", "Images of disks:", newBuild(u), newPlan(u), newVerify(u), newInspect(u), newDiff(u), newInitramfs(u), newRun(u), newTest(u), newRehearse(u), newLayout(u))
 	addGroup(root, "disks", "Disks and media:", newExplainDisk(u), newWrite(u), newSign(u), newStick(u))
 	addGroup(root, "files", "File systems:", newLs(u), newCat(u), newStat(u), newCheck(u), newMapSwapfile(u), newMkfs(u))
 	addGroup(root, "profiles", "Profiles:", newProfiles(u), newLayouts(u))
 	addGroup(root, "secrets", "Secrets:", newKeys(u))
-	addGroup(root, "other", "Other:", newVersion(u), newMan())
+	addGroup(root, "other", "Other:", newVersion(u), newMan(), newListTree(u))
 	root.SetHelpCommandGroupID("other")
 	root.SetCompletionCommandGroupID("other")
 	root.SetHelpFunc(printHelp)

@@ -11,10 +11,10 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
-	"github.com/6FaNcY9/mkimage/builder/imgtest/listtree"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/layouts"
 	"github.com/6FaNcY9/mkimage/profiles"
+	"github.com/6FaNcY9/mkimage/rehearsal/listtree"
 )
 
 func must(t testing.TB, errs ...error) {

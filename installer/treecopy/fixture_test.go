@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/6FaNcY9/mkimage/builder/imgtest/listtree"
 	"github.com/6FaNcY9/mkimage/installer/treecopy"
+	"github.com/6FaNcY9/mkimage/rehearsal/listtree"
 )
 
 func must(t testing.TB, errs ...error) {

@@ -17,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
-	"github.com/6FaNcY9/mkimage/builder/imgtest/listtree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest/resticrepo"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
+	"github.com/6FaNcY9/mkimage/rehearsal/listtree"
 )
 
 // resticProgram is the one that is put into images; make programs builds it.

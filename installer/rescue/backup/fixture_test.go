@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
-	"github.com/6FaNcY9/mkimage/builder/imgtest/listtree"
 	"github.com/6FaNcY9/mkimage/builder/imgtest/resticrepo"
 	"github.com/6FaNcY9/mkimage/installer/repository"
+	"github.com/6FaNcY9/mkimage/rehearsal/listtree"
 )
 
 // resticProgram is the one that is put into images; make programs builds it.

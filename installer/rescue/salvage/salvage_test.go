@@ -19,7 +19,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/btrfs/reader"
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
-	"github.com/6FaNcY9/mkimage/builder/imgtest/listtree"
+	"github.com/6FaNcY9/mkimage/rehearsal/listtree"
 )
 
 func check(t testing.TB, errs ...error) {

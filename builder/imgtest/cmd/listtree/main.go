@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/6FaNcY9/mkimage/builder/imgtest/listtree"
+	"github.com/6FaNcY9/mkimage/rehearsal/listtree"
 )
 
 func main() {

@@ -1,6 +1,7 @@
 // Package listtree writes down all that is to be kept of a tree of files, one
-// line each, so that two trees are the same if their lists are. It is imported
-// by tests, and by a program that makes such a list in a virtual machine.
+// line each, so that two trees are the same if their lists are. Rehearsals and tests
+// compare a home with what came back of it by these lists, which are made where the
+// files are: on the host, and in a virtual machine.
 package listtree
 
 import (
