@@ -115,7 +115,7 @@ func (r *run) recover(ctx context.Context) (string, error) {
 		return "", err
 	}
 	end, err := converse(ctx, watched{r.vm}, recoverAnswers(targetSerial, r.passphrase), recovered+"|"+unknown)
-	r.report.Console = r.vm.Console.Tail(consoleLines)
+	r.report.Console = ends(r.vm.Console.Tail(consoleLines))
 	if err != nil {
 		return "", err
 	}
@@ -127,6 +127,22 @@ func (r *run) recover(ctx context.Context) (string, error) {
 
 // consoleLines is how much of the console a report has.
 const consoleLines = 80
+
+// lineEnd is how much of a line a report has, in characters.
+const lineEnd = 120
+
+// ends returns the ends of lines: one on which progress was shown again and again has the
+// last of it there.
+func ends(lines []string) []string {
+	list := make([]string, len(lines))
+	for i, line := range lines {
+		if r := []rune(line); len(r) > lineEnd {
+			line = "..." + string(r[len(r)-lineEnd:])
+		}
+		list[i] = line
+	}
+	return list
+}
 
 // endError returns why a command of the menu failed, by what the menu says of its end.
 func endError(text string) error {

@@ -153,3 +153,15 @@ func TestChangedDisks(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestEnds(t *testing.T) {
+	for _, n := range []int{lineEnd - 1, lineEnd, lineEnd + 1} {
+		want := strings.Repeat("ü", min(n, lineEnd)-1) + "z"
+		if n > lineEnd {
+			want = "..." + want
+		}
+		if got := ends([]string{strings.Repeat("ü", n-1) + "z"}); got[0] != want {
+			t.Errorf("%d characters become %q; want %q", n, got[0], want)
+		}
+	}
+}
