@@ -59,7 +59,7 @@ backup, or the one that is named.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&b.drop, "drop-session", false, "give up a session that sleeps on the disk: what was open in it is lost")
 	flags.BoolVar(&b.reformat, "reformat", false, "give up files of others on an EFI system partition that is made anew")
-	flags.BoolVar(&b.noFirmware, "no-firmware", false, "leave the firmware's own menu as it is")
+	flags.BoolVar(&b.noFirmware, "no-firmware", false, "leave the firmware's own menu as it is; on a machine that no stick has started that is so always")
 	return p.command(cmd, func(ctx context.Context, args []string) error { return b.run(ctx, p, args) })
 }
 
@@ -73,6 +73,9 @@ func (b *boot) run(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	p.note("%s", d)
+	if len(d.Uses) > 0 && !b.dryRun {
+		return fault.New(fault.Target, "unmount it, and end what uses it", "%s: is in use: %s by %s", d.Path, d.Uses[0].Device, d.Uses[0].By)
+	}
 	disk, err := m.Open(d.Path, os.O_RDWR)
 	if err != nil {
 		return err
@@ -147,7 +150,7 @@ func (b *boot) systemOf(p *program, m *machine.Machine, d *disks.Disk, disk *raw
 		return s, err
 	}
 	s.Present = present(m.Inventory.Disks)
-	if strings.HasPrefix(d.Path, "/dev/") && !b.noFirmware {
+	if isHere() && len(b.images) == 0 && !b.noFirmware {
 		if s.Vars, err = efivar.Open(efivar.Mount); err != nil {
 			p.note("the firmware's menu is left as it is: %v", err)
 		}
@@ -211,6 +214,9 @@ func (b *boot) repair(ctx context.Context, p *program, m *machine.Machine, d *di
 	}
 	if f.Session != nil && len(will) > 0 && !b.drop {
 		return fault.New(fault.Target, "start the laptop without the stick, so that it wakes; or --drop-session", "%s: a session sleeps in %s, and would be destroyed", d.Path, f.Session.File)
+	}
+	if f.Session == nil && len(will) > 0 && m.Sleeps(d.Path) {
+		return fault.New(fault.Target, "start the laptop without the stick, so that it wakes, and shut it down", "%s: a session sleeps on it, and would be destroyed", d.Path)
 	}
 	if len(will) == 0 {
 		if p.json {

@@ -183,17 +183,19 @@ func (c *copying) fromSubvolume(ctx context.Context, d *desk, paths []string) (*
 func (d *desk) destination(ctx context.Context, to string) (string, error) {
 	head, rest, ok := strings.Cut(to, ":")
 	_, _, named := fstab.ParseDevice(head)
-	if !ok || !named && !strings.HasPrefix(head, "/dev/") {
-		at, err := d.m.Find(head, "")
-		if !ok || err != nil || at.Number == 0 {
-			return to, nil
-		}
-	}
 	at, err := d.m.Find(head, "")
+	if err != nil && !named && !strings.HasPrefix(head, "/dev/") {
+		return to, nil // a directory of this machine
+	}
 	if err != nil {
 		return "", err
 	}
-	if at == d.repo.Backup.Place {
+	if !ok {
+		return "", fault.New(fault.Usage, "--to "+head+":back", "%s: is a disk, expected a colon and a directory behind it", to)
+	}
+	if slices.ContainsFunc(d.m.Inventory.Backups, func(b inventory.Backup) bool {
+		return len(b.Repositories) > 0 && b.Disk == at.Disk && b.Number == at.Number && b.Start == at.Start
+	}) {
 		return "", fault.New(fault.Target, "name another disk", "%s: is the backup disk, of which nothing is changed", at)
 	}
 	if path.Join("/", rest) == "/" {

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"os/signal"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 // enter is what the command was told.
@@ -73,6 +76,9 @@ func (e *enter) run(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	// A signal from the keyboard is for the program alone.
+	keys := make(chan os.Signal, 1)
+	signal.Notify(keys, os.Interrupt, unix.SIGQUIT)
+	defer signal.Stop(keys)
 	cmd := sys.Command(context.WithoutCancel(ctx), program, args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.stdin, p.stdout, p.stderr
 	var ended *exec.ExitError

@@ -158,7 +158,7 @@ func (g *generation) use(ctx context.Context, p *program, m *machine.Machine, s 
 	if err := bootmenu.Choose(durable.OS(esp), chosen.Entries[0]+".conf"); err != nil {
 		return err
 	}
-	p.forgetDefault(s)
+	g.forgetDefault(p)
 	if p.json {
 		return p.encode(chosen)
 	}
@@ -185,9 +185,9 @@ func useProfile(ctx context.Context, m *machine.Machine, s *inventory.System, nu
 const loaderDefault = "LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 
 // forgetDefault makes the firmware forget a choice that goes before that of the menu's
-// file, on the machine itself.
-func (p *program) forgetDefault(s *inventory.System) {
-	if !strings.HasPrefix(s.Root.Disk, "/dev/") {
+// file. Elsewhere than on a machine that the stick has started it is another one's.
+func (g *generation) forgetDefault(p *program) {
+	if !isHere() || len(g.images) > 0 {
 		return
 	}
 	vars, err := efivar.Open(efivar.Mount)

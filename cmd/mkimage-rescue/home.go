@@ -92,7 +92,7 @@ func (h *home) run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	s, err := d.snapshot(ctx, all, h.snapshot)
+	s, err := d.snapshotOfOwn(ctx, all, h.snapshot)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"os"
@@ -131,7 +132,9 @@ func TestKeyMedium(t *testing.T) {
 	}
 	b.expect(int(fault.Target), "has a system", "key", "--to-medium", b.laptop)
 	b.expect(int(fault.Target), "has a backup", "key", "--to-medium", b.backup)
-	media := b.media
+	b.expect(int(fault.Target), "has a key", "key", "--to-medium", b.media)
+	media := b.empty("stick.img", 64<<20)
+	must(t, os.WriteFile(media, bytes.Repeat([]byte("photos"), 1<<20), 0o600))
 	b.media = b.medium("keys.img", config.KeyFile, []byte(b.key.String()))
 	b.expect(int(fault.Target), "--erase stick.img", "key", "--to-medium", media, "--image", media)
 	b.expect(int(fault.Target), "--erase says", "key", "--to-medium", media, "--image", media, "--erase", "other")

@@ -63,6 +63,12 @@ func (k *bringKey) allow(ctx context.Context, d *desk) error {
 	case slices.ContainsFunc(d.m.Inventory.Media, func(m inventory.Medium) bool { return m.Disk == disk.Path }):
 		return fault.New(fault.Target, "name another stick", "%s: is an installer medium", disk)
 	}
+	if slices.ContainsFunc(d.m.Inventory.KeyMedia, func(m inventory.KeyMedium) bool { return on(m.Place) }) {
+		return fault.New(fault.Target, "name another stick, and keep this one until the new one is proven", "%s: has a key, which may be the only one", disk)
+	}
+	if disk.Hibernated() {
+		return fault.New(fault.Target, "name a stick", "%s: a session sleeps on it", disk)
+	}
 	word := flash.Word(disk)
 	if k.erase == "" && !k.dryRun && d.p.interactive() && !disk.Empty() {
 		answer, err := d.p.ask(ctx, fmt.Sprintf("%s\nhas %s. To erase it, type this and Enter: erase %s\n> ", disk, disk.Summary(), word))

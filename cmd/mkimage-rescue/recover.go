@@ -165,7 +165,7 @@ func (j *rescuing) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j.snapshot, err = j.desk.snapshot(ctx, all, j.recovery.snapshot)
+	j.snapshot, err = j.desk.snapshotOfOwn(ctx, all, j.recovery.snapshot)
 	return err
 }
 

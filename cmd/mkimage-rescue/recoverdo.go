@@ -17,6 +17,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/installer/disks"
 	"github.com/6FaNcY9/mkimage/installer/durable"
 	"github.com/6FaNcY9/mkimage/installer/efivar"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
@@ -33,13 +34,19 @@ func (j *rescuing) do(ctx context.Context) error {
 			return err
 		}
 		j.made.Installed = true
-		j.bootEntry()
 	}
+	j.bootEntry() // also of a run that was cut before it
 	if j.desk.key == nil && j.Opened == nil {
 		return nil
 	}
+	before := disks.PinOf(j.target)
 	if err := j.m.Again(ctx); err != nil {
 		return err
+	}
+	if now, err := j.m.Disk(j.target.Path); err != nil {
+		return err
+	} else if disks.PinOf(*now) != before {
+		return fault.New(fault.Target, "run it again", "%s: another disk is there now than the one that was agreed to", j.target.Path)
 	}
 	var err error
 	if j.system, err = j.m.System(j.target.Path); err != nil {
@@ -178,8 +185,8 @@ func (j *rescuing) follow(out io.Reader) (failed error) {
 // bootEntry puts the installed system first in the boot menu of the firmware. The fallback
 // loader is in place: whatever fails here is only a note.
 func (j *rescuing) bootEntry() {
-	if len(j.images) > 0 {
-		return
+	if !isHere() || len(j.images) > 0 {
+		return // the firmware is another machine's
 	}
 	err := j.writeBootEntry()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/6FaNcY9/mkimage/installer/disks"
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
 	"github.com/6FaNcY9/mkimage/installer/repository"
 	"github.com/6FaNcY9/mkimage/installer/rescue/backup"
 )
@@ -64,6 +65,19 @@ func mine(list []repository.Snapshot, host, path string) []repository.Snapshot {
 		return list
 	}
 	return own
+}
+
+// snapshotOfOwn is snapshot for what is put to its place in the system: the newest, or that
+// of a date, is never one of another machine.
+func (d *desk) snapshotOfOwn(ctx context.Context, all []repository.Snapshot, want string) (repository.Snapshot, error) {
+	host, path := d.owner()
+	s, err := d.snapshot(ctx, all, want)
+	byID := want != "" && strings.HasPrefix(s.ID, strings.ToLower(want))
+	if err != nil || byID || want == "" && d.p.interactive() || (host == "" || s.Host == host) && s.Touches(path) {
+		return s, err
+	}
+	return repository.Snapshot{}, firstboot.NewProblem(firstboot.CodeNoSnapshot, "--snapshot ID takes one of another machine all the same",
+		"snapshot %s: none of %s has %s; there is %s", cmp.Or(want, "newest"), cmp.Or(host, "this machine"), path, snapshotLine(s))
 }
 
 // snapshot returns the snapshot of a list that was asked for, or asks for one.

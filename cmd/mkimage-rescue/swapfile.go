@@ -38,7 +38,7 @@ func newSwapfile(p *program) *cobra.Command {
 		Long: `mkimage-rescue swapfile puts a new swapfile into the place of the one that is
 there, or that is missing: one that the kernel swaps and hibernates to. Its
 UUID stays. Until the new one has been read back from the disk, the old one
-stays.
+stays, but where there is no room for both: then it goes first.
 
 Where entries of the boot menu say by resume_offset= where the swapfile is,
 the number is corrected. A NixOS writes these entries anew with each rebuild:

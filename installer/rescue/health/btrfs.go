@@ -163,6 +163,9 @@ func BtrfsCheck(ctx context.Context, program, node string) (*Second, error) {
 	if err != nil && cmd.ProcessState == nil {
 		return nil, fault.New(fault.Input, "go without it: the check before has looked at the same things", "btrfs check: %w", err)
 	}
+	if cmd.ProcessState.ExitCode() < 0 { // a signal, as when there is too little memory
+		return nil, fault.New(fault.Input, "go without it: the check before has looked at the same things", "btrfs check: %w", err)
+	}
 	return &Second{Clean: err == nil, Text: out.String()}, nil
 }
 

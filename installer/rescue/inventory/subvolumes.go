@@ -97,7 +97,7 @@ func (f *finder) roleByMount(sub *Subvolume) bool {
 		if r, ok := roles[d.Target]; ok {
 			sub.Role = r
 		}
-		if f.hasSwapfile(sub.Path) {
+		if sub.Role == RoleMounted && f.hasSwapfile(sub.Path) {
 			sub.Role = RoleSwap
 		}
 		return true

@@ -47,7 +47,18 @@ func Look(ctx context.Context, o Options) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Machine{Inventory: inv, Plan: o.Plan, options: o}, nil
+	m := &Machine{Inventory: inv, Plan: o.Plan, options: o}
+	for i, s := range inv.Systems {
+		inv.Systems[i].Hibernated = s.Hibernated || m.Sleeps(s.Root.Disk)
+	}
+	return m, nil
+}
+
+// Sleeps reports whether a session sleeps on a disk, be it in a swapfile or in a swap
+// partition. It may have mounted anything there, and goes on with what it knows of it.
+func (m *Machine) Sleeps(disk string) bool {
+	return slices.ContainsFunc(m.Inventory.Sessions, func(s inventory.Session) bool { return s.Disk == disk }) ||
+		slices.ContainsFunc(m.Inventory.Systems, func(s inventory.System) bool { return s.Hibernated && s.Root.Disk == disk })
 }
 
 // Again unmounts what was mounted, and takes the inventory anew: after a disk was written.

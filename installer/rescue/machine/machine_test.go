@@ -218,6 +218,37 @@ func TestSleeps(t *testing.T) {
 	wantError(t, err, fault.Target, "sleeps")
 	_, err = m.Top(t.Context(), s, true)
 	must(t, err)
+	must(t, m.Close())
+	_, err = m.FileSystem(t.Context(), s.Root, "other", false)
+	wantError(t, err, fault.Target, "sleeps")
+
+	// In a swap partition of the same disk, which the system's own files do not show.
+	s.Hibernated = false
+	m.Inventory.Sessions = []inventory.Session{{Place: inventory.Place{Disk: image, Number: 3}}}
+	_, err = m.FileSystem(t.Context(), s.Root, "other", false)
+	wantError(t, err, fault.Target, "sleeps")
+	_, err = m.FileSystem(t.Context(), s.Root, "other", true)
+	must(t, err)
+}
+
+// TestBackupLeftOut has a system mount its backup, which no rescue does.
+func TestBackupLeftOut(t *testing.T) {
+	image, _ := laptop(t, 0)
+	twin, _ := laptop(t, 1)
+	m := look(t, Options{Images: []string{image, twin}})
+	s, other := &m.Inventory.Systems[0], m.Inventory.Systems[1].Root
+	s.Mounts = append(s.Mounts, inventory.Mount{What: "PARTUUID=" + s.Root.PARTUUID, Target: "/again", Type: "btrfs"},
+		inventory.Mount{What: twin + "#2", Target: "/backup", Type: "btrfs"})
+	n := len(s.Mounts)
+	if got := m.withoutBackups(s, nil); len(got) != n {
+		t.Errorf("%d of %d lines are left where nothing is a backup", len(got), n)
+	}
+	m.Inventory.Backups = []inventory.Backup{{Place: other}, {Place: s.Root}}
+	var notes []string
+	got := m.withoutBackups(s, func(line string) { notes = append(notes, line) })
+	if len(got) != n-1 || len(notes) != 1 || !strings.HasPrefix(notes[0], "/backup: ") {
+		t.Errorf("%d of %d lines are left: %q", len(got), n, notes)
+	}
 }
 
 // TestPin puts another disk in the place of the one that was looked at.

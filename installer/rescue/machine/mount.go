@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/fstab"
@@ -24,10 +25,16 @@ func (m *Machine) Mount(ctx context.Context, s *inventory.System, readOnly bool,
 		return nil, err
 	}
 	sys, err := mounted.Mount(ctx, mounted.Request{
-		Dir: dir, Lines: m.lines(s), ReadOnly: readOnly, Sleeps: s.Hibernated, Note: note,
+		Dir: dir, Lines: m.withoutBackups(s, note), ReadOnly: readOnly, Sleeps: s.Hibernated, Note: note,
 		Node: func(what string) (string, error) {
 			at, err := m.Find(what, s.Root.Disk)
 			if err != nil {
+				return "", err
+			}
+			if !readOnly && m.Sleeps(at.Disk) {
+				return "", fault.New(fault.Target, "", "%s: a session sleeps on its disk", at)
+			}
+			if err := m.pinned(at.Disk); err != nil {
 				return "", err
 			}
 			return m.node(at, !readOnly)
@@ -59,6 +66,21 @@ func (m *Machine) lines(s *inventory.System) (lines []fstab.Line) {
 		}
 	}
 	return lines
+}
+
+// withoutBackups are the lines of a system but those that mount a backup of another disk:
+// nothing that is done to a system may reach the only copy of its data.
+func (m *Machine) withoutBackups(s *inventory.System, note func(line string)) []fstab.Line {
+	return slices.DeleteFunc(m.lines(s), func(l fstab.Line) bool {
+		at, err := m.Find(l.What, s.Root.Disk)
+		if err != nil || at.Disk == s.Root.Disk || !slices.ContainsFunc(m.Inventory.Backups, func(b inventory.Backup) bool { return b.Disk == at.Disk && b.Number == at.Number }) {
+			return false
+		}
+		if note != nil {
+			note(l.Target + ": is a backup, and is left out")
+		}
+		return true
+	})
 }
 
 // asleep is the error for what would write to a system whose session sleeps.
@@ -129,8 +151,8 @@ func (m *Machine) FileSystem(ctx context.Context, p inventory.Place, name string
 			if _, known := kinds[c.Type]; !known {
 				continue
 			}
-			if c.Hibernated && !readOnly {
-				return "", fault.New(fault.Target, "", "%s: a session sleeps on it", p)
+			if !readOnly && (c.Hibernated || m.Sleeps(v.Disk)) {
+				return "", fault.New(fault.Target, "name another disk", "%s: a session sleeps on its disk, and to write to it would destroy both", p)
 			}
 			options := ""
 			if readOnly {

@@ -226,10 +226,30 @@ func (s *System) Close() error {
 		if m.Point != dir && !strings.HasPrefix(m.Point, dir+"/") {
 			continue
 		}
+		if err := writeOut(m); err != nil {
+			return err
+		}
 		if err := unix.Unmount(m.Point, unix.UMOUNT_NOFOLLOW); err != nil {
 			return fault.New(fault.Target, "end the programs that run in it: fuser -m "+m.Point, "%s: cannot be unmounted: %w", m.Point, err)
 		}
 	}
 	s.entered = false
+	return nil
+}
+
+// writeOut returns when what was written to a disk's file system is on the disk: that
+// it is unmounted says nothing of it.
+func writeOut(m mountinfo.Mount) error {
+	if !slices.Contains(local, m.Type) || m.Type == "tmpfs" || slices.Contains(m.Options, "ro") {
+		return nil
+	}
+	fd, err := unix.Open(m.Point, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil // a file, whose file system is mounted elsewhere too
+	}
+	defer unix.Close(fd)
+	if err := unix.Syncfs(fd); err != nil {
+		return fault.New(fault.Target, "the disk fails: mkimage-rescue save", "%s: what was written is not on the disk: %w", m.Point, err)
+	}
 	return nil
 }

@@ -82,11 +82,25 @@ func Copy(ctx context.Context, r Request) (*Report, error) {
 	if !info.IsDir() {
 		return nil, fault.New(fault.Usage, "name the directory that it is in", "%s: is no directory", from)
 	}
-	if err := c.directory(from, ".", info); err != nil {
+	err = c.directory(from, ".", info)
+	if err := errors.Join(err, written(r.To)); err != nil {
 		return nil, err
 	}
 	c.report.Blocks = int64(len(c.lost))
 	return c.report, nil
+}
+
+// written returns when the file system that is copied to has all on its disk.
+func written(to *os.Root) error {
+	f, err := to.Open(".")
+	if err != nil {
+		return fault.New(fault.Target, "", "%w", err)
+	}
+	defer f.Close()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return fault.New(fault.Target, "copy to another disk", "%s: what was copied is not on the disk: %w", to.Name(), err)
+	}
+	return nil
 }
 
 // inode is a file that may have several names.
