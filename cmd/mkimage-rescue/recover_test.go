@@ -24,6 +24,7 @@ const installProgram = "../../.cache/programs/mkimage-install"
 // newRecovery is a bench whose laptop is lost: its disk is new, and there is a stick.
 func newRecovery(t *testing.T) (b *bench, stick string) {
 	t.Helper()
+	imgtest.NeedRoot(t) // who has built the program
 	imgtest.Need(t, installProgram)
 	b = newBench(t)
 	secret, err := signature.Generate()

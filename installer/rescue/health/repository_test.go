@@ -22,6 +22,7 @@ const password = "correct horse"
 // newRepository makes a repository with a snapshot.
 func newRepository(t *testing.T) repository.Repository {
 	t.Helper()
+	imgtest.NeedRoot(t) // who has built the program
 	imgtest.Need(t, resticProgram)
 	program, err := filepath.Abs(resticProgram)
 	must(t, err)
