@@ -124,6 +124,19 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// TestRollbackByID refuses what would be mounted as before.
+func TestRollbackByID(t *testing.T) {
+	of := inventory.Subvolume{Path: "@home", ID: 257}
+	for option, want := range map[string]bool{"subvolid=257": true, "subvolid=258": false, "subvolid=2570": false, "subvol=/@home": false} {
+		for _, here := range []bool{true, false} {
+			s := &inventory.System{Mounts: []inventory.Mount{{Line: 3, Here: here, Options: []string{"noatime", option}}}}
+			if err := namedByID(s, of); (err != nil) != (want && here) {
+				t.Errorf("%s, here %v: %v", option, here, err)
+			}
+		}
+	}
+}
+
 // TestSwapfile makes the swapfile anew, and refuses where a session sleeps in it.
 func TestSwapfile(t *testing.T) {
 	imgtest.NeedRoot(t)

@@ -164,6 +164,9 @@ func (r *rollback) roll(ctx context.Context, p *program, m *machine.Machine, s *
 	if err := awake(s); err != nil {
 		return err
 	}
+	if err := namedByID(s, of); err != nil {
+		return err
+	}
 	// The same rollback has the same ID, so that one that was cut is gone on with.
 	id := fmt.Sprintf("r%dx%d", of.ID, snapshot.ID)
 	ok, err := p.agree(ctx, r.consent, fmt.Sprintf("put %s into the place of %s on %s; what is there now stays as %s.old-%s", snapshot.Path, of.Path, s.ID, of.Path, id))
@@ -191,6 +194,17 @@ func (r *rollback) roll(ctx context.Context, p *program, m *machine.Machine, s *
 	}
 	if of.Role == inventory.RoleRoot {
 		p.kernelNote(s)
+	}
+	return nil
+}
+
+// namedByID refuses a subvolume that the system's fstab mounts by its number: what takes
+// its place has another one, and the old one would be mounted as before.
+func namedByID(s *inventory.System, of inventory.Subvolume) error {
+	for _, l := range s.Mounts {
+		if l.Here && slices.Contains(l.Options, fmt.Sprintf("subvolid=%d", of.ID)) {
+			return fault.New(fault.Target, "mkimage-rescue enter, and name it by subvol= alone", "fstab, line %d: mounts %s by subvolid=%d, which a rollback changes", l.Line, of.Path, of.ID)
+		}
 	}
 	return nil
 }

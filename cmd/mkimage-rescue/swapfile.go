@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -159,6 +160,20 @@ func (w *swap) replace(ctx context.Context, m *machine.Machine, s *inventory.Sys
 	return made, err
 }
 
+// hasESPAlone reports whether a system is the only one whose entries are on its ESP.
+func hasESPAlone(m *machine.Machine, s *inventory.System) bool {
+	return !slices.ContainsFunc(m.Inventory.Systems, func(other inventory.System) bool {
+		return other.ID != s.ID && other.ESP != nil && other.ESP.Place == s.ESP.Place
+	})
+}
+
+// starts reports whether an entry names the file system of a system.
+func starts(e inventory.Entry, s *inventory.System) bool {
+	return slices.ContainsFunc([]string{s.Root.PARTUUID, s.FSID}, func(id string) bool {
+		return id != "" && strings.Contains(strings.ToLower(e.Options), strings.ToLower(id))
+	})
+}
+
 var resumeWord = regexp.MustCompile(`(?:^| )` + resumeOffset + `=(\d+)`)
 
 // correct puts the offset into the entries that have another one.
@@ -170,7 +185,7 @@ func correct(ctx context.Context, m *machine.Machine, s *inventory.System, offse
 	var wrong []string
 	value := strconv.FormatInt(offset, 10)
 	for _, e := range s.ESP.Entries {
-		if word := resumeWord.FindStringSubmatch(e.Options); word != nil && word[1] != value {
+		if word := resumeWord.FindStringSubmatch(e.Options); word != nil && word[1] != value && (hasESPAlone(m, s) || starts(e, s)) {
 			wrong = append(wrong, e.ID)
 		}
 	}

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/builder/strict"
+	"github.com/6FaNcY9/mkimage/profiles"
 )
 
 // rebuild says how a medium is made anew, from the profile that it was made of.
@@ -20,8 +22,8 @@ func (s *Stick) rebuild() string {
 // damage is about the bytes of the medium.
 func damage(s *Stick, _ *Machine) []Finding {
 	switch {
-	case s.Problems < 0 && s.First != "":
-		return []Finding{{Kind: Damage, Severity: Broken, What: "the medium is damaged: its rescue environment cannot be read", Is: s.First, Do: "write it again; " + s.rebuild()}}
+	case s.Problems <= 0 && s.Unreadable != "":
+		return []Finding{{Kind: Damage, Severity: Broken, What: "the medium is damaged: its rescue environment cannot be read", Is: s.Unreadable, Do: "write it again; " + s.rebuild()}}
 	case s.Problems < 0:
 		return []Finding{{Kind: Damage, Severity: Note, What: "the medium was not read as a whole", Do: "leave --quick out"}}
 	case s.Problems > 0:
@@ -189,6 +191,9 @@ func backup(s *Stick, m *Machine) []Finding {
 	found := false
 	for _, b := range m.Backups {
 		for _, r := range b.Repositories {
+			if !isOf(s.Plan, r.Path) {
+				continue // of another machine, on the same disk
+			}
 			found = true
 			if r.Newest.After(newest) {
 				newest = r.Newest
@@ -220,4 +225,12 @@ func version(s *Stick, m *Machine) []Finding {
 		list = append(list, Finding{Kind: Version, Severity: Note, What: "the medium starts another kernel than the one that runs", Was: s.Kernel, Is: m.Kernel})
 	}
 	return list
+}
+
+// isOf reports whether a plan restores from a repository, or backs up to it.
+func isOf(p *plan.Plan, repository string) bool {
+	same := func(name string) bool {
+		return strings.Trim(path.Clean("/"+name), "/") == strings.Trim(path.Clean("/"+repository), "/")
+	}
+	return same(p.Profile.Restore.Repository) || slices.ContainsFunc(p.Profile.Backup, func(b profiles.Backup) bool { return same(b.Repository) })
 }

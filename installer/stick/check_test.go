@@ -28,7 +28,7 @@ func planOf(t *testing.T) *plan.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	payload.Restore.Disk = "LABEL=backup"
+	payload.Restore.Disk, payload.Restore.Repository = "LABEL=backup", "restic/fox"
 	shape, _, err := layouts.Load().Resolve(stick.Layout, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func facts(t *testing.T) (*Stick, *Machine) {
 	}
 	return s, &Machine{
 		Now: now, Mkimage: "v1", Restic: "v0.18.0", Kernel: "6.1.0", Memory: ram, Key: []string{"age1fox"}, Plan: planOf(t), Secrets: files(), System: system,
-		Backups: []inventory.Backup{{Repositories: []inventory.Repository{{Newest: now.Add(-staleBackup)}}}}, Unknown: map[Kind]string{},
+		Backups: []inventory.Backup{{Repositories: []inventory.Repository{{Path: "restic/fox", Newest: now.Add(-staleBackup)}}}}, Unknown: map[Kind]string{},
 	}
 }
 
@@ -73,7 +73,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"fits", func(*Stick, *Machine) {}, ""},
 		{"not read", func(s *Stick, _ *Machine) { s.Problems = -1 }, "note damage: the medium was not read as a whole"},
-		{"environment damaged", func(s *Stick, _ *Machine) { s.Problems, s.First = -1, "x" }, "broken damage: the medium is damaged: its rescue environment cannot be read"},
+		{"environment damaged", func(s *Stick, _ *Machine) { s.Problems, s.Unreadable = -1, "x" }, "broken damage: the medium is damaged: its rescue environment cannot be read"},
 		{"damaged", func(s *Stick, _ *Machine) { s.Problems = 1 }, "broken damage: the medium is damaged: 1 problems"},
 		{"not signed", func(s *Stick, _ *Machine) { s.Signed = false }, "note trust: its manifest is not signed"},
 		{"signed by another", func(s *Stick, _ *Machine) { s.BadSign = "x" }, "broken trust: the signature of its manifest is not good"},
@@ -122,8 +122,13 @@ func TestCheck(t *testing.T) {
 			m.Backups[0].Repositories[0].Newest = now.Add(-staleBackup - time.Second)
 		}, "drift backup: the newest snapshot is old"},
 		{"one of two backups is old", func(_ *Stick, m *Machine) {
-			m.Backups = append(m.Backups, inventory.Backup{Repositories: []inventory.Repository{{Newest: now.Add(-staleBackup - time.Second)}}})
+			m.Backups = append(m.Backups, inventory.Backup{Repositories: []inventory.Repository{{Path: "restic/fox", Newest: now.Add(-staleBackup - time.Second)}}})
 		}, ""},
+		{"old backup beside another machine's", func(_ *Stick, m *Machine) {
+			m.Backups[0].Repositories[0].Newest = now.Add(-staleBackup - time.Second)
+			m.Backups[0].Repositories = append(m.Backups[0].Repositories, inventory.Repository{Path: "restic/owl", Newest: now})
+		}, "drift backup: the newest snapshot is old"},
+		{"environment damaged, and the bytes are right", func(s *Stick, _ *Machine) { s.Unreadable = "x" }, "broken damage: the medium is damaged: its rescue environment cannot be read"},
 		{"no backup disk", func(_ *Stick, m *Machine) { m.Backups = nil }, "note backup: no backup disk is plugged in: it was not looked at"},
 		{"another kernel and mkimage", func(_ *Stick, m *Machine) { m.Mkimage, m.Kernel = "v2", "6.2.0" },
 			"note version: the medium was made by another mkimage; note version: the medium starts another kernel than the one that runs"},

@@ -15,9 +15,11 @@ type Stick struct {
 	Kernel  string     // release of the kernel that it starts
 	// Problems is how many are found when all of it is read; -1 when it was not read.
 	Problems int64
-	First    string // the first of these problems, or why the rescue environment cannot be read
-	Signed   bool   // its manifest has a signature
-	BadSign  string // why the signature is not good, "" where it is or where nobody checked it
+	First    string // the first of these problems
+	// Unreadable is why the rescue environment cannot be read, "" where it can.
+	Unreadable string
+	Signed     bool   // its manifest has a signature
+	BadSign    string // why the signature is not good, "" where it is or where nobody checked it
 	// Recipients are public keys, any of which opens all secrets; nil where it has none.
 	Recipients []string
 	Secrets    map[string]Secret // by the names of their files

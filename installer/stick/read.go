@@ -65,7 +65,7 @@ func Read(r io.ReaderAt, size int64, trusted *signature.Key) (*Stick, *manifest.
 	}
 	own, err := s.archive(data)
 	if err != nil {
-		s.First = rescuePath + ": " + err.Error()
+		s.Unreadable = rescuePath + ": " + err.Error()
 	}
 	return s, m, s.sign(files, text, trusted, own)
 }
