@@ -69,14 +69,14 @@ func TestMakePlanOfInstallerRefuses(t *testing.T) {
 		unattended    bool
 	}{
 		{"missing", `payload: no profile is named "bandit-fulll"; did you mean bandit-full?`, nil, false},
-		{"itself", "payload: bandit-installer is an installer, expected the profile of a system", nil, false},
+		{"itself", `payload: bandit-installer is of kind "installer", expected the profile of a system`, nil, false},
 		{"layoutless", `layout: no layout is named "usb"`, nil, false},
 		{"bandit-installer", "--set installer.countdown: expected 5 to 300 seconds, found 4", []string{"installer.countdown=4", "payload.hostname=fox"}, false},
 		{"bandit-installer", "--set payload.hostname: expected 1 to 63", []string{"payload.hostname=Fox"}, false},
 		{"bandit-installer", "--set payload.layout.esp.size: expected 64MiB", []string{"payload.layout.esp.size=1"}, false},
 		{"bandit-installer", `boot.loader: "uki": expected "systemd-boot"`, []string{"boot.loader=uki"}, false},
 		{"bandit-minimal", "--unattended: installer: only an installer has it", nil, true},
-		{"bandit-minimal", `--set payload: "x": only an installer has one`, []string{"payload=x"}, false},
+		{"bandit-minimal", `--set payload: "x": only a medium has one`, []string{"payload=x"}, false},
 	}
 	for _, test := range tests {
 		t.Run(test.want, func(t *testing.T) {
