@@ -107,11 +107,11 @@ func uuidOf(p disks.Partition, kind string) string {
 
 // mountChosen mounts what was chosen, and nothing else: names move. What has the
 // name before and after the mount, with one diskseq, has had it in between.
-func (k *keeping) mountChosen() error {
+func (k *keeping) mountChosen(ctx context.Context) error {
 	if err := k.isChosen(); err != nil {
 		return err
 	}
-	if err := k.mount(); err != nil {
+	if err := k.mount(ctx); err != nil {
 		return err
 	}
 	return k.isChosen()
@@ -129,8 +129,8 @@ func (k *keeping) isChosen() error {
 }
 
 // mount mounts payload and target.
-func (k *keeping) mount() error {
-	unmount, err := k.mountPayload()
+func (k *keeping) mount(ctx context.Context) error {
+	unmount, err := k.mountPayload(ctx)
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (h *here) keepHome(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := k.mountChosen(); err != nil {
+	if err := k.mountChosen(ctx); err != nil {
 		return errors.Join(err, k.unmount())
 	}
 	defer func() { err = errors.Join(err, k.unmount()) }()

@@ -56,7 +56,7 @@ func (h *here) recovery(ctx context.Context, facts preflight.Facts) (_ []preflig
 	if len(p.Profile.Secrets) == 0 && (p.Profile.Restore == profiles.Restore{}) {
 		return nil, nil
 	}
-	unmount, err := h.mountPayload()
+	unmount, err := h.mountPayload(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -129,8 +129,8 @@ func existing(names []string) (string, error) {
 
 // mountPayload mounts the top level of the payload, which was compared with the
 // manifest before.
-func (h *here) mountPayload() (unmount func() error, err error) {
-	node, err := h.payloadNode()
+func (h *here) mountPayload(ctx context.Context) (unmount func() error, err error) {
+	node, err := h.payloadNode(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -143,13 +143,40 @@ func (h *here) mountPayload() (unmount func() error, err error) {
 	return func() error { return unix.Unmount(payloadDir, 0) }, nil
 }
 
-// payloadNode returns the node of the payload's partition.
-func (h *here) payloadNode() (string, error) {
+// payloadNode returns the node of the payload's partition. The kernel shows a disk a moment
+// before its partitions, and the medium may have been found in that moment.
+func (h *here) payloadNode(ctx context.Context) (string, error) {
 	want := h.medium.Manifest.Plan.Partition(plan.RoleRoot).PARTUUID.String()
-	for _, p := range h.device.Partitions {
-		if strings.EqualFold(p.GUID, want) && p.Name != "" {
-			return filepath.Join("/dev", p.Name), nil
+	ctx, cancel := context.WithTimeout(ctx, mediumPatience)
+	defer cancel()
+	for {
+		d, err := h.scanner.One(ctx, h.device.Path)
+		if err != nil {
+			return "", err
+		}
+		if disks.PinOf(d) != disks.PinOf(h.device) {
+			return "", fault.New(fault.Target, "plug it in again and restart", "medium: %s is another disk by now", d)
+		}
+		if node := nodeOf(d, want); node != "" {
+			return node, nil
+		}
+		select {
+		case err := <-h.events:
+			if err != nil {
+				return "", err
+			}
+		case <-ctx.Done():
+			return "", fault.New(fault.Input, "plug it into another port, or write it again", "medium: the kernel has no partition %s, %s after it was asked for", want, mediumPatience)
 		}
 	}
-	return "", fmt.Errorf("medium: the kernel has no partition %s", want)
+}
+
+// nodeOf returns the node of a disk's partition, "" while the kernel has none.
+func nodeOf(d disks.Disk, partuuid string) string {
+	for _, p := range d.Partitions {
+		if strings.EqualFold(p.GUID, partuuid) && p.Name != "" {
+			return filepath.Join(filepath.Dir(d.Path), p.Name)
+		}
+	}
+	return ""
 }
