@@ -141,6 +141,6 @@ func hostKey(t testing.TB, addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	check(t, err)
 	file := filepath.Join(t.TempDir(), "key")
-	check(t, os.WriteFile(file, []byte(command(t, "ssh-keyscan", "-t", "ed25519", "-p", port, host)), 0o600))
+	check(t, os.WriteFile(file, []byte(command(t, "ssh-keyscan", "-T", "120", "-t", "ed25519", "-p", port, host)), 0o600))
 	return command(t, "ssh-keygen", "-l", "-f", file)
 }
