@@ -7,6 +7,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/installer/disks"
 	"github.com/6FaNcY9/mkimage/layouts"
 )
 
