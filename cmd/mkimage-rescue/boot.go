@@ -60,7 +60,7 @@ backup, or the one that is named.`,
 	flags.BoolVar(&b.drop, "drop-session", false, "give up a session that sleeps on the disk: what was open in it is lost")
 	flags.BoolVar(&b.reformat, "reformat", false, "give up files of others on an EFI system partition that is made anew")
 	flags.BoolVar(&b.noFirmware, "no-firmware", false, "leave the firmware's own menu as it is; on a machine that no stick has started that is so always")
-	return p.command(cmd, func(ctx context.Context, args []string) error { return b.run(ctx, p, args) })
+	return p.writing(cmd, func(ctx context.Context, args []string) error { return b.run(ctx, p, args) }, &b.dryRun)
 }
 
 func (b *boot) run(ctx context.Context, p *program, args []string) error {
@@ -213,10 +213,10 @@ func (b *boot) repair(ctx context.Context, p *program, m *machine.Machine, d *di
 		p.note("%s", n)
 	}
 	if f.Session != nil && len(will) > 0 && !b.drop {
-		return fault.New(fault.Target, "start the laptop without the stick, so that it wakes; or --drop-session", "%s: a session sleeps in %s, and would be destroyed", d.Path, f.Session.File)
+		return fault.New(fault.Target, machine.Wake+"; or --drop-session", "%s: a session sleeps in %s, and would be destroyed", d.Path, f.Session.File)
 	}
 	if f.Session == nil && len(will) > 0 && m.Sleeps(d.Path) {
-		return fault.New(fault.Target, "start the laptop without the stick, so that it wakes, and shut it down", "%s: a session sleeps on it, and would be destroyed", d.Path)
+		return fault.New(fault.Target, machine.Wake, "%s: a session sleeps on it, and would be destroyed", d.Path)
 	}
 	if len(will) == 0 {
 		if p.json {

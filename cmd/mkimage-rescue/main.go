@@ -37,11 +37,13 @@ type program struct {
 	after          []func() error // what is done at the end of the command, the last one first
 	code           int            // exit code of a command that has done its work
 	root           string         // of the files that a stick brings; "" is /
+	lock           string         // path of the lock of those that write to disks; "" for none
+	args           []string       // of the command line
 }
 
 // run is the whole program. It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	return (&program{stdin: stdin, stdout: stdout, stderr: stderr}).run(ctx, args)
+	return (&program{stdin: stdin, stdout: stdout, stderr: stderr, lock: lockHere()}).run(ctx, args)
 }
 
 // run runs the command that arguments name.
@@ -49,6 +51,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // SIGHUP: of an SSH session that was lost
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	p.args = args
 	root := newRoot(p)
 	root.SetArgs(append([]string{}, args...)) // of nil cobra makes the arguments of the process
 	root.SetOut(p.stdout)

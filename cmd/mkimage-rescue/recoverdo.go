@@ -14,7 +14,6 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
-	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/installer/disks"
@@ -210,21 +209,5 @@ func (j *rescuing) writeBootEntry() error {
 		return err
 	}
 	esp := table.Partitions[0]
-	present := []ids.UUID{esp.GUID}
-	for _, d := range j.m.Inventory.Disks {
-		for _, p := range d.Partitions {
-			if id, err := ids.ParseUUID(p.GUID); err == nil {
-				present = append(present, id)
-			}
-		}
-	}
-	_, err = vars.AddEntry(efivar.Entry{
-		Description: "mkimage " + j.made.Profile, Path: bls.FallbackPath, Present: present, Next: true,
-		Partition: efivar.Partition{Number: uint32(esp.Number), Start: uint64(esp.Start / table.SectorSize), Size: uint64(esp.Size / table.SectorSize), GUID: esp.GUID},
-	})
-	// A session that slept on the disk is gone, and must not be looked for.
-	if gone := vars.ClearHibernateLocation(); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
-		err = errors.Join(err, gone)
-	}
-	return err
+	return vars.AddInstalled(efivar.Installed(j.made.Profile, *table, esp, append(present(j.m.Inventory.Disks), esp.GUID)))
 }

@@ -24,13 +24,24 @@ func newSave(p *program) *cobra.Command {
 still has. "save disk" copies a disk that cannot be read everywhere, and
 should be the first that is done to it: each hour that it runs may be its
 last. "save files" copies files out of a btrfs that the kernel would not mount
-any more, best out of such a copy.`,
+any more, best out of such a copy. On a terminal what is missing is asked for.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return fault.New(fault.Usage, "mkimage-rescue save disk --help, mkimage-rescue save files --help", "save: expected disk or files")
-		},
 	}
-	cmd.AddCommand(newSaveDisk(p), newSaveFiles(p))
+	disk, files := newSaveDisk(p), newSaveFiles(p)
+	cmd.AddCommand(disk, files)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !p.interactive() {
+			return fault.New(fault.Usage, "mkimage-rescue save disk --help, mkimage-rescue save files --help", "save: expected disk or files")
+		}
+		p.started = true
+		ways := []*cobra.Command{disk, files}
+		i, err := p.choose(cmd.Context(), "of them", []string{disk.Short, files.Short})
+		if err != nil {
+			return err
+		}
+		ways[i].SetContext(cmd.Context())
+		return ways[i].RunE(ways[i], nil)
+	}
 	return cmd
 }
 
@@ -65,7 +76,7 @@ copy.`,
 		Example: `  mkimage-rescue save disk /dev/sdb /mnt/large/laptop.img
   mkimage-rescue save disk /dev/nvme0n1p2 /mnt/large/root.img --retries 3
   mkimage-rescue save disk /dev/sdb /dev/sdc --map /mnt/stick/laptop.map --erase WD-12345`,
-		Args: cobra.ExactArgs(2),
+		Args: cobra.MaximumNArgs(2),
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
@@ -73,22 +84,31 @@ copy.`,
 	flags.IntVar(&s.retries, "retries", 1, "how `often` bad sectors are tried again")
 	flags.StringVar(&s.consent.Serial, "serial", "", "copy over a disk that is not removable: its `SERIAL` number, or its name if it has none")
 	flags.StringVar(&s.consent.Erase, "erase", "", "copy over a disk that is not empty: its `SERIAL` number, or its name if it has none")
-	return p.command(cmd, func(ctx context.Context, args []string) error { return s.run(ctx, p, args[0], args[1]) })
+	return p.writing(cmd, func(ctx context.Context, args []string) error { return s.run(ctx, p, args) })
 }
 
 // maxRetries bounds what can be meant.
 const maxRetries = 100
 
-func (s *saveDisk) run(ctx context.Context, p *program, name, target string) error {
+func (s *saveDisk) run(ctx context.Context, p *program, args []string) error {
 	if s.retries < 0 || s.retries > maxRetries {
 		return fault.New(fault.Usage, "", "save: --retries says %d, expected 0 to %d", s.retries, maxRetries)
+	}
+	const usage = "mkimage-rescue save disk DISK TARGET"
+	name, err := p.argument(ctx, args, 0, "Which disk, or partition, fails? (such as /dev/sdb; inventory lists them) ", usage)
+	if err != nil {
+		return err
+	}
+	target, err := p.argument(ctx, args, 1, "Copy it to which file, or disk? (such as /mnt/large/laptop.img) ", usage)
+	if err != nil {
+		return err
 	}
 	from, err := imaging.Open(name)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	place, err := s.place(ctx, from, target)
+	place, err := s.place(ctx, p, from, target)
 	if err != nil {
 		return err
 	}
@@ -106,7 +126,7 @@ func (s *saveDisk) run(ctx context.Context, p *program, name, target string) err
 	if p.json {
 		return p.encode(report)
 	}
-	fmt.Fprintf(p.stdout, "%s: %s of %s rescued\n", target, size(report.Rescued), size(report.Size))
+	fmt.Fprintf(p.stdout, "%s: %s of %s rescued\n", target, disks.ShortSize(report.Rescued), disks.ShortSize(report.Size))
 	for _, part := range report.BadParts[:min(len(report.BadParts), maxShown)] {
 		fmt.Fprintf(p.stdout, "lost     %d bytes from byte %d on\n", part.Length, part.Start)
 	}
@@ -117,7 +137,7 @@ func (s *saveDisk) run(ctx context.Context, p *program, name, target string) err
 }
 
 // place opens what is copied to.
-func (s *saveDisk) place(ctx context.Context, from *imaging.Disk, target string) (*imaging.Place, error) {
+func (s *saveDisk) place(ctx context.Context, p *program, from *imaging.Disk, target string) (*imaging.Place, error) {
 	info, err := os.Stat(target)
 	if err != nil || info.Mode().Type() != os.ModeDevice {
 		mapFile := s.mapFile
@@ -128,6 +148,11 @@ func (s *saveDisk) place(ctx context.Context, from *imaging.Disk, target string)
 			return nil, fault.New(fault.Usage, "name a disk, or leave them out", "save: --serial and --erase are for disks, %s is none", target)
 		}
 		return imaging.ToFile(from, target, mapFile)
+	}
+	if s.mapFile == "" && p.interactive() {
+		if s.mapFile, err = p.argument(ctx, nil, 0, "Keep the map in which file? (on neither disk, such as /mnt/stick/laptop.map) ", ""); err != nil {
+			return nil, err
+		}
 	}
 	if s.mapFile == "" {
 		return nil, fault.New(fault.Usage, "--map FILE, on a stick for one", "save: --map is missing: with a disk as the target the map needs a place of its own")
@@ -148,7 +173,7 @@ func (s *saveDisk) copy(ctx context.Context, p *program, from *imaging.Disk, pla
 	return place.Copy(ctx, from, s.retries, func(now imaging.Progress) {
 		if now.Doing != doing {
 			doing = now.Doing
-			p.note("%s; %s bad so far, %s to go", doing, size(now.Bad), size(now.Remaining))
+			p.note("%s; %s bad so far, %s to go", doing, disks.ShortSize(now.Bad), disks.ShortSize(now.Remaining))
 		}
 		tell(now.Rescued, now.Rescued+now.Bad+now.Remaining)
 	})
@@ -173,15 +198,19 @@ What is lost is named: of a file that is damaged all else is copied, with
 zeros in the place of what is lost. The exit code is 7 then.`,
 		Example: `  mkimage-rescue save files --subvolume @home /mnt/large/home
   mkimage-rescue save files --image /mnt/large/laptop.img --subvolume @home --from alice /mnt/large/alice`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MaximumNArgs(1),
 	}
 	s.addSystem(cmd.Flags())
 	cmd.Flags().StringVar(&s.subvolume, "subvolume", "@home", "the subvolume, by its `path` from the top level; / is that")
 	cmd.Flags().StringVar(&s.from, "from", "", "a directory of the subvolume: its `path`; default all of it")
-	return p.command(cmd, func(ctx context.Context, args []string) error { return s.run(ctx, p, args[0]) })
+	return p.writing(cmd, func(ctx context.Context, args []string) error { return s.run(ctx, p, args) })
 }
 
-func (s *saveFiles) run(ctx context.Context, p *program, dir string) error {
+func (s *saveFiles) run(ctx context.Context, p *program, args []string) error {
+	dir, err := p.argument(ctx, args, 0, "Copy "+s.subvolume+" to which directory? (new or empty, such as /mnt/large/home) ", "mkimage-rescue save files DIRECTORY")
+	if err != nil {
+		return err
+	}
 	m, system, err := p.system(ctx, &s.where)
 	if err != nil {
 		return err
@@ -212,7 +241,7 @@ func (s *saveFiles) run(ctx context.Context, p *program, dir string) error {
 	if p.json {
 		return p.encode(report)
 	}
-	fmt.Fprintf(p.stdout, "%s: %d files, %d directories, %s\n", dir, report.Files, report.Directories, size(report.Bytes))
+	fmt.Fprintf(p.stdout, "%s: %d files, %d directories, %s\n", dir, report.Files, report.Directories, disks.ShortSize(report.Bytes))
 	for _, l := range report.Losses[:min(len(report.Losses), maxShown)] {
 		fmt.Fprintf(p.stdout, "lost     %s: %s\n", repository.Printable(l.Path), l.What)
 	}

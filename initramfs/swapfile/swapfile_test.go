@@ -127,6 +127,19 @@ func TestReplaceUnproven(t *testing.T) {
 	}
 }
 
+// TestReplaceUnnamed leaves nothing behind where the new one cannot get its name.
+func TestReplaceUnnamed(t *testing.T) {
+	top, open := disk(t)
+	name := filepath.Join(top, "swapfile")
+	must(t, os.MkdirAll(filepath.Join(name, "a directory"), 0o755))
+	if made, err := Replace(Request{Top: top, Path: "swapfile", Size: mib, Open: open}); err == nil {
+		t.Errorf("made: %+v", made)
+	}
+	if _, err := os.Lstat(name + Suffix); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("left behind: %v", err)
+	}
+}
+
 // memory is a device.
 type memory []byte
 
