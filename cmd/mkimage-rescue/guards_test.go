@@ -35,6 +35,7 @@ func TestKeyMediumRefuses(t *testing.T) {
 	}{
 		{"an empty stick", "/dev/free", "", nil, ""},
 		{"one that is named", "/dev/free", "serial of free", func(d *disks.Disk) { d.Contents = content }, ""},
+		{"built in, and named", "/dev/free", "serial of free", func(d *disks.Disk) { d.Removable, d.Bus = false, "nvme" }, ""},
 		{"of a system", "/dev/system", "serial of system", nil, "has a system"},
 		{"of a backup", "/dev/backup", "serial of backup", nil, "has a backup"},
 		{"an installer medium", "/dev/medium", "serial of medium", nil, "is an installer medium"},

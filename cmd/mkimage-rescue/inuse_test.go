@@ -118,4 +118,8 @@ func TestSleepsBesides(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}
+	m := &machine.Machine{Inventory: &inventory.Inventory{Systems: []inventory.System{{Hibernated: true, Root: inventory.Place{Disk: "/dev/sda"}}}}}
+	if !sleepsBesides(m, "/dev/sda", nil) || sleepsBesides(m, "/dev/sdb", nil) {
+		t.Error("a system that sleeps, and no session that is known")
+	}
 }
