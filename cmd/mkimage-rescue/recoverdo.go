@@ -38,14 +38,8 @@ func (j *rescuing) do(ctx context.Context) error {
 	if j.desk.key == nil && j.Opened == nil {
 		return nil
 	}
-	before := disks.PinOf(j.target)
-	if err := j.m.Again(ctx); err != nil {
+	if err := j.lookAgain(ctx); err != nil {
 		return err
-	}
-	if now, err := j.m.Disk(j.target.Path); err != nil {
-		return err
-	} else if disks.PinOf(*now) != before {
-		return fault.New(fault.Target, "run it again", "%s: another disk is there now than the one that was agreed to", j.target.Path)
 	}
 	var err error
 	if j.system, err = j.m.System(j.target.Path); err != nil {
@@ -60,6 +54,27 @@ func (j *rescuing) do(ctx context.Context) error {
 		}
 	}
 	return j.fill(ctx)
+}
+
+// lookAgain takes the inventory anew, and refuses to go on unless the disk is the one that
+// was agreed to, and has what the medium installs.
+func (j *rescuing) lookAgain(ctx context.Context) error {
+	before := disks.PinOf(j.target)
+	if err := j.m.Again(ctx); err != nil {
+		return err
+	}
+	now, err := j.m.Disk(j.target.Path)
+	if err != nil {
+		return err
+	}
+	if disks.PinOf(*now) != before {
+		return fault.New(fault.Target, "run it again", "%s: another disk is there now than the one that was agreed to", j.target.Path)
+	}
+	has, err := j.installed(*now)
+	if err == nil && !has {
+		err = fault.New(fault.Target, "run it again", "%s: has not what this medium installs", j.target.Path)
+	}
+	return err
 }
 
 // fill brings key and home into the system that is installed.

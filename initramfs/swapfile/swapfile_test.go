@@ -73,6 +73,9 @@ func TestReplace(t *testing.T) {
 		if (made.File != nil) != tt.made || made.UUID != first.UUID || tt.made && made.File.Size != tt.size {
 			t.Errorf("%s: %+v", tt.name, made)
 		}
+		if tt.made {
+			onDisk(t, open, r.Path, made.File.Offset)
+		}
 		name := filepath.Join(top, r.Path)
 		if tt.made && imgtest.SwapfileOffset(t, name) != made.File.Offset {
 			t.Errorf("%s: offset %d; btrfs-progs says %d", tt.name, made.File.Offset, imgtest.SwapfileOffset(t, name))
@@ -98,6 +101,19 @@ func TestReplace(t *testing.T) {
 	if _, err := os.Lstat(filepath.Join(top, r.Path+Suffix)); !os.IsNotExist(err) {
 		t.Errorf("left behind: %v", err)
 	}
+}
+
+// onDisk wants a swapfile at an offset, by its name, past the mount: what is only in memory
+// would be lost by a power cut.
+func onDisk(t *testing.T, open func() (Device, func() error, error), name string, offset int64) {
+	t.Helper()
+	d, done, err := open()
+	must(t, err)
+	got, _, err := Map(d, name)
+	if err != nil || got.Offset != offset {
+		t.Errorf("%s on the disk: %+v, %v; want offset %d", name, got, err, offset)
+	}
+	must(t, done())
 }
 
 // TestReplaceUnproven leaves the old one where the new one cannot be read back.

@@ -275,3 +275,18 @@ func TestRefused(t *testing.T) {
 }
 
 func unixTime(sec int64) time.Time { return time.Unix(sec, 123456789) }
+
+// TestCopyIsOnDisk: what is told to be copied is on the disk, also while that stays mounted.
+func TestCopyIsOnDisk(t *testing.T) {
+	from, image := home(t), newImage(t, t.TempDir())
+	to, err := os.OpenRoot(imgtest.Mount(t, image))
+	check(t, err)
+	defer to.Close()
+	_, err = Copy(t.Context(), Request{FS: open(t, newImage(t, from)), From: "alice", To: to})
+	check(t, err)
+	top, err := open(t, image).Subvolume("")
+	check(t, err)
+	if got, err := top.ReadFile("small"); err != nil || string(got) != "inline" {
+		t.Errorf("on the disk: %q, %v", got, err)
+	}
+}
