@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"os"
+	"path"
 
 	"github.com/spf13/cobra"
 
@@ -49,6 +51,7 @@ any more, best out of such a copy. On a terminal what is missing is asked for.`,
 type saveDisk struct {
 	mapFile string
 	retries int
+	same    string
 	consent flash.Consent
 }
 
@@ -71,6 +74,12 @@ What is known of each sector is kept in a map: TARGET.map, or for a disk the
 file of --map. Ctrl-C stops it, a power cut too, and the same command goes on.
 The map is one of GNU ddrescue, which can go on with it as well.
 
+Before it goes on, the map is compared with the disk (its size, and serial
+number or WWID; of an image the name), and some of what the map calls rescued
+with the disk and TARGET: of another disk, or with another TARGET, nothing is
+written. Where it is the same disk all the same, behind another adapter or
+written to meanwhile, --same-disk says so.
+
 The exit code is 7 where sectors could not be read: those are zeros in the
 copy.`,
 		Example: `  mkimage-rescue save disk /dev/sdb /mnt/large/laptop.img
@@ -82,6 +91,7 @@ copy.`,
 	flags.SortFlags = false
 	flags.StringVar(&s.mapFile, "map", "", "where the map is kept: a `file` on neither of the two disks; default TARGET.map")
 	flags.IntVar(&s.retries, "retries", 1, "how `often` bad sectors are tried again")
+	flags.StringVar(&s.same, "same-disk", "", "go on although map, disk and target differ: the `SERIAL` number of the disk that is read, else its WWID or name")
 	flags.StringVar(&s.consent.Serial, "serial", "", "copy over a disk that is not removable: its `SERIAL` number, or its name if it has none")
 	flags.StringVar(&s.consent.Erase, "erase", "", "copy over a disk that is not empty: its `SERIAL` number, or its name if it has none")
 	return p.writing(cmd, func(ctx context.Context, args []string) error { return s.run(ctx, p, args) })
@@ -147,7 +157,7 @@ func (s *saveDisk) place(ctx context.Context, p *program, from *imaging.Disk, ta
 		if s.consent != (flash.Consent{}) {
 			return nil, fault.New(fault.Usage, "name a disk, or leave them out", "save: --serial and --erase are for disks, %s is none", target)
 		}
-		return imaging.ToFile(from, target, mapFile)
+		return imaging.ToFile(from, target, mapFile, s.same)
 	}
 	if s.mapFile == "" && p.interactive() {
 		if s.mapFile, err = p.argument(ctx, nil, 0, "Keep the map in which file? (on neither disk, such as /mnt/stick/laptop.map) ", ""); err != nil {
@@ -162,7 +172,7 @@ func (s *saveDisk) place(ctx context.Context, p *program, from *imaging.Disk, ta
 	if err != nil {
 		return nil, err
 	}
-	return imaging.ToDisk(ctx, from, scan, chosen, s.consent, s.mapFile)
+	return imaging.ToDisk(ctx, from, scan, chosen, s.consent, s.mapFile, s.same)
 }
 
 // copy copies, and tells how far it is.
@@ -195,7 +205,14 @@ directory that is new or empty. The file system is read by mkimage's own
 reader: it need not be mountable, and is neither mounted nor written to.
 
 What is lost is named: of a file that is damaged all else is copied, with
-zeros in the place of what is lost. The exit code is 7 then.`,
+zeros in the place of what is lost. So is what the file system of DIRECTORY
+cannot have: symlinks, some names, owners, files of 4 GiB on FAT; on ext4 or
+btrfs all of it can be kept. The exit code is 7 then.
+
+After Ctrl-C, a power cut or a full disk the same command goes on: what
+DIRECTORY has already is compared to the last byte, gets what it lacks, and is
+not written over. A file of the same name with another content is left, and
+named as lost. ` + "`.mkimage-save.json`" + ` in DIRECTORY says what it is a copy of.`,
 		Example: `  mkimage-rescue save files --subvolume @home /mnt/large/home
   mkimage-rescue save files --image /mnt/large/laptop.img --subvolume @home --from alice /mnt/large/alice`,
 		Args: cobra.MaximumNArgs(1),
@@ -224,11 +241,15 @@ func (s *saveFiles) run(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	to, err := emptyDir(dir)
+	fsid := fs.Super().FSID
+	to, again, err := salvage.OpenFolder(dir, salvage.Origin{FileSystem: hex.EncodeToString(fsid[:]), Subvolume: path.Clean("/" + s.subvolume), From: path.Clean("/" + s.from)})
 	if err != nil {
 		return err
 	}
 	defer to.Close()
+	if again {
+		p.note("going on with what was begun")
+	}
 	tell, end := p.progress("copied")
 	report, err := salvage.Copy(ctx, salvage.Request{FS: fs, Subvolume: s.subvolume, From: s.from, To: to, Progress: func(done int64) { tell(done, 0) }})
 	end()
@@ -238,10 +259,16 @@ func (s *saveFiles) run(ctx context.Context, p *program, args []string) error {
 	if report.Lost > 0 || report.Blocks > 0 {
 		p.code = exitDamage
 	}
+	if report.Unkept > 0 {
+		p.note("the file system of %s cannot have all that was saved: to keep the rest too, save to a directory on ext4 or btrfs", dir)
+	}
 	if p.json {
 		return p.encode(report)
 	}
 	fmt.Fprintf(p.stdout, "%s: %d files, %d directories, %s\n", dir, report.Files, report.Directories, disks.ShortSize(report.Bytes))
+	if again {
+		fmt.Fprintf(p.stdout, "         %d of the files were there already\n", report.Found)
+	}
 	for _, l := range report.Losses[:min(len(report.Losses), maxShown)] {
 		fmt.Fprintf(p.stdout, "lost     %s: %s\n", repository.Printable(l.Path), l.What)
 	}
@@ -249,23 +276,4 @@ func (s *saveFiles) run(ctx context.Context, p *program, args []string) error {
 		fmt.Fprintf(p.stdout, "         … %d in all; --json has more\n", report.Lost)
 	}
 	return nil
-}
-
-// emptyDir makes a directory, or opens one that is empty.
-func emptyDir(dir string) (*os.Root, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fault.New(fault.Target, "", "%w", err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fault.New(fault.Target, "", "%w", err)
-	}
-	if len(entries) > 0 {
-		return nil, fault.New(fault.Target, "name a new directory", "%s: is not empty", dir)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, fault.New(fault.Target, "", "%w", err)
-	}
-	return root, nil
 }
