@@ -182,7 +182,7 @@ func random(n int, seed uint64) []byte {
 // makeHome makes homes with all that restic keeps, as far as an ordinary user can.
 func makeHome(dir string) error {
 	for name, text := range map[string][]byte{
-		"README": []byte("at the top\n"), "alice/big": random(5<<20, 1), "alice/small": []byte("small"), "alice/empty": nil,
+		"README": []byte("at the top\n"), "alice/big": random(3<<20, 1), "alice/small": []byte("small"), "alice/empty": nil,
 		"alice/first name": random(1<<16, 2), "alice/not \xff\xfe UTF-8": []byte("x"), "alice/quo\"te\\": []byte("q"), "alice/new\nline": []byte("y"),
 		"alice/set": []byte("#!\n"), "alice/U+FFFD \uFFFD": []byte("r"), "bob/d/e/f": []byte("deep"), "bob/\xff/g": []byte("in no UTF-8"),
 	} {

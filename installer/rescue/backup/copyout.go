@@ -38,7 +38,7 @@ type Copied struct {
 }
 
 // CopyOut copies paths of a snapshot to a directory, reads them back, compares
-// them with what restic says of them, and then gives the directory its name.
+// them with the snapshot, and then gives the directory its name.
 //
 // A path that is not in the snapshot, a directory that is not empty, and too
 // little room are faults before anything is written. After any other error what
