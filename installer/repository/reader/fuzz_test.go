@@ -2,6 +2,8 @@ package reader
 
 import (
 	"crypto/sha256"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -75,12 +77,13 @@ func FuzzBlob(f *testing.F) {
 	f.Add(compress([]byte(`{"nodes":[]}`)), uint32(0), uint32(12), false)
 	f.Add([]byte("\x28\xb5\x2f\xfd\xe0\xff\xff\xff\xff\xff\xff\xff\xff"), uint32(0), uint32(1<<31), false)
 	f.Add([]byte("x"), uint32(1<<31), uint32(1), true)
+	r := opener(f)
 	f.Fuzz(func(t *testing.T, text []byte, offset, plain uint32, longer bool) {
-		r := opener(t)
 		sealed := seal(testKeys, text)
 		r.index.packs = []ID{sha256.Sum256(sealed)}
 		name := r.index.packs[0].String()
 		(&disk{t, r.dir}).write("data/"+name[:2]+"/"+name, sealed)
+		defer os.Remove(filepath.Join(r.dir, "data", name[:2], name))
 		b := treeBlob{offset: offset, length: uint32(len(sealed)), plain: plain % (1 << 20)}
 		if longer {
 			b.length = 1 << 31
@@ -99,9 +102,10 @@ func FuzzUnpack(f *testing.F) {
 	f.Add([]byte(`{}`))
 	f.Add(append([]byte{2}, compress([]byte(`{"packs":[]}`))...))
 	f.Add([]byte("\x02\x28\xb5\x2f\xfd\xe0\xff\xff\xff\xff\xff\xff\xff\xff"))
+	r := opener(f)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		const most = 1 << 16
-		got, err := opener(t).unpack(text, most)
+		got, err := r.unpack(text, most)
 		if err == nil && len(got) > max(most, len(text)) {
 			t.Errorf("%d bytes", len(got))
 		}
