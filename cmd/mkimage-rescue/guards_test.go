@@ -118,7 +118,7 @@ func TestAsleep(t *testing.T) {
 	for name, do := range map[string]func() error{
 		"to write":     d.needSystem,
 		"to look into": func() error { _, err := d.systemDir(t.Context()); return err },
-		"awake":        func() error { return awake(d.system) },
+		"awake":        func() error { return machine.Awake(d.system) },
 	} {
 		if err := do(); err == nil || !strings.Contains(err.Error(), "a session sleeps on it") {
 			t.Errorf("%s: %v", name, err)

@@ -63,7 +63,7 @@ func packs(t *testing.T, repo repository.Repository) []string {
 }
 
 // check has restic check a repository, and judges what it found.
-func check(t *testing.T, repo repository.Repository, percent int) *Repository {
+func checkOf(t *testing.T, repo repository.Repository, percent int) *Repository {
 	t.Helper()
 	file, forget, err := repository.Hold([]byte(password))
 	must(t, err)
@@ -77,7 +77,7 @@ func check(t *testing.T, repo repository.Repository, percent int) *Repository {
 func TestJudgeRepository(t *testing.T) {
 	repo := newRepository(t)
 	largest := packs(t, repo)[len(packs(t, repo))-1]
-	r := check(t, repo, 100)
+	r := checkOf(t, repo, 100)
 	if r.Verdict != OK || r.Errors != 0 || len(r.Packs) != 0 || r.Hint != "" {
 		t.Fatalf("%+v", r)
 	}
@@ -86,12 +86,12 @@ func TestJudgeRepository(t *testing.T) {
 	damaged := append([]byte(nil), data...)
 	damaged[len(damaged)/2] ^= 1
 	must(t, os.Chmod(largest, 0o600), os.WriteFile(largest, damaged, 0o600))
-	r = check(t, repo, 100)
+	r = checkOf(t, repo, 100)
 	if r.Verdict != Failing || r.Errors < 1 || len(r.Packs) != 1 || r.Packs[0] != filepath.Base(largest) || !strings.Contains(r.Hint, "restic repair packs "+r.Packs[0]) {
 		t.Errorf("a byte: %+v", r)
 	}
 	must(t, os.Remove(largest))
-	r = check(t, repo, 1)
+	r = checkOf(t, repo, 1)
 	if r.Verdict != Failing || r.Errors < 1 || r.First == "" || r.Hint == "" {
 		t.Errorf("a file is missing: %+v", r)
 	}
