@@ -133,12 +133,9 @@ func (h *here) findMedium(ctx context.Context, _ func(done, total int64)) error 
 		if err != nil {
 			return err
 		}
-		for _, d := range list {
-			for _, p := range d.Partitions {
-				if strings.EqualFold(p.GUID, partuuid) {
-					return h.openMedium(d)
-				}
-			}
+		d, ready := withPartition(list, partuuid)
+		if ready {
+			return h.openMedium(d)
 		}
 		select {
 		case err := <-h.events:
@@ -146,9 +143,25 @@ func (h *here) findMedium(ctx context.Context, _ func(done, total int64)) error 
 				return err
 			}
 		case <-ctx.Done():
+			if d.Path != "" {
+				return fault.New(fault.Input, "plug it into another port", "medium: %s has the partition %s, and the kernel does not, %s after the start", d, partuuid, mediumPatience)
+			}
 			return fault.New(fault.Input, "plug it into another port", "medium: no disk has the partition %s, %s after the start", partuuid, mediumPatience)
 		}
 	}
+}
+
+// withPartition returns the disk that has a partition in its table. It is ready once the
+// kernel has the partition, too: a disk is there a moment before those are.
+func withPartition(list []disks.Disk, partuuid string) (d disks.Disk, ready bool) {
+	for _, d := range list {
+		for _, p := range d.Partitions {
+			if strings.EqualFold(p.GUID, partuuid) {
+				return d, p.Name != ""
+			}
+		}
+	}
+	return disks.Disk{}, false
 }
 
 // payloadOf returns the PARTUUID of the payload from the kernel's command line.

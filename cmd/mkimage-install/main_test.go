@@ -163,6 +163,30 @@ func TestEdit(t *testing.T) {
 	}
 }
 
+// TestWithPartition waits for the kernel, which shows a disk before its partitions.
+func TestWithPartition(t *testing.T) {
+	medium := func(node string) disks.Disk {
+		return disks.Disk{Path: "/dev/sdb", Partitions: []disks.Partition{{GUID: "one", Name: "sdb1"}, {GUID: "TWO", Name: node}}}
+	}
+	other := disks.Disk{Path: "/dev/sda", Partitions: []disks.Partition{{GUID: "three", Name: "sda1"}}}
+	for _, tt := range []struct {
+		name, path string
+		list       []disks.Disk
+		ready      bool
+	}{
+		{"there", "/dev/sdb", []disks.Disk{other, medium("sdb2")}, true},
+		{"not scanned by the kernel", "/dev/sdb", []disks.Disk{other, medium("")}, false},
+		{"absent", "", []disks.Disk{other}, false},
+		{"no disk", "", nil, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if d, ready := withPartition(tt.list, "two"); d.Path != tt.path || ready != tt.ready {
+				t.Errorf("%q, ready: %v; want %q, %v", d.Path, ready, tt.path, tt.ready)
+			}
+		})
+	}
+}
+
 func TestPayloadOf(t *testing.T) {
 	for line, want := range map[string]string{
 		"initrd=x mkimage.install root=PARTUUID=abc-1 quiet\n": "abc-1", "root=/dev/sda1": "", "root=PARTUUID=": "", "": "",
