@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/initramfs/config"
 )
 
 // lostRounds is how often BenchmarkRescue recovers, each time in the other order.
@@ -116,7 +117,7 @@ func (r *rescued) plain(t testing.TB) (copied, restored float64) {
 	copied = r.seconds(t, "p=$(grep -l PARTNAME=payload /sys/class/block/*/uevent) && p=${p%/uevent} && dd if=/dev/${p##*/} of=$(nvme PLAIN) bs=4194304 2>/tmp/log")
 	r.must(t, "mkfs.btrfs --quiet --force $(nvme PLAIN) && mount -t btrfs -o compress=zstd:3,noatime $(nvme PLAIN) /mnt/plain")
 	r.must(t, "for d in /dev/sd?; do mount -t btrfs -o ro $d /mnt/backup && break; done")
-	restored = r.seconds(t, "/usr/lib/mkimage/restic --no-lock --no-cache --quiet --repo /mnt/backup/"+repositoryPath+
+	restored = r.seconds(t, config.StateDir+"/bin/restic --no-lock --no-cache --quiet --repo /mnt/backup/"+repositoryPath+
 		" --password-file /tmp/password restore latest:/home --target /mnt/plain --sparse >/tmp/log 2>&1")
 	r.must(t, "umount /mnt/plain && umount /mnt/backup")
 	return copied, restored
