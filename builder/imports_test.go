@@ -127,13 +127,14 @@ var mayImport = map[string][]string{
 	"installer/firstboot/decrypt": {
 		"builder/fault", "initramfs/config", "builder/secrets", "builder/strict", "profiles", "installer/agekey", "installer/durable", "installer/firstboot", "installer/mountinfo",
 	},
-	"installer/repository":        {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
-	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/mountinfo", "installer/repository", "installer/subvolume"},
+	"installer/repository":        {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/repository/reader"},
+	"installer/repository/reader": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot"},
+	"installer/firstboot/restore": {"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/mountinfo", "installer/repository", "installer/repository/reader", "installer/subvolume"},
 	"installer/rescue/backup": {
-		"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/firstboot/restore", "installer/mountinfo", "installer/repository", "installer/subvolume", "installer/treecopy",
+		"builder/fault", "initramfs/config", "installer/durable", "installer/firstboot", "installer/firstboot/restore", "installer/mountinfo", "installer/repository", "installer/repository/reader", "installer/subvolume", "installer/treecopy",
 	},
 	"installer/rescue/unlock": {
-		"builder/fault", "initramfs/config", "installer/agekey", "installer/durable", "installer/firstboot", "installer/firstboot/restore", "installer/mountinfo", "installer/repository", "installer/rescue/backup", "installer/subvolume",
+		"builder/fault", "initramfs/config", "installer/agekey", "installer/durable", "installer/firstboot", "installer/firstboot/restore", "installer/mountinfo", "installer/repository", "installer/repository/reader", "installer/rescue/backup", "installer/subvolume",
 		"installer/treecopy",
 	},
 	"installer/programs": {"builder/fault"},
@@ -156,7 +157,7 @@ var mayImport = map[string][]string{
 		"builder/btrfs/reader", "builder/esp/reader", "profiles", "layouts", "initramfs/config", "installer/disks", "installer/durable", "installer/flash", "installer/mountinfo",
 	},
 	"installer/rescue/health": {
-		"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check", "initramfs/config", "installer/durable", "installer/firstboot", "installer/repository",
+		"builder/fault", "builder/ids", "builder/swaparea", "builder/btrfs/ondisk", "builder/btrfs/reader", "builder/btrfs/check", "initramfs/config", "installer/durable", "installer/firstboot", "installer/repository", "installer/repository/reader",
 	},
 	"installer/stick": {
 		"builder", "builder/fault", "builder/ids", "builder/strict", "builder/plan", "profiles", "layouts", "initramfs/config", "builder/manifest", "builder/sparse", "builder/gpt", "builder/rawdisk", "builder/fstab",

@@ -72,7 +72,7 @@ func (m *machine) args(channels []string, own bool) []string {
 		args = append(args, "-drive", m.drive(i, own), "-device", d.device(diskID(i))+fmt.Sprintf(",bootindex=%d", i+1))
 	}
 	if m.Network {
-		args = append(args, "-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0")
+		args = append(args, "-netdev", m.network(own), "-device", "virtio-net-pci,netdev=net0")
 	}
 	for _, s := range m.smbios(own) {
 		args = append(args, "-smbios", "type=11,value="+value(s))
@@ -81,6 +81,18 @@ func (m *machine) args(channels []string, own bool) []string {
 		args = append(args, "-fw_cfg", "name="+value(name)+",string="+value(m.FWCfg[name]))
 	}
 	return args
+}
+
+// network lets the host choose the ports by which it reaches the guest's. A machine that
+// somebody else starts has none of them.
+func (m *machine) network(own bool) string {
+	arg := "user,id=net0"
+	for _, port := range m.Forward {
+		if own {
+			arg += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:0-:%d", port)
+		}
+	}
+	return arg
 }
 
 func (m *machine) displayArgs() []string {

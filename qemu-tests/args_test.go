@@ -23,7 +23,7 @@ func TestArgs(t *testing.T) {
 	}{
 		{"firmware", machine{
 			Config: Config{
-				Name: "all,buses", Firmware: firmware, Accel: TCG, Display: VGA, Agent: true, Network: true,
+				Name: "all,buses", Firmware: firmware, Accel: TCG, Display: VGA, Agent: true, Network: true, Forward: []int{22, 80},
 				Disks: []Disk{
 					{File: "/img/a,b.img", Serial: "ONE"}, {File: "/img/b.qcow2", Format: "qcow2", Bus: NVMe, Write: true},
 					{File: "/img/c.img", Bus: USB}, {File: "/img/d.img", Bus: VirtioSCSI}, {File: "/img/e.img", Bus: AHCI, Serial: "E,E"},
@@ -76,6 +76,7 @@ func TestConfigRefused(t *testing.T) {
 		c          Config
 	}{
 		{"nothing to start", "neither a disk nor a kernel", Config{}},
+		{"ports without a network", "without a network", Config{Disks: []Disk{{File: "x"}}, Forward: []int{22}}},
 		{"initrd alone", "no kernel", Config{Disks: []Disk{{File: "x"}}, Direct: Direct{Initrd: "i"}}},
 		{"command line alone", "no kernel", Config{Disks: []Disk{{File: "x"}}, Direct: Direct{Cmdline: "i"}}},
 		{"memory", "-1 MiB and 0 CPUs", Config{Direct: Direct{Kernel: "k"}, Memory: -1}},

@@ -22,6 +22,7 @@ type Config struct {
 	Display  Display
 	Clock    string            // what the hardware's clock shows at the start, such as "1970-01-02T03:04:05"; "" is the host's
 	Network  bool              // outgoing connections through the host (user mode); none by default
+	Forward  []int             // TCP ports of the guest that the host reaches, see VM.Forwarded; with Network
 	FWCfg    map[string]string // content of fw_cfg files, by name, such as "opt/org.example/x"
 	SMBIOS   []string          // strings of the SMBIOS table of type 11, such as "io.systemd.credential:NAME=VALUE"
 	Agent    bool              // the guest gets the test agent, see VM.Run
@@ -117,6 +118,9 @@ func (c *Config) check() error {
 	}
 	if c.Memory < 1 || c.CPUs < 0 {
 		return fault.New(fault.Usage, "", "machine %s: %d MiB and %d CPUs, expected at least 1 of each", c.Name, c.Memory, c.CPUs)
+	}
+	if len(c.Forward) > 0 && !c.Network {
+		return fault.New(fault.Usage, "", "machine %s: ports %d are to be reached, without a network", c.Name, c.Forward)
 	}
 	if !slices.Contains([]Display{NoDisplay, VGA, GUI}, c.Display) {
 		return fault.New(fault.Usage, "", "machine %s: display %q, expected %q or %q", c.Name, c.Display, VGA, GUI)

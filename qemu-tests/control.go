@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"time"
 )
 
@@ -137,6 +139,24 @@ func (vm *VM) Quit(ctx context.Context) error {
 		return err
 	}
 	return vm.Wait(ctx)
+}
+
+// forwardLine is one of "info usernet" (QEMU, net/slirp.c and libslirp): a port of the host
+// that leads to one of the guest.
+var forwardLine = regexp.MustCompile(`(?m)^\s*TCP\[HOST_FORWARD\]\s+\d+\s+(\S+)\s+(\d+)\s+\S+\s+(\d+)\s`)
+
+// Forwarded returns the address at which the host reaches a port of Config.Forward.
+func (vm *VM) Forwarded(ctx context.Context, port int) (string, error) {
+	var text string
+	if err := vm.Execute(ctx, "human-monitor-command", map[string]string{"command-line": "info usernet"}, &text); err != nil {
+		return "", err
+	}
+	for _, m := range forwardLine.FindAllStringSubmatch(text, -1) {
+		if m[3] == strconv.Itoa(port) {
+			return net.JoinHostPort(m[1], m[2]), nil
+		}
+	}
+	return "", vm.fail(fmt.Errorf("port %d: is not forwarded", port))
 }
 
 // blockNode is what blockdev-add takes for an image file.

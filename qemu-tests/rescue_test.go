@@ -50,10 +50,22 @@ func startRescueOf(t testing.TB, c Config) *rescued {
 	imgtest.Need(t, Binary, "qemu-img")
 	c.Agent = false
 	r := &rescued{VM: startVM(t, c)}
+	r.menu(t)
+	r.shell(t)
+	return r
+}
+
+// menu waits for the menu.
+func (r *rescued) menu(t testing.TB) {
+	t.Helper()
 	expect(t, r.VM, `rescue> `)
+}
+
+// shell takes the menu's entry for a shell.
+func (r *rescued) shell(t testing.TB) {
+	t.Helper()
 	check(t, r.Console.Send("shell\n"))
 	expect(t, r.VM, `If a session sleeps on a disk .*\n`)
-	return r
 }
 
 // run types a command into the shell and returns what it prints and its exit status.
@@ -99,18 +111,20 @@ func laptopDisk(t testing.TB, profile string, args ...string) string {
 	return name
 }
 
-// bootDamages are what may keep a laptop from starting, as commands that do it.
-var bootDamages = []struct{ name, command string }{
-	{"ESP", "dd if=/dev/zero of=/dev/nvme0n1p1 bs=1048576 count=4"},
-	{"loader", "mount -t vfat /dev/nvme0n1p1 /mnt && rm -r /mnt/EFI && umount /mnt"},
-	{"entries", "mount -t vfat /dev/nvme0n1p1 /mnt && rm -r /mnt/loader/entries && umount /mnt"},
-	{"table", "dd if=/dev/zero of=/dev/nvme0n1 bs=1048576 count=1"},
+// bootDamages are what may keep a laptop from starting, as commands that do it, and what a
+// repair then says that it did.
+var bootDamages = []struct{ name, command, done string }{
+	{"firmware that knows no disk", "true", "firmware"},
+	{"ESP that was formatted", "mkfs.vfat /dev/nvme0n1p1", "."},
+	{"ESP that is zeros", "dd if=/dev/zero of=/dev/nvme0n1p1 bs=1048576 count=4", "."},
+	{"no loader", "mount -t vfat /dev/nvme0n1p1 /mnt && rm -r /mnt/EFI && umount /mnt", "."},
+	{"no entries", "mount -t vfat /dev/nvme0n1p1 /mnt && rm -r /mnt/loader/entries && umount /mnt", "."},
+	{"no table at the start", "dd if=/dev/zero of=/dev/nvme0n1 bs=1048576 count=1", "."},
+	{"no table at all", "dd if=/dev/zero of=/dev/nvme0n1 bs=1048576 count=1 && dd if=/dev/zero of=/dev/nvme0n1 bs=1048576 count=1 seek=20479", "."},
 }
 
-var repaired = regexp.MustCompile(`(?m)^done: `)
-
-// TestRescueBoot damages what a laptop starts by, in one go and one after the other, and
-// repairs it each time. The firmware knows nothing of the disk to begin with.
+// TestRescueBoot damages what a laptop starts by, repairs it, and starts the laptop by the
+// entry that the repair has put into the firmware, which knows nothing of the disk before.
 func TestRescueBoot(t *testing.T) {
 	if !imgtest.Full() {
 		t.Skip("takes minutes")
@@ -118,26 +132,30 @@ func TestRescueBoot(t *testing.T) {
 	m := newMedium(t, "bandit-minimal", "")
 	laptop := laptopDisk(t, "bandit-minimal")
 	c := m.config(t, laptop)
-	r := startRescue(t, m, c)
-	r.must(t, "mkdir -p /mnt")
-	r.must(t, "mkimage-rescue inventory")
+	m.rescueFirst(t, c.Disks[0].File)
 	for _, damage := range bootDamages {
-		r.must(t, damage.command+" && sync")
-		if out := r.must(t, "mkimage-rescue boot --yes /dev/nvme0n1"); !repaired.MatchString(out) {
-			t.Errorf("%s: nothing was repaired", damage.name)
-		}
-		if out := r.must(t, "mkimage-rescue boot"); !strings.Contains(out, "is as it should be") {
-			t.Errorf("%s: something is left", damage.name)
-		}
-	}
-	check(t, r.Quit(step(t)))
-	rawDisk(laptop).intact(t)
+		t.Run(strings.ReplaceAll(damage.name, " ", "-"), func(t *testing.T) {
+			c := c
+			c.Dir, c.Keep = t.TempDir(), keepDir(t)
+			r := startRescueOf(t, c)
+			r.must(t, "mkdir -p /mnt && "+damage.command+" && sync")
+			if out := r.must(t, "mkimage-rescue boot --yes /dev/nvme0n1"); !regexp.MustCompile(`(?m)^done: ` + damage.done).MatchString(out) {
+				t.Error("nothing was repaired")
+			}
+			if out := r.must(t, "mkimage-rescue boot"); !strings.Contains(out, "is as it should be") {
+				t.Error("something is left")
+			}
+			check(t, r.Quit(step(t)))
+			rawDisk(laptop).intact(t)
 
-	c.Disks, c.Agent = c.Disks[1:], true
-	vm := startVM(t, c)
-	check(t, vm.WaitAgent(step(t)))
-	running(t, vm)
-	check(t, vm.PowerDown(step(t)))
+			c.Disks, c.Agent = c.Disks[1:], true
+			vm := startVM(t, c)
+			expect(t, vm, `BdsDxe: starting Boot\w+ "mkimage bandit-minimal"`)
+			check(t, vm.WaitAgent(step(t)))
+			running(t, vm)
+			check(t, vm.PowerDown(step(t)))
+		})
+	}
 }
 
 // bystander makes a disk of another machine: nothing of it may change.
@@ -240,6 +258,29 @@ func TestRescueHibernated(t *testing.T) {
 	s.off()
 }
 
+// oneFile is a file of a home, below /home.
+const oneFile = homeUser + "/project 00/src-0/00000.txt"
+
+var (
+	restoredSnapshot = regexp.MustCompile(`@home/\.snapshots/restored-[0-9a-f]+`)
+	md5Sum           = regexp.MustCompile(`\b[0-9a-f]{32}\b`)
+)
+
+// bringsFileBack copies a file out of the backup, and out of the snapshot that a
+// restore takes of the home, and wants it as it is in the system.
+func (r *rescued) bringsFileBack(t testing.TB) {
+	t.Helper()
+	snapshot := restoredSnapshot.FindString(r.must(t, "mkimage-rescue inventory"))
+	want := md5Sum.FindString(r.must(t, "mkimage-rescue enter --read-only -- md5sum '/home/"+oneFile+"'"))
+	r.must(t, "mkimage-rescue copy newest '/home/"+oneFile+"' --to /tmp/of-backup </dev/null")
+	r.must(t, "mkimage-rescue copy --from-snapshot "+snapshot+" '"+oneFile+"' --to /tmp/of-snapshot </dev/null")
+	for _, file := range []string{"/tmp/of-backup/home/" + oneFile, "/tmp/of-snapshot/" + oneFile} {
+		if got := md5Sum.FindString(r.must(t, "md5sum '"+file+"'")); want == "" || got != want {
+			t.Errorf("%s: MD5 %q; want %q", file, got, want)
+		}
+	}
+}
+
 // recoverLimit bounds a recovery, which installs and restores: as long as both in turn.
 const recoverLimit = 45 * time.Minute
 
@@ -270,6 +311,7 @@ func TestRescueLost(t *testing.T) {
 	for _, line := range vm.Console.Tail(40) {
 		t.Log(line)
 	}
+	vm.bringsFileBack(t)
 	check(t, vm.Quit(step(t)))
 	if diff := cmp.Diff(before, digestFiles(t, backup.File, other.File, key.File)); diff != "" {
 		t.Errorf("disks that must not change (-before +after):\n%s", diff)

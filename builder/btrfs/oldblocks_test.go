@@ -283,13 +283,17 @@ func manyFiles(t testing.TB, version int) *fstree.Tree {
 // TestBlocksKept changes a tree of short files several times: few of the tree blocks
 // change, whether or not the last trees come to rest in their places.
 func TestBlocksKept(t *testing.T) {
+	versions := [4]*fstree.Tree{}
+	for i := range versions {
+		versions[i] = manyFiles(t, i)
+	}
 	for _, rounds := range []int{defaultChunkSizes.rounds, 1} {
 		for _, sizes := range []chunkSizes{defaultChunkSizes, smallChunks} {
 			sizes.rounds = rounds
 			p := Params{Metadata: Single}
-			before, first := writeImageSized(t, manyFiles(t, 0), p, sizes)
+			before, first := writeImageSized(t, versions[0], p, sizes)
 			for version := 1; version <= 3; version++ {
-				tree := manyFiles(t, version)
+				tree := versions[version]
 				p.Places = placesOf(t, before)
 				after, result := writeImageSized(t, tree, p, sizes)
 				checkAll(t, after)

@@ -70,8 +70,10 @@ func TestLongSwapfiles(t *testing.T) {
 		{"@swap/e", 1<<30 + 4096}, {"@swap/f", 255 << 30},
 	}}
 	tree := imgtest.Wide(10)
+	short, _ := writeImage(t, tree, Params{Metadata: Single, Swapfiles: p.Swapfiles[:5]})
+	checkAll(t, short)
 	image, result := writeImage(t, tree, p)
-	checkAll(t, image)
+	checkMost(t, image) // to mode lowmem each extent of a file takes as long as it has extents before it
 	m := imgtest.MountImage(t, image, imgtest.MountOptions{Options: []string{"subvolid=5"}})
 	checkSwapfile(t, image, m.Dir, result)
 	imgtest.CompareMounted(t, tree, nil, m.Dir, imgtest.CompareOptions{Extra: []string{"@swap"}})

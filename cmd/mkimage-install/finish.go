@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"time"
 
@@ -30,17 +28,7 @@ func (h *here) bootEntry(table gpt.Table) {
 	vars, err := efivar.Open(efivar.Mount)
 	if err == nil {
 		esp := table.Partitions[0]
-		_, err = vars.AddEntry(efivar.Entry{
-			Description: "mkimage " + h.medium.Manifest.Plan.Profile.Name,
-			Partition: efivar.Partition{
-				Number: uint32(esp.Number), Start: uint64(esp.Start / table.SectorSize), Size: uint64(esp.Size / table.SectorSize), GUID: esp.GUID,
-			},
-			Path: bls.FallbackPath, Present: h.present(esp.GUID), Next: true,
-		})
-		// A session that slept on the disk is gone, and must not be looked for.
-		if gone := vars.ClearHibernateLocation(); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
-			err = errors.Join(err, gone)
-		}
+		err = vars.AddInstalled(efivar.Installed(h.medium.Manifest.Plan.Profile.Name, table, esp, h.present(esp.GUID)))
 	}
 	h.show.end(nil)
 	if err != nil {

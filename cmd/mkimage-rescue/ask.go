@@ -60,6 +60,22 @@ func (p *program) ask(ctx context.Context, question string) (string, error) {
 	return strings.TrimSpace(string(line)), err
 }
 
+// argument returns an argument of the command line, the first one being 0, or asks for it
+// on a terminal, as the menu has it. usage is what else can be typed.
+func (p *program) argument(ctx context.Context, args []string, i int, question, usage string) (string, error) {
+	if i < len(args) {
+		return args[i], nil
+	}
+	if !p.interactive() {
+		return "", fault.New(fault.Usage, usage, "%d arguments: expected %d", len(args), i+1)
+	}
+	answer, err := p.ask(ctx, question)
+	if err == nil && answer == "" {
+		err = errDeclined
+	}
+	return unquote(answer), err
+}
+
 // maxAnswer bounds what is typed, in bytes.
 const maxAnswer = 4096
 

@@ -50,17 +50,22 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	imgtest.NeedRoot(t)
 	imgtest.Need(t, "mkfs.btrfs", "unshare", "mount", resticProgram)
-	key, err := age.GenerateX25519Identity()
-	must(t, err)
 	dir := t.TempDir()
-	b := &bench{t: t, dir: dir, root: filepath.Join(dir, "stick"), key: key, laptop: filepath.Join(dir, "laptop.img")}
+	b := &bench{t: t, dir: dir, root: filepath.Join(dir, "stick"), key: newAgeKey(t), laptop: filepath.Join(dir, "laptop.img")}
 	made, err := madeBackup()
 	must(t, err)
 	b.backup, b.snapshots = made.image, made.ids
 	b.tools()
 	b.assemble(b.laptop)
-	b.media = b.medium("keys.img", config.KeyFile, []byte(key.String()+"\n"))
+	b.media = b.medium("keys.img", config.KeyFile, []byte(b.key.String()+"\n"))
 	return b
+}
+
+func newAgeKey(t *testing.T) *age.X25519Identity {
+	t.Helper()
+	key, err := age.GenerateX25519Identity()
+	must(t, err)
+	return key
 }
 
 // tools puts the programs of a stick where it has them.

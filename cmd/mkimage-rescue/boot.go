@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/rawdisk"
+	"github.com/6FaNcY9/mkimage/builder/swaparea"
 	"github.com/6FaNcY9/mkimage/installer/disks"
 	"github.com/6FaNcY9/mkimage/installer/durable"
 	"github.com/6FaNcY9/mkimage/installer/efivar"
@@ -60,7 +62,7 @@ backup, or the one that is named.`,
 	flags.BoolVar(&b.drop, "drop-session", false, "give up a session that sleeps on the disk: what was open in it is lost")
 	flags.BoolVar(&b.reformat, "reformat", false, "give up files of others on an EFI system partition that is made anew")
 	flags.BoolVar(&b.noFirmware, "no-firmware", false, "leave the firmware's own menu as it is; on a machine that no stick has started that is so always")
-	return p.command(cmd, func(ctx context.Context, args []string) error { return b.run(ctx, p, args) })
+	return p.writing(cmd, func(ctx context.Context, args []string) error { return b.run(ctx, p, args) }, &b.dryRun)
 }
 
 func (b *boot) run(ctx context.Context, p *program, args []string) error {
@@ -73,8 +75,8 @@ func (b *boot) run(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	p.note("%s", d)
-	if len(d.Uses) > 0 && !b.dryRun {
-		return fault.New(fault.Target, "unmount it, and end what uses it", "%s: is in use: %s by %s", d.Path, d.Uses[0].Device, d.Uses[0].By)
+	if err := unused(d); err != nil && !b.dryRun {
+		return err
 	}
 	disk, err := m.Open(d.Path, os.O_RDWR)
 	if err != nil {
@@ -92,6 +94,15 @@ func (b *boot) run(ctx context.Context, p *program, args []string) error {
 	}
 	end()
 	return b.repair(ctx, p, m, d, findings)
+}
+
+// unused refuses a disk of which something is mounted, swapped to, or part of another
+// device: who uses it would write over what is repaired.
+func unused(d *disks.Disk) error {
+	if len(d.Uses) == 0 {
+		return nil
+	}
+	return fault.New(fault.Target, "unmount it, and end what uses it", "%s: is in use: %s by %s", d.Path, d.Uses[0].Device, d.Uses[0].By)
 }
 
 // disk returns the disk whose boot is repaired.
@@ -213,10 +224,10 @@ func (b *boot) repair(ctx context.Context, p *program, m *machine.Machine, d *di
 		p.note("%s", n)
 	}
 	if f.Session != nil && len(will) > 0 && !b.drop {
-		return fault.New(fault.Target, "start the laptop without the stick, so that it wakes; or --drop-session", "%s: a session sleeps in %s, and would be destroyed", d.Path, f.Session.File)
+		return fault.New(fault.Target, machine.Wake+"; or --drop-session", "%s: a session sleeps in %s, and would be destroyed", d.Path, f.Session.File)
 	}
-	if f.Session == nil && len(will) > 0 && m.Sleeps(d.Path) {
-		return fault.New(fault.Target, "start the laptop without the stick, so that it wakes, and shut it down", "%s: a session sleeps on it, and would be destroyed", d.Path)
+	if len(will) > 0 && sleepsBesides(m, d.Path, f.Session) {
+		return fault.New(fault.Target, machine.Wake, "%s: a session sleeps on it, and would be destroyed", d.Path)
 	}
 	if len(will) == 0 {
 		if p.json {
@@ -233,6 +244,18 @@ func (b *boot) repair(ctx context.Context, p *program, m *machine.Machine, d *di
 		return err
 	}
 	return b.do(ctx, p, m, d, f)
+}
+
+// sleepsBesides reports whether a session sleeps on a disk that the repair cannot give up:
+// in a swap partition, or in the swapfile of another system. known is the one that it can,
+// and may be nil.
+func sleepsBesides(m *machine.Machine, disk string, known *bootrepair.Session) bool {
+	if known == nil {
+		return m.Sleeps(disk)
+	}
+	return slices.ContainsFunc(m.Inventory.Sessions, func(s inventory.Session) bool {
+		return s.Disk == disk && (s.File == "" || s.Start+s.Offset*swaparea.PageSize != known.At)
+	})
 }
 
 // do repairs.

@@ -29,7 +29,8 @@ func newBrowse(p *program) *cobra.Command {
 		Long: `mkimage-rescue browse lists the snapshots of a backup, and what a directory of
 one has. On a terminal one walks through it instead: ls, cd and pwd do what
 they do in a shell, "get PATH to DIR" copies out, and exit ends it. Names are
-taken as they are, with spaces and all.
+taken as they are, with spaces and all, or in quotes: get needs these for a
+name with " to " in it.
 
 A snapshot is "newest", a date such as 2026-11-20 for the last one until then,
 or the first digits of an ID. The backup disk is mounted so that nothing on it

@@ -31,7 +31,7 @@ func TestBrowse(t *testing.T) {
 	c := terminaltest.New(t)
 	wait := b.at(c, "browse", "newest", "/home")
 	for _, say := range [][2]string{
-		{":/home> ", "cd none"}, {"is not in snapshot", "ls"}, {"alice/", "cd alice"}, {":/home/alice> ", "get Documents"}, {"expected PATH to DIR", "get Documents to " + to},
+		{":/home> ", "cd none"}, {"is not in snapshot", "ls"}, {"alice/", "cd alice"}, {":/home/alice> ", "get Documents"}, {"expected PATH to DIR", "get 'Documents' to \"" + to + "\""},
 		{"has 2 files", "cd .."}, {":/home> ", "exit"},
 	} {
 		c.See(say[0])
@@ -62,6 +62,9 @@ func TestCopy(t *testing.T) {
 	if got := text(t, filepath.Join(to, "user/file")); got != "a file of the user" {
 		t.Errorf("out of a subvolume: %q", got)
 	}
+	b.expect(int(fault.Usage), "no path is named", "copy", "--to", to)
+	b.expect(int(fault.Usage), "no path of @home is named", "copy", "--from-snapshot", "@home", "--to", to)
+	b.asked(to)
 	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	m, err := p.look(t.Context(), &where{images: []string{target}})
 	must(t, err)
@@ -74,5 +77,28 @@ func TestCopy(t *testing.T) {
 	}
 	for i := len(p.after) - 1; i >= 0; i-- {
 		must(t, p.after[i]())
+	}
+}
+
+// asked copies by the answers of a person at a terminal, as the menu has it.
+func (b *bench) asked(to string) {
+	b.t.Helper()
+	for _, tt := range []struct {
+		args   []string
+		say    [][2]string
+		copied string
+	}{
+		{[]string{"copy", "newest"}, [][2]string{{"which path of the backup?", "/home/alice/notes"}, {"which directory?", to + "-asked"}, {"files and directories", ""}}, to + "-asked/home/alice/notes"},
+		{[]string{"copy", "--from-snapshot", "@home"}, [][2]string{{"which path of @home?", "user/file"}, {"which directory?", to + "-file"}, {"files and directories", ""}}, to + "-file/user/file"},
+	} {
+		c := terminaltest.New(b.t)
+		wait := b.at(c, tt.args...)
+		for _, say := range tt.say {
+			c.See(say[0])
+			c.Press(say[1] + "\n")
+		}
+		if code := wait(); code != 0 || text(b.t, tt.copied) == "" {
+			b.t.Errorf("%q: code %d:\n%s", tt.args, code, c.All())
+		}
 	}
 }

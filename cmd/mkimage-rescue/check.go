@@ -85,6 +85,11 @@ func (c *check) run(ctx context.Context, p *program) error {
 	case c.backup && (c.smart || c.data || c.second || c.scrub), c.smart && (c.data || c.second || c.scrub):
 		return fault.New(fault.Usage, "do one after the other", "check: --smart and --backup are alone")
 	}
+	if c.heal {
+		if err := p.staysAlone(); err != nil {
+			return err
+		}
+	}
 	d, err := p.deskOf(ctx, &c.source)
 	if err != nil {
 		return err
@@ -142,7 +147,7 @@ func (c *check) checkSystem(ctx context.Context, p *program, m *machine.Machine,
 	if err != nil {
 		return err
 	}
-	if err := awake(s); err != nil && c.scrub {
+	if err := machine.Awake(s); err != nil && c.scrub {
 		return fault.New(fault.Target, "mkimage-rescue check --data reads the same, and mounts nothing", "%w", err)
 	}
 	if found.Btrfs, err = readAll(ctx, p, m, s, c.data); err != nil {

@@ -126,8 +126,15 @@ func TestCheckAndSave(t *testing.T) {
 	if code != exitDamage || !strings.Contains(out, "lost     "+name+": parts of it are damaged") {
 		t.Errorf("code %d:\n%s%s", code, out, errs)
 	}
-	if _, _, code := rescue(t, "save", "files", "--image", copied, "--subvolume", subvolume, filepath.Join(dir, "files")); code != int(fault.Target) {
-		t.Errorf("into a directory that is not empty: code %d", code)
+	out, errs, code = rescue(t, "save", "files", "--image", copied, "--subvolume", subvolume, filepath.Join(dir, "files"))
+	if code != exitDamage || !strings.Contains(out, "were there already") || !strings.Contains(errs, "going on") || !strings.Contains(out, "lost     "+name+": parts of it are damaged") {
+		t.Errorf("again: code %d:\n%s%s", code, out, errs)
+	}
+	for _, where := range [][]string{{dir}, {filepath.Join(dir, "files"), "--from", "x"}} {
+		args := append([]string{"save", "files", "--image", copied, "--subvolume", subvolume}, where...)
+		if _, errs, code := rescue(t, args...); code != int(fault.Target) || !strings.Contains(errs, "name a new directory") {
+			t.Errorf("%q: code %d: %s", where, code, errs)
+		}
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +18,6 @@ import (
 type console struct {
 	self   string        // this program
 	before *unix.Termios // nil where it is no terminal
-	lock   string        // path of the lock of entries that are not to run beside another; "" for none
 }
 
 func newConsole() (*console, error) {
@@ -32,22 +29,13 @@ func newConsole() (*console, error) {
 	if t, err := unix.IoctlGetTermios(unix.Stdin, unix.TCGETS); err == nil {
 		c.before = t
 	}
-	if isHere() {
-		c.lock = lockPath
-	}
 	return c, nil
 }
 
 // run runs the program with other arguments and waits for it. It is a process of its own,
-// so that its end, of whatever kind, is not that of the menu.
+// so that its end, of whatever kind, is not that of the menu. What writes to disks takes
+// the lock itself, as if it were typed in a shell.
 func (c *console) run(_ context.Context, e menu.Entry) error {
-	if c.lock != "" && !slices.Contains(besideOthers, e.Command[0]) {
-		release, err := alone(c.lock, strings.Join(e.Command, " "))
-		if err != nil {
-			return err
-		}
-		defer release()
-	}
 	cmd := exec.Command(c.self, e.Command...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	err := cmd.Run()
@@ -96,29 +84,4 @@ func takeTerminal(fd int) error {
 	}
 	err := unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, unix.Getpgrp())
 	return errors.Join(err, unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil))
-}
-
-// maxLock bounds what is read of a lock, in bytes.
-const maxLock = 200
-
-// alone takes the lock of the menus: of two people at two consoles one waits for the
-// other. The lock goes with the process that has it.
-func alone(path, what string) (release func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		text := make([]byte, maxLock)
-		n, _ := f.Read(text)
-		err = fmt.Errorf("%q runs on another console: wait until that has ended", text[:n])
-		return nil, errors.Join(err, f.Close())
-	}
-	if err = f.Truncate(0); err == nil {
-		_, err = f.WriteAt([]byte(what[:min(len(what), maxLock)]), 0)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return func() { _ = f.Close() }, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -158,31 +157,4 @@ func TestTerminal(t *testing.T) {
 	p.until("rescue> ")
 	p.types("9\n")
 	p.until("expected a number from 1 to 4")
-}
-
-// TestAlone: one console at a time, and the other is told of which.
-func TestAlone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	release, err := alone(path, "recover --all")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := alone(path, "boot"); err == nil || err.Error() != `"recover --all" runs on another console: wait until that has ended` {
-		t.Errorf("second: %v", err)
-	}
-	c := &console{self: "/bin/true", lock: path}
-	if err := c.run(t.Context(), menu.Entry{Command: []string{"boot"}}); err == nil {
-		t.Error("an entry that writes ran beside another")
-	}
-	if err := c.run(t.Context(), menu.Entry{Command: []string{"inventory"}}); err != nil {
-		t.Errorf("an entry that looks: %v", err)
-	}
-	release()
-	if release, err = alone(path, "boot"); err != nil {
-		t.Fatal(err)
-	}
-	release()
-	if text, err := os.ReadFile(path); err != nil || string(text) != "boot" {
-		t.Errorf("lock %q, %v", text, err)
-	}
 }

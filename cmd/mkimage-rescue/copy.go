@@ -46,17 +46,17 @@ name that says so, and the same command goes on with it.
 
 A snapshot of the backup is "newest", a date, or the first digits of an ID;
 without one it is asked for on a terminal, and else the newest. Paths begin
-with /.`,
+with /. What else is missing is asked for on a terminal, too.`,
 		Example: `  mkimage-rescue copy newest /home/alice/Documents --to /dev/sdc1:documents
   mkimage-rescue copy --from-snapshot @home/.snapshots/monday alice/notes --to /tmp/back`,
-		Args: cobra.MinimumNArgs(1),
+		Args: cobra.ArbitraryArgs,
 	}
 	flags := cmd.Flags()
 	c.addSource(flags)
 	flags.StringVar(&c.to, "to", "", "the `directory` that gets them, new or empty")
 	flags.StringVar(&c.snapshot, "from-snapshot", "", "out of this snapshot of the system: the `path` of a subvolume, as inventory prints it")
 	flags.BoolVarP(&c.dryRun, "dry-run", "n", false, "say what would be done, and do nothing")
-	return p.command(cmd, func(ctx context.Context, args []string) error { return c.run(ctx, p, args) })
+	return p.writing(cmd, func(ctx context.Context, args []string) error { return c.run(ctx, p, args) }, &c.dryRun)
 }
 
 // copiedOut is what the command has done, for programs.
@@ -74,10 +74,8 @@ func (c *copying) run(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if c.to == "" && p.interactive() {
-		if c.to, err = p.ask(ctx, "Copy to which directory? (such as /dev/sdb1:DIR, or /tmp/DIR) "); err != nil {
-			return err
-		}
+	if args, err = c.missing(ctx, d, args); err != nil {
+		return err
 	}
 	if c.to == "" {
 		return fault.New(fault.Usage, "--to /tmp/DIR, or --to LABEL=NAME:DIR", "where to: no directory is named")
@@ -94,10 +92,56 @@ func (c *copying) run(ctx context.Context, p *program, args []string) error {
 	return p.tellCopied(copied)
 }
 
+// missing asks for what the command line does not say: from where, what, and where to. It
+// returns the arguments with the answers.
+func (c *copying) missing(ctx context.Context, d *desk, args []string) (_ []string, err error) {
+	if !d.p.interactive() {
+		return args, nil
+	}
+	if len(args) == 0 && c.snapshot == "" {
+		if c.snapshot, err = d.chooseSource(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if len(args) == 0 || len(args) == 1 && c.snapshot == "" && !path.IsAbs(args[0]) {
+		question := "Copy which path of the backup? (such as /home/alice/notes; browse shows what there is) "
+		if c.snapshot != "" {
+			question = "Copy which path of " + c.snapshot + "? (such as alice/notes) "
+		}
+		name, err := d.p.argument(ctx, nil, 0, question, "")
+		if err != nil {
+			return nil, err
+		}
+		args = append(slices.Clone(args), name)
+	}
+	if c.to == "" {
+		c.to, err = d.p.argument(ctx, nil, 0, "Copy to which directory? (such as /dev/sdb1:DIR, or /tmp/DIR) ", "")
+	}
+	return args, err
+}
+
+// chooseSource asks whether files come out of the backup, which is "", or out of which
+// snapshot of the system.
+func (d *desk) chooseSource(ctx context.Context) (string, error) {
+	lines, names := []string{"the backup"}, []string{""}
+	if d.system != nil {
+		for _, v := range d.system.Subvolumes {
+			if v.Role == inventory.RoleSnapshot || v.Role == inventory.RoleOld || v.Role == inventory.RoleFactory {
+				lines, names = append(lines, v.Path), append(names, v.Path)
+			}
+		}
+	}
+	if len(lines) == 1 {
+		return "", nil
+	}
+	i, err := d.p.choose(ctx, "source", lines)
+	return names[i], err
+}
+
 // fromBackup opens the backup and copies out of that.
 func (c *copying) fromBackup(ctx context.Context, d *desk, args []string) (*copiedOut, error) {
 	want := ""
-	if !path.IsAbs(args[0]) {
+	if len(args) > 0 && !path.IsAbs(args[0]) {
 		want, args = args[0], args[1:]
 	}
 	for _, a := range args {
@@ -146,6 +190,9 @@ func (c *copying) fromSubvolume(ctx context.Context, d *desk, paths []string) (*
 	if d.system == nil {
 		_, err := d.m.System(c.system)
 		return nil, err
+	}
+	if len(paths) == 0 {
+		return nil, fault.New(fault.Usage, "--from-snapshot "+c.snapshot+" PATH", "no path of %s is named", c.snapshot)
 	}
 	name := strings.Trim(c.snapshot, "/")
 	if !slices.ContainsFunc(d.system.Subvolumes, func(v inventory.Subvolume) bool { return v.Path == name }) {

@@ -12,6 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/installer/rescue/machine"
 )
 
 // enter is what the command was told.
@@ -40,7 +43,7 @@ disk is changed, not even by the replay of a log.`,
 	}
 	e.addSystem(cmd.Flags())
 	cmd.Flags().BoolVar(&e.readOnly, "read-only", false, "change nothing on the disk")
-	return p.command(cmd, func(ctx context.Context, args []string) error { return e.run(ctx, p, args) })
+	return p.writing(cmd, func(ctx context.Context, args []string) error { return e.run(ctx, p, args) }, &e.readOnly)
 }
 
 func (e *enter) run(ctx context.Context, p *program, args []string) error {
@@ -48,8 +51,8 @@ func (e *enter) run(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := awake(s); err != nil && !e.readOnly {
-		return err
+	if err := machine.Awake(s); err != nil && !e.readOnly {
+		return fault.New(fault.Target, "--read-only changes nothing of it; or "+machine.Wake, "%w", err)
 	}
 	note := func(line string) { p.note("%s", line) }
 	sys, err := m.Mount(ctx, s, e.readOnly, note)

@@ -23,7 +23,7 @@ const (
 	logPath      = runDir + "/rescue.log"
 	statePath    = runDir + "/rescue.state"    // the lines above every menu
 	problemsPath = runDir + "/rescue.problems" // what was wrong with the disks at the start
-	lockPath     = runDir + "/rescue.lock"     // of the menu whose entry runs
+	lockPath     = runDir + "/rescue.lock"     // of the command that writes to disks
 )
 
 // searchPath is PATH of what the environment starts: mkimage's own programs, the shell's,

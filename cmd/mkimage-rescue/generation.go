@@ -47,7 +47,7 @@ removed.`,
 	g.addSystem(cmd.Flags())
 	g.consent.addTo(cmd.Flags())
 	cmd.Flags().BoolVar(&g.list, "list", false, "list the generations, and do nothing")
-	return p.command(cmd, func(ctx context.Context, args []string) error { return g.run(ctx, p, args) })
+	return p.writing(cmd, func(ctx context.Context, args []string) error { return g.run(ctx, p, args) }, &g.dryRun, &g.list)
 }
 
 func (g *generation) run(ctx context.Context, p *program, args []string) error {
@@ -135,7 +135,7 @@ func (g *generation) use(ctx context.Context, p *program, m *machine.Machine, s 
 		}
 		return fault.New(fault.Target, "mkimage-rescue boot puts what the system has into the menu", "generation %s: does not start: %s", name(chosen), why)
 	}
-	if err := awake(s); err != nil {
+	if err := machine.Awake(s); err != nil {
 		return err
 	}
 	will := []string{fmt.Sprintf("make %s what %s starts by itself", name(chosen), s.ID)}

@@ -13,6 +13,7 @@ import (
 	"github.com/6FaNcY9/mkimage/installer/firstboot/restore"
 	"github.com/6FaNcY9/mkimage/installer/repository"
 	"github.com/6FaNcY9/mkimage/installer/rescue/backup"
+	"github.com/6FaNcY9/mkimage/installer/rescue/machine"
 )
 
 // home is what the command was told.
@@ -61,7 +62,7 @@ asked for.`,
 	flags.StringArrayVar(&h.paths, "path", nil, "bring back this `path` alone, beside what is there")
 	flags.StringVar(&h.to, "to", "", "the `directory` of the system that gets what comes back, new or empty")
 	flags.BoolVar(&h.anySize, "any-size", false, "try it even if it may not fit: sparse files take less than their size")
-	return p.command(cmd, func(ctx context.Context, _ []string) error { return h.run(ctx, p) })
+	return p.writing(cmd, func(ctx context.Context, _ []string) error { return h.run(ctx, p) }, &h.dryRun)
 }
 
 // broughtBack is what the command has done, for programs.
@@ -117,10 +118,7 @@ func (d *desk) needSystem() error {
 		_, err := d.m.System(d.f.system)
 		return err
 	}
-	if d.system.Hibernated {
-		return fault.New(fault.Target, "start the laptop without the stick: it wakes; then shut it down, and begin again", "%s: a session sleeps on it: what is written to it would destroy both", d.system.ID)
-	}
-	return nil
+	return machine.Awake(d.system)
 }
 
 // beside reports whether what comes back is put beside what is there.

@@ -56,7 +56,7 @@ stick that is not empty must be named once more, by its serial number.`,
 	flags.StringVar(&k.from, "from", "", "the `file` of the key, encrypted with a passphrase or not")
 	flags.StringVar(&k.toMedium, "to-medium", "", "make a key medium of this whole `disk`")
 	flags.StringVar(&k.erase, "erase", "", "erase a disk that is not empty, by its `serial` number, or its name if it has none")
-	return p.command(cmd, func(ctx context.Context, _ []string) error { return k.run(ctx, p) })
+	return p.writing(cmd, func(ctx context.Context, _ []string) error { return k.run(ctx, p) }, &k.dryRun)
 }
 
 // broughtKey is what the command has done, for programs.

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/installer/rescue/inventory"
 	"github.com/6FaNcY9/mkimage/installer/rescue/machine"
@@ -79,15 +79,6 @@ func (p *program) system(ctx context.Context, w *where) (*machine.Machine, *inve
 	return m, s, nil
 }
 
-// awake refuses a system whose session sleeps: what is written to its disk would destroy
-// both.
-func awake(s *inventory.System) error {
-	if !s.Hibernated {
-		return nil
-	}
-	return fault.New(fault.Target, "start the laptop without the stick, so that it wakes, and shut it down", "%s: a session sleeps on it: what is written to it would destroy both", s.ID)
-}
-
 // systemLine says in a line which system is meant.
 func systemLine(s *inventory.System) string {
 	line := s.ID
@@ -114,6 +105,19 @@ func (p *program) command(c *cobra.Command, do func(ctx context.Context, args []
 	}
 	c.Flags().BoolVar(&p.json, "json", false, "print JSON")
 	return c
+}
+
+// writing makes a command that writes to disks: no other one runs beside it, unless one of
+// the flags is set with which it only reads.
+func (p *program) writing(c *cobra.Command, do func(ctx context.Context, args []string) error, reads ...*bool) *cobra.Command {
+	return p.command(c, func(ctx context.Context, args []string) error {
+		if !slices.ContainsFunc(reads, func(set *bool) bool { return *set }) {
+			if err := p.staysAlone(); err != nil {
+				return err
+			}
+		}
+		return do(ctx, args)
+	})
 }
 
 // note tells a person on standard error what is going on.

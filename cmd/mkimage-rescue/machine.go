@@ -66,6 +66,7 @@ func keep(ctx context.Context) error {
 	m := &keeper{self: self, log: log, board: &board{path: statePath}}
 	if planErr != nil { // without network, but with all that is on the disks
 		m.log.printf("%v", planErr)
+		m.show("plan", "no network and no SSH: "+planErr.Error())
 	} else if host != nil && host.Medium != nil {
 		m.rescue, m.made = host.Medium.Rescue, host.Epoch
 	}

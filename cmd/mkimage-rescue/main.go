@@ -37,18 +37,23 @@ type program struct {
 	after          []func() error // what is done at the end of the command, the last one first
 	code           int            // exit code of a command that has done its work
 	root           string         // of the files that a stick brings; "" is /
+	lock           string         // path of the lock of those that write to disks; "" for none
+	args           []string       // of the command line
 }
 
 // run is the whole program. It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	return (&program{stdin: stdin, stdout: stdout, stderr: stderr}).run(ctx, args)
+	return (&program{stdin: stdin, stdout: stdout, stderr: stderr, lock: lockHere()}).run(ctx, args)
 }
 
 // run runs the command that arguments name.
 func (p *program) run(ctx context.Context, args []string) int {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // SIGHUP: of an SSH session that was lost
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	p.args = args
+	ctx, lost := whoIsLost(ctx)
+	defer lost()
 	root := newRoot(p)
 	root.SetArgs(append([]string{}, args...)) // of nil cobra makes the arguments of the process
 	root.SetOut(p.stdout)
@@ -64,6 +69,20 @@ func (p *program) run(ctx context.Context, args []string) int {
 		err = fault.New(fault.Usage, "mkimage-rescue --help lists the commands, mkimage-rescue COMMAND --help their flags", "%w", err)
 	}
 	return p.fail(err, codeOf(err))
+}
+
+// whoIsLost is a context that ends when the terminal is gone, as that of an SSH session. The
+// kernel and the shell say so one after the other: however often SIGHUP comes, what is
+// mounted is unmounted. Without a terminal it is a pipe that nobody reads any more: what is
+// printed is lost then, and the command goes on to its end.
+func whoIsLost(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(parent, syscall.SIGHUP)
+	pipe := make(chan os.Signal, 1) // caught and not ignored: programs that are started would inherit that
+	signal.Notify(pipe, syscall.SIGPIPE)
+	return ctx, func() {
+		signal.Stop(pipe)
+		stop()
+	}
 }
 
 // codeOf returns the exit code of an error: that of the first boot's problems, which are

@@ -38,9 +38,6 @@ var titles = []struct{ name, title string }{
 	{"poweroff", "turn the machine off"},
 }
 
-// besideOthers are the entries that may run while another console runs something.
-var besideOthers = []string{"browse", "inventory", "shell"}
-
 // leftOut are the commands that the menu does without: on a medium, and elsewhere.
 func leftOut() []string {
 	switch host, err := planHere(); {
@@ -61,8 +58,8 @@ func newMenu(p *program) *cobra.Command {
 menu. What is chosen runs as a process of its own; Ctrl-C ends that, and leads
 back to the menu.
 
-On a medium it is on every console, and one command runs at a time but for
-those that only look.`,
+On a medium it is on every console. Of the commands that write to disks one
+runs at a time, wherever it was started; those that only look run beside it.`,
 		Example: `  mkimage-rescue menu`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"net"
-	"os"
 	"time"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
@@ -31,7 +28,7 @@ func (m *keeper) network(ctx context.Context) error {
 	if w.WiFi.SSID != "" {
 		c.WiFi = &network.WiFi{SSID: w.WiFi.SSID, Dir: runDir}
 		if w.WiFi.Passphrase != "" {
-			c.WiFi.Passphrase = waitForPassphrase
+			c.WiFi.Passphrase, c.WiFi.Tried = passphraseBox.take, m.triedPassphrase
 		}
 	}
 	if !c.Wired && c.WiFi == nil {
@@ -42,27 +39,14 @@ func (m *keeper) network(ctx context.Context) error {
 	return network.Run(ctx, c)
 }
 
-// passphrasePath is where the passphrase of the wireless network is put for the machine,
-// by somebody who types it or by who has decrypted it.
-const passphrasePath = runDir + "/wifi-passphrase"
-
-// waitForPassphrase waits until the passphrase is there.
-func waitForPassphrase(ctx context.Context) ([]byte, error) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		text, err := os.ReadFile(passphrasePath)
-		if err == nil {
-			return text, os.Remove(passphrasePath)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-tick.C:
-		}
+// triedPassphrase says what became of a passphrase to who has typed it.
+func (m *keeper) triedPassphrase(err error) {
+	outcome := joined
+	if err != nil {
+		outcome = err.Error()
+	}
+	if err := passphraseBox.tell(outcome); err != nil {
+		m.log.printf("network: %v", err)
 	}
 }
 
@@ -87,6 +71,7 @@ func (m *keeper) setClock(ctx context.Context, l network.Lease) {
 			return // and nobody asks again
 		}
 		m.log.printf("clock: %v", err)
+		m.show("clock", "not set by "+server+": "+err.Error())
 	}
 	m.clock.Unlock()
 }
@@ -94,11 +79,13 @@ func (m *keeper) setClock(ctx context.Context, l network.Lease) {
 // judge does what is to be done with the clock. Its error is that the server is not to be
 // believed, or the clock cannot be set.
 func (m *keeper) judge(server string, behind time.Duration) error {
+	line := ""
+	defer func() { m.show("clock", line) }() // in the place of what an earlier server did not know
 	switch clock.Judge(time.Now(), behind, m.made) {
 	case clock.Absurd:
 		return fault.New(fault.Input, "", "server of time %s: is %s before the medium was made", server, m.made.Sub(time.Now().Add(behind)).Round(time.Second))
 	case clock.Ahead:
-		m.show("clock", "is "+(-behind).Round(time.Second).String()+" ahead of "+server+", and not set back")
+		line = "is " + (-behind).Round(time.Second).String() + " ahead of " + server + ", and not set back"
 	case clock.Set:
 		if err := clock.Forward(behind); err != nil {
 			return err
@@ -128,6 +115,10 @@ func (m *keeper) ssh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.show("ssh", "as root, host key "+fingerprint)
-	return sshserver.Serve(ctx, m.log, func(err error) { m.log.printf("%v", err) })
+	welcomes := "as root, host key " + fingerprint
+	m.show("ssh", welcomes)
+	return sshserver.Serve(ctx, m.log, func(err error) {
+		m.log.printf("%v", err)
+		m.show("ssh", welcomes+" ("+err.Error()+", and is started again)")
+	})
 }

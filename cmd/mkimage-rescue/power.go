@@ -40,6 +40,11 @@ func newPower(p *program, name, short, does, instead string, command int) *cobra
 				return err
 			}
 			p.started = true
+			release, err := p.alone()
+			if err != nil {
+				return err
+			}
+			defer release()
 			if unmount {
 				return machinePower(strings.NewReader(unmountWord+"\n"), io.Discard).end(name, command)
 			}

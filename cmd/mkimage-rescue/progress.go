@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -30,12 +29,12 @@ func (p *program) progress(title string) (tell func(done, total int64), end func
 			return
 		}
 		last, shown = now, true
-		line := fmt.Sprintf("%s: %s", title, size(done))
+		line := fmt.Sprintf("%s: %s", title, disks.ShortSize(done))
 		if total > 0 {
-			line = fmt.Sprintf("%s: %s of %s, %d%%", title, size(done), size(total), done*100/total)
+			line = fmt.Sprintf("%s: %s of %s, %d%%", title, disks.ShortSize(done), disks.ShortSize(total), done*100/total)
 		}
 		if seconds := now.Sub(begun).Seconds(); seconds >= 1 {
-			line += ", " + size(int64(float64(done)/seconds)) + "/s"
+			line += ", " + disks.ShortSize(int64(float64(done)/seconds)) + "/s"
 		}
 		if over {
 			fmt.Fprintf(p.stderr, "\r\x1b[K%s", line)
@@ -49,10 +48,4 @@ func (p *program) progress(title string) (tell func(done, total int64), end func
 		}
 		p.note("%s: done in %.1f s", title, time.Since(begun).Seconds())
 	}
-}
-
-// size writes a number of bytes in one unit.
-func size(n int64) string {
-	text, _, _ := strings.Cut(disks.SizeText(n), " (")
-	return text
 }

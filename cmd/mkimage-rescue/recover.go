@@ -68,7 +68,7 @@ brought, and data that is there stays. The first boot does neither once more.`,
 	flags.StringVar(&r.snapshot, "snapshot", "newest", "`which` snapshot: newest, a date, or the first digits of an ID")
 	flags.StringSliceVar(&r.without, "without", nil, "leave out a `part`: key, home")
 	flags.BoolVarP(&r.dryRun, "dry-run", "n", false, "say what would be done, and do nothing")
-	return p.command(cmd, func(ctx context.Context, _ []string) error { return r.run(ctx, p) })
+	return p.writing(cmd, func(ctx context.Context, _ []string) error { return r.run(ctx, p) }, &r.dryRun)
 }
 
 // recovered is what the command has done, for programs.
@@ -181,9 +181,20 @@ func (j *rescuing) tellPlan() {
 	if j.desk.key != nil {
 		j.p.note("will put the key of %s into it", j.desk.key.Where)
 	}
+	if j.desk.key == nil {
+		j.p.note("will put no age key into it: %s", j.withoutKey())
+	}
 	if j.Opened != nil {
 		j.p.note("will fill its home from snapshot %s of %s of %s", j.snapshot.Short(), j.snapshot.Time.Format(shownTime), repository.Printable(j.snapshot.Host))
 	}
+}
+
+// withoutKey says why no key is brought.
+func (j *rescuing) withoutKey() string {
+	if j.leaves(partKey) {
+		return "--without key says so"
+	}
+	return "the stick has no secrets that a key opens; a system that has some gets its key by mkimage-rescue key, after this"
 }
 
 // agreed returns once somebody has agreed by the name of the disk.
@@ -194,6 +205,8 @@ func (j *rescuing) agreed(ctx context.Context) error {
 		return nil
 	case j.erase != "":
 		return fault.New(fault.Target, "--erase "+word, "%s: --erase says %q, but this is %q", j.target.Path, j.erase, word)
+	case j.has && !j.p.interactive():
+		return fault.New(fault.Usage, "--to "+j.target.Path, "nobody can be asked whether to write to %s: standard input is no terminal", j.target)
 	case j.has:
 		_, err := j.p.agree(ctx, consent{}, "write to "+j.target.String())
 		return err
@@ -233,10 +246,13 @@ func (j *rescuing) tell() error {
 		fmt.Fprintf(p.stdout, "%-20s %8.1f s\n", s.Title, s.Seconds)
 	}
 	fmt.Fprintf(p.stdout, "%s is on %s.\n", j.made.Profile, j.target)
-	if j.made.Key != nil {
-		if err := p.tellKey(j.made.Key); err != nil {
-			return err
-		}
+	if j.made.Key == nil {
+		fmt.Fprintln(p.stdout, "No age key was put into it. If it has secrets that one opens: mkimage-rescue key")
+	} else if err := p.tellKey(j.made.Key); err != nil {
+		return err
+	}
+	if j.leaves(partHome) {
+		fmt.Fprintln(p.stdout, "Its home was left out. To bring it back: mkimage-rescue home")
 	}
 	if j.made.Home != nil {
 		return p.tellHome(j.made.Home)

@@ -12,6 +12,7 @@ import (
 	"github.com/6FaNcY9/mkimage/installer"
 	"github.com/6FaNcY9/mkimage/installer/disks"
 	"github.com/6FaNcY9/mkimage/installer/flash"
+	"github.com/6FaNcY9/mkimage/installer/rescue/machine"
 	"github.com/6FaNcY9/mkimage/installer/signature"
 )
 
@@ -84,15 +85,45 @@ func (j *rescuing) choose() error {
 		j.target, j.has = installed[0], true
 		return nil
 	}
-	target, err := disks.Choose(j.candidates(), j.wants())
+	target, err := j.allowed()
 	if err != nil {
 		return err
 	}
 	if target.Hibernated() {
-		return fault.New(fault.Target, "wake it and shut it down", "%s: a session sleeps on it, which would be lost", target)
+		return fault.New(fault.Target, machine.Wake, "%s: a session sleeps on it, which would be lost", target)
 	}
 	j.target = target
 	return nil
+}
+
+// allowed returns the disk that the rules of the medium allow. What to type where there is
+// none or another one is of this command: the rules are on the stick, and signed.
+func (j *rescuing) allowed() (disks.Disk, error) {
+	verdicts, err := disks.JudgeAll(j.candidates(), j.wants())
+	if err != nil {
+		return disks.Disk{}, err
+	}
+	target, err := disks.Only(verdicts)
+	if err == nil {
+		return target, nil
+	}
+	var ways []string
+	for _, v := range verdicts {
+		switch f, rejected := v.Rejected(); {
+		case !rejected:
+			ways = append(ways, "--to "+v.Disk.Path)
+		case errors.Is(err, disks.ErrNone) && f.Rule == disks.RuleErasable:
+			ways = append(ways, "--to "+v.Disk.Path+" --erase "+flash.Word(v.Disk))
+		}
+	}
+	hint := strings.Join(ways, ", or ")
+	if hint == "" {
+		hint = "plug in a disk that these rules allow, or make the stick anew with others"
+	}
+	if len(verdicts) == 0 {
+		hint = fault.HintOf(err)
+	}
+	return disks.Disk{}, fault.New(fault.Target, hint, "%w", err)
 }
 
 // installed reports whether this medium has installed a disk.

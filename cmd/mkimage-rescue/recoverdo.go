@@ -14,7 +14,6 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/gpt"
-	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/loader/bls"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
 	"github.com/6FaNcY9/mkimage/installer/disks"
@@ -39,14 +38,8 @@ func (j *rescuing) do(ctx context.Context) error {
 	if j.desk.key == nil && j.Opened == nil {
 		return nil
 	}
-	before := disks.PinOf(j.target)
-	if err := j.m.Again(ctx); err != nil {
+	if err := j.lookAgain(ctx); err != nil {
 		return err
-	}
-	if now, err := j.m.Disk(j.target.Path); err != nil {
-		return err
-	} else if disks.PinOf(*now) != before {
-		return fault.New(fault.Target, "run it again", "%s: another disk is there now than the one that was agreed to", j.target.Path)
 	}
 	var err error
 	if j.system, err = j.m.System(j.target.Path); err != nil {
@@ -61,6 +54,27 @@ func (j *rescuing) do(ctx context.Context) error {
 		}
 	}
 	return j.fill(ctx)
+}
+
+// lookAgain takes the inventory anew, and refuses to go on unless the disk is the one that
+// was agreed to, and has what the medium installs.
+func (j *rescuing) lookAgain(ctx context.Context) error {
+	before := disks.PinOf(j.target)
+	if err := j.m.Again(ctx); err != nil {
+		return err
+	}
+	now, err := j.m.Disk(j.target.Path)
+	if err != nil {
+		return err
+	}
+	if disks.PinOf(*now) != before {
+		return fault.New(fault.Target, "run it again", "%s: another disk is there now than the one that was agreed to", j.target.Path)
+	}
+	has, err := j.installed(*now)
+	if err == nil && !has {
+		err = fault.New(fault.Target, "run it again", "%s: has not what this medium installs", j.target.Path)
+	}
+	return err
 }
 
 // fill brings key and home into the system that is installed.
@@ -210,21 +224,5 @@ func (j *rescuing) writeBootEntry() error {
 		return err
 	}
 	esp := table.Partitions[0]
-	present := []ids.UUID{esp.GUID}
-	for _, d := range j.m.Inventory.Disks {
-		for _, p := range d.Partitions {
-			if id, err := ids.ParseUUID(p.GUID); err == nil {
-				present = append(present, id)
-			}
-		}
-	}
-	_, err = vars.AddEntry(efivar.Entry{
-		Description: "mkimage " + j.made.Profile, Path: bls.FallbackPath, Present: present, Next: true,
-		Partition: efivar.Partition{Number: uint32(esp.Number), Start: uint64(esp.Start / table.SectorSize), Size: uint64(esp.Size / table.SectorSize), GUID: esp.GUID},
-	})
-	// A session that slept on the disk is gone, and must not be looked for.
-	if gone := vars.ClearHibernateLocation(); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
-		err = errors.Join(err, gone)
-	}
-	return err
+	return vars.AddInstalled(efivar.Installed(j.made.Profile, *table, esp, append(present(j.m.Inventory.Disks), esp.GUID)))
 }

@@ -50,7 +50,7 @@ from the system that is replaced.`,
 	r.consent.addTo(cmd.Flags())
 	cmd.Flags().StringVar(&r.subvolume, "subvolume", "", "what is rolled back: the `path` of a subvolume at the top level; the system's root by default")
 	cmd.Flags().BoolVar(&r.list, "list", false, "list the snapshots, and do nothing")
-	return p.command(cmd, func(ctx context.Context, args []string) error { return r.run(ctx, p, args) })
+	return p.writing(cmd, func(ctx context.Context, args []string) error { return r.run(ctx, p, args) }, &r.dryRun, &r.list)
 }
 
 func (r *rollback) run(ctx context.Context, p *program, args []string) error {
@@ -161,7 +161,7 @@ type rolledBack struct {
 }
 
 func (r *rollback) roll(ctx context.Context, p *program, m *machine.Machine, s *inventory.System, of, snapshot inventory.Subvolume) error {
-	if err := awake(s); err != nil {
+	if err := machine.Awake(s); err != nil {
 		return err
 	}
 	if err := namedByID(s, of); err != nil {

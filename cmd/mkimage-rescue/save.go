@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"os"
+	"path"
 
 	"github.com/spf13/cobra"
 
@@ -24,13 +26,24 @@ func newSave(p *program) *cobra.Command {
 still has. "save disk" copies a disk that cannot be read everywhere, and
 should be the first that is done to it: each hour that it runs may be its
 last. "save files" copies files out of a btrfs that the kernel would not mount
-any more, best out of such a copy.`,
+any more, best out of such a copy. On a terminal what is missing is asked for.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return fault.New(fault.Usage, "mkimage-rescue save disk --help, mkimage-rescue save files --help", "save: expected disk or files")
-		},
 	}
-	cmd.AddCommand(newSaveDisk(p), newSaveFiles(p))
+	disk, files := newSaveDisk(p), newSaveFiles(p)
+	cmd.AddCommand(disk, files)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !p.interactive() {
+			return fault.New(fault.Usage, "mkimage-rescue save disk --help, mkimage-rescue save files --help", "save: expected disk or files")
+		}
+		p.started = true
+		ways := []*cobra.Command{disk, files}
+		i, err := p.choose(cmd.Context(), "of them", []string{disk.Short, files.Short})
+		if err != nil {
+			return err
+		}
+		ways[i].SetContext(cmd.Context())
+		return ways[i].RunE(ways[i], nil)
+	}
 	return cmd
 }
 
@@ -38,6 +51,7 @@ any more, best out of such a copy.`,
 type saveDisk struct {
 	mapFile string
 	retries int
+	same    string
 	consent flash.Consent
 }
 
@@ -60,35 +74,51 @@ What is known of each sector is kept in a map: TARGET.map, or for a disk the
 file of --map. Ctrl-C stops it, a power cut too, and the same command goes on.
 The map is one of GNU ddrescue, which can go on with it as well.
 
+Before it goes on, the map is compared with the disk (its size, and serial
+number or WWID; of an image the name), and some of what the map calls rescued
+with the disk and TARGET: of another disk, or with another TARGET, nothing is
+written. Where it is the same disk all the same, behind another adapter or
+written to meanwhile, --same-disk says so.
+
 The exit code is 7 where sectors could not be read: those are zeros in the
 copy.`,
 		Example: `  mkimage-rescue save disk /dev/sdb /mnt/large/laptop.img
   mkimage-rescue save disk /dev/nvme0n1p2 /mnt/large/root.img --retries 3
   mkimage-rescue save disk /dev/sdb /dev/sdc --map /mnt/stick/laptop.map --erase WD-12345`,
-		Args: cobra.ExactArgs(2),
+		Args: cobra.MaximumNArgs(2),
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&s.mapFile, "map", "", "where the map is kept: a `file` on neither of the two disks; default TARGET.map")
 	flags.IntVar(&s.retries, "retries", 1, "how `often` bad sectors are tried again")
+	flags.StringVar(&s.same, "same-disk", "", "go on although map, disk and target differ: the `SERIAL` number of the disk that is read, else its WWID or name")
 	flags.StringVar(&s.consent.Serial, "serial", "", "copy over a disk that is not removable: its `SERIAL` number, or its name if it has none")
 	flags.StringVar(&s.consent.Erase, "erase", "", "copy over a disk that is not empty: its `SERIAL` number, or its name if it has none")
-	return p.command(cmd, func(ctx context.Context, args []string) error { return s.run(ctx, p, args[0], args[1]) })
+	return p.writing(cmd, func(ctx context.Context, args []string) error { return s.run(ctx, p, args) })
 }
 
 // maxRetries bounds what can be meant.
 const maxRetries = 100
 
-func (s *saveDisk) run(ctx context.Context, p *program, name, target string) error {
+func (s *saveDisk) run(ctx context.Context, p *program, args []string) error {
 	if s.retries < 0 || s.retries > maxRetries {
 		return fault.New(fault.Usage, "", "save: --retries says %d, expected 0 to %d", s.retries, maxRetries)
+	}
+	const usage = "mkimage-rescue save disk DISK TARGET"
+	name, err := p.argument(ctx, args, 0, "Which disk, or partition, fails? (such as /dev/sdb; inventory lists them) ", usage)
+	if err != nil {
+		return err
+	}
+	target, err := p.argument(ctx, args, 1, "Copy it to which file, or disk? (such as /mnt/large/laptop.img) ", usage)
+	if err != nil {
+		return err
 	}
 	from, err := imaging.Open(name)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	place, err := s.place(ctx, from, target)
+	place, err := s.place(ctx, p, from, target)
 	if err != nil {
 		return err
 	}
@@ -106,7 +136,7 @@ func (s *saveDisk) run(ctx context.Context, p *program, name, target string) err
 	if p.json {
 		return p.encode(report)
 	}
-	fmt.Fprintf(p.stdout, "%s: %s of %s rescued\n", target, size(report.Rescued), size(report.Size))
+	fmt.Fprintf(p.stdout, "%s: %s of %s rescued\n", target, disks.ShortSize(report.Rescued), disks.ShortSize(report.Size))
 	for _, part := range report.BadParts[:min(len(report.BadParts), maxShown)] {
 		fmt.Fprintf(p.stdout, "lost     %d bytes from byte %d on\n", part.Length, part.Start)
 	}
@@ -117,7 +147,7 @@ func (s *saveDisk) run(ctx context.Context, p *program, name, target string) err
 }
 
 // place opens what is copied to.
-func (s *saveDisk) place(ctx context.Context, from *imaging.Disk, target string) (*imaging.Place, error) {
+func (s *saveDisk) place(ctx context.Context, p *program, from *imaging.Disk, target string) (*imaging.Place, error) {
 	info, err := os.Stat(target)
 	if err != nil || info.Mode().Type() != os.ModeDevice {
 		mapFile := s.mapFile
@@ -127,7 +157,12 @@ func (s *saveDisk) place(ctx context.Context, from *imaging.Disk, target string)
 		if s.consent != (flash.Consent{}) {
 			return nil, fault.New(fault.Usage, "name a disk, or leave them out", "save: --serial and --erase are for disks, %s is none", target)
 		}
-		return imaging.ToFile(from, target, mapFile)
+		return imaging.ToFile(from, target, mapFile, s.same)
+	}
+	if s.mapFile == "" && p.interactive() {
+		if s.mapFile, err = p.argument(ctx, nil, 0, "Keep the map in which file? (on neither disk, such as /mnt/stick/laptop.map) ", ""); err != nil {
+			return nil, err
+		}
 	}
 	if s.mapFile == "" {
 		return nil, fault.New(fault.Usage, "--map FILE, on a stick for one", "save: --map is missing: with a disk as the target the map needs a place of its own")
@@ -137,7 +172,7 @@ func (s *saveDisk) place(ctx context.Context, from *imaging.Disk, target string)
 	if err != nil {
 		return nil, err
 	}
-	return imaging.ToDisk(ctx, from, scan, chosen, s.consent, s.mapFile)
+	return imaging.ToDisk(ctx, from, scan, chosen, s.consent, s.mapFile, s.same)
 }
 
 // copy copies, and tells how far it is.
@@ -148,7 +183,7 @@ func (s *saveDisk) copy(ctx context.Context, p *program, from *imaging.Disk, pla
 	return place.Copy(ctx, from, s.retries, func(now imaging.Progress) {
 		if now.Doing != doing {
 			doing = now.Doing
-			p.note("%s; %s bad so far, %s to go", doing, size(now.Bad), size(now.Remaining))
+			p.note("%s; %s bad so far, %s to go", doing, disks.ShortSize(now.Bad), disks.ShortSize(now.Remaining))
 		}
 		tell(now.Rescued, now.Rescued+now.Bad+now.Remaining)
 	})
@@ -170,18 +205,29 @@ directory that is new or empty. The file system is read by mkimage's own
 reader: it need not be mountable, and is neither mounted nor written to.
 
 What is lost is named: of a file that is damaged all else is copied, with
-zeros in the place of what is lost. The exit code is 7 then.`,
+zeros in the place of what is lost. So is what the file system of DIRECTORY
+cannot have: symlinks, some names, owners, files of 4 GiB on FAT; on ext4 or
+btrfs all of it can be kept. The exit code is 7 then.
+
+After Ctrl-C, a power cut or a full disk the same command goes on: what
+DIRECTORY has already is compared to the last byte, gets what it lacks, and is
+not written over. A file of the same name with another content is left, and
+named as lost. ` + "`.mkimage-save.json`" + ` in DIRECTORY says what it is a copy of.`,
 		Example: `  mkimage-rescue save files --subvolume @home /mnt/large/home
   mkimage-rescue save files --image /mnt/large/laptop.img --subvolume @home --from alice /mnt/large/alice`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MaximumNArgs(1),
 	}
 	s.addSystem(cmd.Flags())
 	cmd.Flags().StringVar(&s.subvolume, "subvolume", "@home", "the subvolume, by its `path` from the top level; / is that")
 	cmd.Flags().StringVar(&s.from, "from", "", "a directory of the subvolume: its `path`; default all of it")
-	return p.command(cmd, func(ctx context.Context, args []string) error { return s.run(ctx, p, args[0]) })
+	return p.writing(cmd, func(ctx context.Context, args []string) error { return s.run(ctx, p, args) })
 }
 
-func (s *saveFiles) run(ctx context.Context, p *program, dir string) error {
+func (s *saveFiles) run(ctx context.Context, p *program, args []string) error {
+	dir, err := p.argument(ctx, args, 0, "Copy "+s.subvolume+" to which directory? (new or empty, such as /mnt/large/home) ", "mkimage-rescue save files DIRECTORY")
+	if err != nil {
+		return err
+	}
 	m, system, err := p.system(ctx, &s.where)
 	if err != nil {
 		return err
@@ -195,11 +241,15 @@ func (s *saveFiles) run(ctx context.Context, p *program, dir string) error {
 	if err != nil {
 		return err
 	}
-	to, err := emptyDir(dir)
+	fsid := fs.Super().FSID
+	to, again, err := salvage.OpenFolder(dir, salvage.Origin{FileSystem: hex.EncodeToString(fsid[:]), Subvolume: path.Clean("/" + s.subvolume), From: path.Clean("/" + s.from)})
 	if err != nil {
 		return err
 	}
 	defer to.Close()
+	if again {
+		p.note("going on with what was begun")
+	}
 	tell, end := p.progress("copied")
 	report, err := salvage.Copy(ctx, salvage.Request{FS: fs, Subvolume: s.subvolume, From: s.from, To: to, Progress: func(done int64) { tell(done, 0) }})
 	end()
@@ -209,10 +259,16 @@ func (s *saveFiles) run(ctx context.Context, p *program, dir string) error {
 	if report.Lost > 0 || report.Blocks > 0 {
 		p.code = exitDamage
 	}
+	if report.Unkept > 0 {
+		p.note("the file system of %s cannot have all that was saved: to keep the rest too, save to a directory on ext4 or btrfs", dir)
+	}
 	if p.json {
 		return p.encode(report)
 	}
-	fmt.Fprintf(p.stdout, "%s: %d files, %d directories, %s\n", dir, report.Files, report.Directories, size(report.Bytes))
+	fmt.Fprintf(p.stdout, "%s: %d files, %d directories, %s\n", dir, report.Files, report.Directories, disks.ShortSize(report.Bytes))
+	if again {
+		fmt.Fprintf(p.stdout, "         %d of the files were there already\n", report.Found)
+	}
 	for _, l := range report.Losses[:min(len(report.Losses), maxShown)] {
 		fmt.Fprintf(p.stdout, "lost     %s: %s\n", repository.Printable(l.Path), l.What)
 	}
@@ -220,23 +276,4 @@ func (s *saveFiles) run(ctx context.Context, p *program, dir string) error {
 		fmt.Fprintf(p.stdout, "         … %d in all; --json has more\n", report.Lost)
 	}
 	return nil
-}
-
-// emptyDir makes a directory, or opens one that is empty.
-func emptyDir(dir string) (*os.Root, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fault.New(fault.Target, "", "%w", err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fault.New(fault.Target, "", "%w", err)
-	}
-	if len(entries) > 0 {
-		return nil, fault.New(fault.Target, "name a new directory", "%s: is not empty", dir)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, fault.New(fault.Target, "", "%w", err)
-	}
-	return root, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/6FaNcY9/mkimage/initramfs/smbios"
 	"github.com/6FaNcY9/mkimage/initramfs/swapfile"
 	"github.com/6FaNcY9/mkimage/installer/bootmenu"
+	"github.com/6FaNcY9/mkimage/installer/disks"
 	"github.com/6FaNcY9/mkimage/installer/durable"
 	"github.com/6FaNcY9/mkimage/installer/rescue/carried"
 	"github.com/6FaNcY9/mkimage/installer/rescue/inventory"
@@ -52,7 +53,7 @@ put the number that is printed into its configuration.`,
 	w.addSystem(cmd.Flags())
 	w.consent.addTo(cmd.Flags())
 	cmd.Flags().StringVar(&w.size, "size", "", `a number of bytes, "ram", or "ram+BYTES"; by default what the profile says, or the size that it has`)
-	return p.command(cmd, func(ctx context.Context, _ []string) error { return w.run(ctx, p) })
+	return p.writing(cmd, func(ctx context.Context, _ []string) error { return w.run(ctx, p) }, &w.dryRun)
 }
 
 // resumeOffset is the parameter of the kernel that says at which page of its device the
@@ -73,7 +74,7 @@ func (w *swap) run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := awake(s); err != nil {
+	if err := machine.Awake(s); err != nil {
 		return err
 	}
 	path := swapfilePath(s)
@@ -81,7 +82,7 @@ func (w *swap) run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	ok, err := p.agree(ctx, w.consent, fmt.Sprintf("make %s on %s anew, of %s (%s)", path, s.ID, size(bytes), source))
+	ok, err := p.agree(ctx, w.consent, fmt.Sprintf("make %s on %s anew, of %s (%s)", path, s.ID, disks.ShortSize(bytes), source))
 	if err != nil || !ok {
 		return err
 	}
@@ -96,21 +97,18 @@ func (w *swap) run(ctx context.Context, p *program) error {
 	if p.json {
 		return p.encode(done)
 	}
-	fmt.Fprintf(p.stdout, "%s has %s, at %s=%d\n", path, size(done.Size), resumeOffset, done.Offset)
+	fmt.Fprintf(p.stdout, "%s has %s, at %s=%d\n", path, disks.ShortSize(done.Size), resumeOffset, done.Offset)
 	for _, e := range done.Entries {
 		fmt.Fprintf(p.stdout, "entry %s is corrected\n", e)
 	}
 	return nil
 }
 
-// usualSwapfile is where our layouts have it, from the top level.
-const usualSwapfile = "@swap/swapfile"
-
 func swapfilePath(s *inventory.System) string {
 	if s.Swapfile != nil {
 		return s.Swapfile.Path
 	}
-	return usualSwapfile
+	return inventory.UsualSwapfile
 }
 
 // sizeOf returns how large the swapfile is to be, and why.

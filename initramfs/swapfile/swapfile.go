@@ -91,7 +91,7 @@ func Replace(r Request) (*Made, error) {
 		return nil, errors.Join(err, os.Remove(name+Suffix))
 	}
 	if err := os.Rename(name+Suffix, name); err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.Remove(name+Suffix))
 	}
 	return done, syncFileSystem(filepath.Dir(name))
 }

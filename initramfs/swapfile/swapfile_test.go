@@ -73,6 +73,9 @@ func TestReplace(t *testing.T) {
 		if (made.File != nil) != tt.made || made.UUID != first.UUID || tt.made && made.File.Size != tt.size {
 			t.Errorf("%s: %+v", tt.name, made)
 		}
+		if tt.made {
+			onDisk(t, open, r.Path, made.File.Offset)
+		}
 		name := filepath.Join(top, r.Path)
 		if tt.made && imgtest.SwapfileOffset(t, name) != made.File.Offset {
 			t.Errorf("%s: offset %d; btrfs-progs says %d", tt.name, made.File.Offset, imgtest.SwapfileOffset(t, name))
@@ -100,6 +103,19 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// onDisk wants a swapfile at an offset, by its name, past the mount: what is only in memory
+// would be lost by a power cut.
+func onDisk(t *testing.T, open func() (Device, func() error, error), name string, offset int64) {
+	t.Helper()
+	d, done, err := open()
+	must(t, err)
+	got, _, err := Map(d, name)
+	if err != nil || got.Offset != offset {
+		t.Errorf("%s on the disk: %+v, %v; want offset %d", name, got, err, offset)
+	}
+	must(t, done())
+}
+
 // TestReplaceUnproven leaves the old one where the new one cannot be read back.
 func TestReplaceUnproven(t *testing.T) {
 	top, open := disk(t)
@@ -124,6 +140,19 @@ func TestReplaceUnproven(t *testing.T) {
 		if st, err := os.Stat(filepath.Join(top, r.Path)); err != nil || st.Size() != mib {
 			t.Errorf("the old one: %v, %v", st, err)
 		}
+	}
+}
+
+// TestReplaceUnnamed leaves nothing behind where the new one cannot get its name.
+func TestReplaceUnnamed(t *testing.T) {
+	top, open := disk(t)
+	name := filepath.Join(top, "swapfile")
+	must(t, os.MkdirAll(filepath.Join(name, "a directory"), 0o755))
+	if made, err := Replace(Request{Top: top, Path: "swapfile", Size: mib, Open: open}); err == nil {
+		t.Errorf("made: %+v", made)
+	}
+	if _, err := os.Lstat(name + Suffix); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("left behind: %v", err)
 	}
 }
 

@@ -103,6 +103,12 @@ func SizeText(n int64) string {
 	return fmt.Sprintf("%.1f %ciB (%.1f GB)", f, " KMGTP"[unit], float64(n)/1e9)
 }
 
+// ShortSize is SizeText in one unit alone.
+func ShortSize(n int64) string {
+	text, _, _ := strings.Cut(SizeText(n), " (")
+	return text
+}
+
 // Clean returns a text that no terminal takes for a command: as it is, or
 // quoted where a character in it cannot be printed.
 func Clean(text string) string {

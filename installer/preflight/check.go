@@ -7,6 +7,7 @@ import (
 
 	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/initramfs/config"
+	"github.com/6FaNcY9/mkimage/installer/disks"
 	"github.com/6FaNcY9/mkimage/layouts"
 )
 
@@ -35,7 +36,7 @@ func Check(p *plan.Plan, f Facts) []Finding {
 func (f *Facts) memory() Finding {
 	return Finding{
 		Name: "memory", OK: f.Memory >= leastMemory, Hint: "install it on a machine with more memory",
-		Text: fmt.Sprintf("%s, needed are %s", size(f.Memory), size(leastMemory)),
+		Text: fmt.Sprintf("%s, needed are %s", disks.ShortSize(f.Memory), disks.ShortSize(leastMemory)),
 	}
 }
 
@@ -115,7 +116,7 @@ func (f *Facts) disk(p *plan.Plan) Finding {
 		return out
 	}
 	out.OK = f.TargetSize >= n.Total
-	out.Text = fmt.Sprintf("%s, needed are %s: %s", size(f.TargetSize), size(n.Total), n)
+	out.Text = fmt.Sprintf("%s, needed are %s: %s", disks.ShortSize(f.TargetSize), disks.ShortSize(n.Total), n)
 	if !out.OK {
 		out.Text = fmt.Sprintf("%d bytes, needed are %d: %s", f.TargetSize, n.Total, n)
 	}
@@ -134,11 +135,11 @@ type Need struct {
 
 // String returns the parts of a need for people.
 func (n Need) String() string {
-	parts := []string{size(n.ESP) + " ESP", size(n.Used) + " system"}
+	parts := []string{disks.ShortSize(n.ESP) + " ESP", disks.ShortSize(n.Used) + " system"}
 	if n.Swap > 0 {
-		parts = append(parts, size(n.Swap)+" swapfile")
+		parts = append(parts, disks.ShortSize(n.Swap)+" swapfile")
 	}
-	return strings.Join(append(parts, size(n.Free)+" free"), ", ")
+	return strings.Join(append(parts, disks.ShortSize(n.Free)+" free"), ", ")
 }
 
 // NeedOf returns what the system of a medium needs on a disk of the machine that

@@ -12,7 +12,7 @@ import (
 // messages, whose fields do not collide (internal/ui/restore/json.go,
 // cmd/restic/main.go, cmd_check.go and cmd_ls.go of restic 0.18).
 type Line struct {
-	MessageType string `json:"message_type"` // "status", "summary", "verbose_status", "error", "exit_error", "node"
+	MessageType string `json:"message_type"` // "status", "summary", "error", "exit_error", "node"
 
 	TotalFiles    uint64 `json:"total_files"` // status and summary; without those skipped
 	FilesRestored uint64 `json:"files_restored"`
@@ -21,8 +21,7 @@ type Line struct {
 	BytesRestored uint64 `json:"bytes_restored"`
 	BytesSkipped  uint64 `json:"bytes_skipped"` // right already
 
-	Action string `json:"action"` // verbose_status: "restored", "updated", "unchanged"
-	Item   string `json:"item"`   // absolute below what is restored; not as it is if it is not UTF-8
+	Item string `json:"item"` // error: absolute below what is restored; not as it is if it is not UTF-8
 
 	Error struct { // error
 		Message string `json:"message"`
@@ -36,9 +35,7 @@ type Line struct {
 
 	Type  string    `json:"type"` // node: "file", "dir", "symlink", "dev", "chardev", "fifo", "socket"
 	Path  string    `json:"path"` // as Item
-	UID   uint32    `json:"uid"`
-	GID   uint32    `json:"gid"`
-	Size  uint64    `json:"size"` // of a file, in bytes; verbose_status, too
+	Size  uint64    `json:"size"` // of a file, in bytes
 	Mode  uint32    `json:"mode"` // fs.FileMode
 	MTime time.Time `json:"mtime"`
 }

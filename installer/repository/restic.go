@@ -1,6 +1,6 @@
 // Package repository drives restic, the program, on a repository in a directory:
-// it lists snapshots and what is in them, restores, and proves that a directory
-// equals what was restored.
+// it lists snapshots and what is in them, and restores. That a directory equals
+// what was restored it proves without restic, by the package reader.
 //
 // Nothing of this process' environment reaches restic, the password is in no
 // argument, and the repository is not written to: no lock is taken and no cache
@@ -26,7 +26,7 @@ import (
 type Repository struct {
 	Program      string // restic, 0.18 or later
 	Dir          string
-	PasswordFile string // which restic alone reads; see Hold
+	PasswordFile string // which restic reads, and Verify; see Hold
 	Names
 }
 

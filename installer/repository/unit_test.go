@@ -1,8 +1,6 @@
 package repository
 
 import (
-	"io/fs"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -124,42 +122,6 @@ func TestNewest(t *testing.T) {
 	for want, list := range map[string][]Snapshot{"a": {a}, "b": {b, a}, "c": {a, b, c, d}, "d": {d}} {
 		if got := Newest(list); got.ID != want {
 			t.Errorf("newest of %v: %s, expected %s", list, got.ID, want)
-		}
-	}
-}
-
-// restic restores no sockets; some of its releases list them.
-func TestVerifierNode(t *testing.T) {
-	dir := t.TempDir()
-	p := &Proof{Restoring: Restoring{To: dir}}
-	write := func() {
-		t.Helper()
-		if err := os.WriteFile(dir+"/f", []byte("abc"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write()
-	for kind, want := range map[string]int{"socket": 0, "irregular": 0, "file": 1, "dir": 1} {
-		v := &verifier{proof: p, wrong: map[string]bool{}}
-		v.node(Line{Type: kind, Path: "/missing"})
-		if len(v.wrong) != want {
-			t.Errorf("%s: %d wrong, expected %d", kind, len(v.wrong), want)
-		}
-	}
-	for size, want := range map[uint64]int{2: 1, 3: 0, 4: 1} {
-		write()
-		v := &verifier{proof: p, wrong: map[string]bool{}}
-		v.node(Line{Type: "file", Path: "/f", Size: size})
-		if len(v.wrong) != want {
-			t.Errorf("size %d: %d wrong, expected %d", size, len(v.wrong), want)
-		}
-	}
-}
-
-func TestTypeName(t *testing.T) {
-	for mode, want := range map[fs.FileMode]string{0o644: "file", fs.ModeSocket: "", fs.ModeDevice: "dev", fs.ModeDevice | fs.ModeCharDevice: "chardev", fs.ModeNamedPipe: "fifo"} {
-		if got := typeName(mode); got != want {
-			t.Errorf("typeName(%v): %q, expected %q", mode, got, want)
 		}
 	}
 }

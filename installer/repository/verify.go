@@ -2,14 +2,12 @@ package repository
 
 import (
 	"context"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
-	"unicode/utf8"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
+	"github.com/6FaNcY9/mkimage/installer/repository/reader"
 )
 
 // Proof is a comparison of a directory with what was restored into it.
@@ -17,14 +15,15 @@ type Proof struct {
 	Restoring
 	Name     string                   // what errors call the directory
 	Files    int64                    // what restic said that it restored, with what was right already
-	Progress func(bytes, files int64) // of what was compared; nil tells nobody
+	Progress func(bytes, files int64) // of what was compared, one call at a time; nil tells nobody
 }
 
-// Verdict is what a Proof has found.
+// Verdict is what a Proof has found. It is the same for the same directory, in
+// whatever order its files were read.
 type Verdict struct {
 	Wrong    int      // entries that are not as in the snapshot
-	First    []string // of these
-	Odd      int      // right but for their owner, mode or time
+	First    []string // of these, in the order of the snapshot
+	Odd      int      // right but for their owner, mode, time, extended attributes or hard links
 	FirstOdd string
 }
 
@@ -33,187 +32,102 @@ type Verdict struct {
 // writes them anew, also where restic would not, such as the zeros of a sparse
 // file over what cannot be read.
 //
-// "restore --verify" compares only what the same run has written, and that in
-// memory. A dry run of a restore reads all files that are there and hashes them,
-// whoever wrote them, and says of which it would write anything. What has no
-// content it does not look at: the list of the snapshot has its type, owner,
-// mode and time. Extended attributes and the targets of symlinks nothing but the
-// restore itself vouches for, which fails when it cannot set them.
+// It asks the repository itself, by a reader that has nothing of restic: "restore
+// --verify" compares only what the same run has written, and that in memory. Each
+// file is read and each of its blobs has to have the hash that the snapshot names
+// it by; what has no content has to have the type, the target or the device number.
+// What it finds besides in the directory is not its business, nor are sockets, which
+// restic does not restore.
+//
+// A repository that does not say all of it, as far as it is asked, is an error.
 func (repo *Repository) Verify(ctx context.Context, p Proof) (Verdict, error) {
-	if p.Progress == nil {
-		p.Progress = func(int64, int64) {}
+	c := &comparison{proof: &p, groups: map[inode]*group{}, jobs: make(chan *entry), findings: findings{progress: p.Progress}}
+	tree, err := c.open(ctx, repo)
+	if err == nil {
+		err = c.run(ctx, tree)
 	}
-	v := &verifier{proof: &p, linked: map[uint64]bool{}, wrong: map[string]bool{}}
-	args := p.args("--dry-run")
-	if err := v.read(ctx, repo, "verbose_status", v.content, p.Files, append([]string{"-vv"}, args...)...); err != nil {
-		return Verdict{}, err
+	if ctx.Err() != nil {
+		return Verdict{}, context.Cause(ctx)
 	}
-	list, least := []string{"ls", p.what(), "--recursive"}, p.Files
-	if len(p.Includes) > 0 { // without the directories above them, which the files count
-		list, least = append(list, p.Includes...), int64(len(p.Includes))
-	}
-	if err := v.read(ctx, repo, "node", v.node, least, list...); err != nil {
-		return Verdict{}, err
-	}
-	v.Wrong = len(v.wrong)
-	return v.Verdict, nil
-}
-
-// verifier compares a directory with what restic says of a snapshot.
-type verifier struct {
-	Verdict
-	proof  *Proof
-	bytes  int64
-	files  int64
-	linked map[uint64]bool // inodes of several names whose content is right
-	wrong  map[string]bool // items
-}
-
-// read calls a function with all messages of a kind that restic prints.
-func (v *verifier) read(ctx context.Context, repo *Repository, kind string, call func(Line), least int64, args ...string) error {
-	seen := int64(0)
-	out := Messages(func(l Line) {
-		seen++
-		call(l)
-	}, kind)
-	if err := repo.Command(ctx, out, args...); err != nil {
-		return firstboot.Located(v.proof.Name+": comparing", err)
-	}
-	if seen < least {
-		return firstboot.NewProblem(firstboot.CodeIncomplete, repo.Again, "%s: comparing: restic tells of %d entries, expected %d", v.proof.Name, seen, least)
-	}
-	return nil
-}
-
-// content looks at a message of the dry run. "unchanged" are regular files that
-// were read and are right. All else it would make or write: directories,
-// symlinks and second names of a file, always, and files that are wrong.
-func (v *verifier) content(l Line) {
-	paths := v.find(l.Item)
-	if l.Action == "unchanged" {
-		for _, path := range paths {
-			if info, stat := lstat(path); info != nil && stat.Nlink > 1 {
-				v.linked[stat.Ino] = true
-			}
-		}
-		v.bytes += int64(min(l.Size, 1<<62))
-		v.files++
-		v.proof.Progress(v.bytes, v.files)
-		return
-	}
-	for _, path := range paths {
-		info, stat := lstat(path)
-		if info != nil && (!info.Mode().IsRegular() || stat.Nlink > 1 && v.linked[stat.Ino]) {
-			return
-		}
-	}
-	v.fail(l.Item, paths)
-}
-
-// node looks at an entry of the list.
-func (v *verifier) node(l Line) {
-	if l.Type == "socket" || l.Type == "irregular" { // restic does not restore them
-		return
-	}
-	var found fs.FileInfo
-	paths := v.find(l.Path)
-	for _, path := range paths {
-		info, stat := lstat(path)
-		if info == nil || typeName(info.Mode()) != l.Type || l.Type == "file" && uint64(info.Size()) != l.Size {
-			continue
-		}
-		found = info
-		if sameMeta(l, info, stat) {
-			return
-		}
-	}
-	if found == nil {
-		v.fail(l.Path, paths)
-		return
-	}
-	if v.Odd++; v.FirstOdd == "" {
-		v.FirstOdd = Printable(l.Path)
-	}
-}
-
-// sameMeta reports whether an entry has the owner, mode and time of a node.
-func sameMeta(l Line, info fs.FileInfo, stat *syscall.Stat_t) bool {
-	const bits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
-	return stat.Uid == l.UID && stat.Gid == l.GID && info.ModTime().Equal(l.MTime) &&
-		(l.Type == "symlink" || info.Mode()&bits == fs.FileMode(l.Mode)&bits)
-}
-
-// typeName is the type of a node, as restic calls it (internal/restic/node.go).
-func typeName(mode fs.FileMode) string {
-	switch mode.Type() {
-	case 0:
-		return "file"
-	case fs.ModeDir:
-		return "dir"
-	case fs.ModeSymlink:
-		return "symlink"
-	case fs.ModeDevice:
-		return "dev"
-	case fs.ModeDevice | fs.ModeCharDevice:
-		return "chardev"
-	case fs.ModeNamedPipe:
-		return "fifo"
-	}
-	return ""
-}
-
-// fail notes that an entry is wrong, and removes it if it is a file: the next
-// run then writes it anew, also where restic would not, such as the zeros of a
-// sparse file over what cannot be read.
-func (v *verifier) fail(item string, paths []string) {
-	if !v.wrong[item] && len(v.First) < maxFailures {
-		v.First = append(v.First, Printable(item))
-	}
-	v.wrong[item] = true
-	for _, path := range paths {
-		if info, _ := lstat(path); info != nil && info.Mode().IsRegular() {
-			_ = os.Remove(path) // restic will say
-		}
-	}
-}
-
-// find returns the paths below the directory that restic may mean by an
-// item. In JSON each byte that is not UTF-8 becomes U+FFFD, so that there may be
-// several.
-func (v *verifier) find(item string) []string {
-	top := v.proof.To
-	if !strings.ContainsRune(item, utf8.RuneError) {
-		return []string{filepath.Join(top, item)}
-	}
-	paths := []string{top}
-	for part := range strings.SplitSeq(strings.Trim(item, "/"), "/") {
-		var next []string
-		for _, dir := range paths {
-			if !strings.ContainsRune(part, utf8.RuneError) {
-				next = append(next, filepath.Join(dir, part))
-				continue
-			}
-			entries, _ := os.ReadDir(dir) // without it nothing is found, which is wrong
-			for _, e := range entries {
-				if string([]rune(e.Name())) == part {
-					next = append(next, filepath.Join(dir, e.Name()))
-				}
-			}
-		}
-		paths = next
-	}
-	return paths
-}
-
-// lstat returns nil for what cannot be looked at.
-func lstat(path string) (fs.FileInfo, *syscall.Stat_t) {
-	info, err := os.Lstat(path)
 	if err != nil {
-		return nil, nil
+		return Verdict{}, firstboot.Located(p.Name+": comparing", repo.unread(err))
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return nil, nil
+	if c.entries < p.Files {
+		return Verdict{}, firstboot.NewProblem(firstboot.CodeIncomplete, repo.Again, "%s: comparing: the snapshot has %d entries, expected %d", p.Name, c.entries, p.Files)
 	}
-	return info, stat
+	return c.verdict(), nil
+}
+
+// unread says of an error of the reader which repository it is of, and what to do
+// about it.
+func (repo *Repository) unread(err error) error {
+	where := repo.Names.Repository
+	switch code := firstboot.CodeOf(err); code {
+	case firstboot.CodeNoRepository:
+		return firstboot.NewProblem(code, "", "backup disk %s has no repository of restic in %s", repo.Disk, where)
+	case firstboot.CodePassword:
+		return firstboot.NewProblem(code, repo.PasswordHint, "repository %s: %s is not its password", where, repo.Password)
+	case firstboot.CodeDamaged:
+		return firstboot.Located("repository "+where+": is damaged", err)
+	case firstboot.CodeDisk, firstboot.CodeNoSnapshot:
+		return firstboot.NewProblem(code, repo.Again, "repository %s: %w", where, err)
+	case firstboot.CodeIncomplete:
+		return firstboot.NewProblem(code, repo.Again, "%w", err)
+	}
+	return err
+}
+
+// comparison compares a directory with a tree. One goroutine walks the tree and
+// looks at directories; what is in them others look at.
+type comparison struct {
+	findings
+	repo    *reader.Repository
+	proof   *Proof
+	jobs    chan *entry
+	groups  map[inode]*group // of the snapshot; the walk's alone
+	entries int64            // that the walk has come by
+	seq     int64            // the number of the last one
+}
+
+// open opens the repository, and returns the tree of what was restored.
+func (c *comparison) open(ctx context.Context, repo *Repository) (tree reader.ID, err error) {
+	snapshot, err := reader.ParseID(c.proof.Snapshot)
+	if err != nil {
+		return tree, err
+	}
+	password, err := readPassword(repo.PasswordFile)
+	if err != nil {
+		return tree, err
+	}
+	if c.repo, err = reader.Open(ctx, repo.Dir, password); err != nil {
+		return tree, err
+	}
+	if tree, err = c.repo.Snapshot(snapshot); err != nil {
+		return tree, err
+	}
+	return c.repo.Directory(tree, c.proof.From)
+}
+
+// run compares everything.
+func (c *comparison) run(ctx context.Context, tree reader.ID) error {
+	top, err := openDir(c.proof.To)
+	if err != nil {
+		return err
+	}
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error {
+		defer close(c.jobs)
+		defer top.release()
+		return c.walk(ctx, top, tree, "", c.proof.Includes == nil, 0)
+	})
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() error { return c.work(ctx) })
+	}
+	err = all.Wait()
+	for _, g := range c.groups { // after an error
+		for _, e := range g.waiting {
+			e.dir.release()
+		}
+	}
+	return err
 }

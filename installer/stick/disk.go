@@ -73,6 +73,10 @@ func added(s *Stick, system *inventory.System) (list []Finding) {
 	return list
 }
 
+// anew is how the swapfile of a system that runs is made: the rescue has to have the disk
+// for itself.
+const anew = "start this machine from the stick, and type mkimage-rescue swapfile there"
+
 // memory is about a swapfile that must hold all memory for the machine to hibernate.
 func memory(s *Stick, m *Machine) []Finding {
 	if s.Plan.Profile.Swap.Policy != plan.SwapHibernate {
@@ -96,11 +100,11 @@ func memory(s *Stick, m *Machine) []Finding {
 	}
 	switch f := m.System.Swapfile; {
 	case f == nil:
-		list = append(list, Finding{Kind: Memory, Severity: Drift, What: "this machine has no swapfile, and cannot hibernate", Was: l.Swapfile.Size, Do: "mkimage-rescue swapfile"})
+		list = append(list, Finding{Kind: Memory, Severity: Drift, What: "this machine has no swapfile, and cannot hibernate", Was: l.Swapfile.Size, Do: anew})
 	case f.Problem != "":
-		list = append(list, Finding{Kind: Memory, Severity: Drift, What: "the kernel would not swap to the swapfile", Is: f.Problem, Do: "mkimage-rescue swapfile"})
+		list = append(list, Finding{Kind: Memory, Severity: Drift, What: "the kernel would not swap to the swapfile", Is: f.Problem, Do: anew})
 	case f.Size < m.Memory:
-		list = append(list, Finding{Kind: Memory, Severity: Drift, What: "the swapfile is smaller than the memory", Was: sizeText(f.Size), Is: sizeText(m.Memory), Do: "mkimage-rescue swapfile"})
+		list = append(list, Finding{Kind: Memory, Severity: Drift, What: "the swapfile is smaller than the memory", Was: sizeText(f.Size), Is: sizeText(m.Memory), Do: anew})
 	}
 	return list
 }

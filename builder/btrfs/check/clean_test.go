@@ -3,12 +3,18 @@ package check_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/6FaNcY9/mkimage/builder/btrfs/check"
+	"github.com/6FaNcY9/mkimage/builder/btrfs/ondisk"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 )
 
@@ -77,28 +83,62 @@ func TestCleanKernel(t *testing.T) {
 	}
 }
 
-// useScript makes what file systems get in use: snapshots that diverge,
-// more reflinks than fit in an extent item, preallocated and punched ranges, nodatacow files, more hard links
-// than fit in an INODE_REF, fragments, a default subvolume.
-const useScript = `set -e
+// useScript makes what file systems get in use: snapshots that diverge, preallocated and
+// punched ranges, nodatacow files, a default subvolume. useMuch makes what takes many
+// steps after its first half.
+var useScript = [2]string{`set -e
 cp -a "$1" src; btrfs -q subvolume create s1; btrfs -q subvolume create s1/nested
 cp -a src s1/; cp -a src s1/nested/; sync
 btrfs -q subvolume snapshot s1 s2; btrfs -q subvolume snapshot -r s1 readonly
 rm -rf s2/src/dir/deep/*1*; for i in $(seq 50); do echo $i > s2/new$i; done
 cp --reflink=always src/dir/noise s2/reflink; cp --reflink=always src/dir/noise src/reflink
 dd if=/dev/urandom of=src/reflink bs=4k count=5 seek=10 conv=notrunc status=none
-mkdir many; for i in $(seq 60); do cp --reflink=always src/dir/noise many/$i; done
-mkdir links; touch links/x; for i in $(seq 400); do ln links/x links/a_long_name_of_which_not_many_fit_in_one_item_$i; done
 fallocate -l 4M prealloc; dd if=/dev/urandom of=prealloc bs=64k count=3 seek=7 conv=notrunc status=none
-fallocate -n -o 10M -l 1M prealloc; fallocate -p -o 64k -l 32k src/dir/noise; truncate -s 70k src/reflink
+fallocate -n -o 10M -l 1M prealloc
 mkdir nocow; chattr +C nocow; dd if=/dev/urandom of=nocow/f bs=256k count=4 status=none; cp --reflink=always nocow/f nocow/g
-for i in $(seq 40); do dd if=/dev/urandom of=fragments bs=4k count=1 seek=$((i*7%100)) conv=notrunc,fsync status=none; done
+`, `set -e
+fallocate -p -o 64k -l 32k src/dir/noise; truncate -s 70k src/reflink
 sync; btrfs -q subvolume snapshot s2 s3; btrfs -q subvolume snapshot s3 s4; echo x > s4/changed; btrfs -q subvolume delete s3
 mv s2/new5 s2/renamed; mkfifo pipe; mknod null c 1 3; btrfs -q subvolume set-default s2
-`
+`}
 
-// useImage makes a file system, mounts it, runs useScript and last in it, and
-// unmounts it.
+// useMuch makes more reflinks than fit in an extent item, more hard links than fit in an
+// INODE_REF, and a file in fragments. A shell would start a program for each.
+func useMuch(t *testing.T, mount string) {
+	t.Helper()
+	at := func(format string, args ...any) string { return filepath.Join(mount, fmt.Sprintf(format, args...)) }
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(errors.Join(os.Mkdir(at("many"), 0o755), os.Mkdir(at("links"), 0o755), os.WriteFile(at("links/x"), nil, 0o644)))
+	noise, err := os.Open(at("src/dir/noise"))
+	must(err)
+	defer noise.Close()
+	for i := range 60 {
+		clone, err := os.Create(at("many/%d", i+1))
+		must(err)
+		must(errors.Join(unix.IoctlFileClone(int(clone.Fd()), int(noise.Fd())), clone.Close()))
+	}
+	for i := range 400 {
+		must(os.Link(at("links/x"), at("links/a_long_name_of_which_not_many_fit_in_one_item_%d", i+1)))
+	}
+	fragments, err := os.Create(at("fragments"))
+	must(err)
+	defer fragments.Close()
+	random := rand.NewChaCha8([32]byte{})
+	for i := range int64(40) {
+		b := make([]byte, ondisk.SectorSize)
+		random.Read(b)
+		_, err := fragments.WriteAt(b, (i+1)*7%100*ondisk.SectorSize)
+		must(errors.Join(err, fragments.Sync()))
+	}
+}
+
+// useImage makes a file system, mounts it, runs useScript with useMuch and last in
+// it, and unmounts it.
 func useImage(t *testing.T, options, last string, args ...string) *image {
 	t.Helper()
 	dir := t.TempDir()
@@ -114,16 +154,25 @@ func useImage(t *testing.T, options, last string, args ...string) *image {
 		t.Fatal(err)
 	}
 	command(t, "mkfs.btrfs", append(append([]string{"-q"}, args...), path)...)
-	command(t, "mount", "-o", "loop,"+options, path, mount)
-	script := exec.Command("bash", "-c", useScript+last+"\nsync", "use", source)
-	script.Dir = mount
-	out, err := script.CombinedOutput()
-	command(t, "umount", mount)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	command(t, "mount", "-o", "loop,"+imgtest.NoBarrier+","+options, path, mount)
+	unmount := sync.OnceFunc(func() { command(t, "umount", mount) })
+	t.Cleanup(unmount)
+	useShell(t, mount, useScript[0], source)
+	useMuch(t, mount)
+	useShell(t, mount, useScript[1]+last+"\nsync", source)
+	unmount()
 	command(t, "btrfs", "check", "--readonly", path)
 	return openImage(t, path)
+}
+
+// useShell runs a script in a mounted file system.
+func useShell(t *testing.T, mount, text, source string) {
+	t.Helper()
+	script := exec.Command("bash", "-c", text, "use", source)
+	script.Dir = mount
+	if out, err := script.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 }
 
 func TestProgressAndCancel(t *testing.T) {

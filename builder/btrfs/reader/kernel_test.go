@@ -54,7 +54,7 @@ func mount(t testing.TB, img, options string) (dir string, unmount func()) {
 	imgtest.NeedRoot(t)
 	imgtest.Need(t, "mount", "umount")
 	dir = t.TempDir()
-	run(t, "mount", "-o", strings.TrimSuffix("loop,"+options, ","), img, dir)
+	run(t, "mount", "-o", strings.TrimSuffix("loop,"+imgtest.NoBarrier+","+options, ","), img, dir)
 	mounted := true
 	unmount = func() {
 		t.Helper()

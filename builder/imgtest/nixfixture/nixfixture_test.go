@@ -42,14 +42,15 @@ func TestNix(t *testing.T) {
 	nix(t, "nix", "store", "verify", "--store", "file://"+f.Cache, "--sigs-needed", "1", "--recursive", f.Toplevel, Make(t, Options{Stage1: Systemd}).Toplevel, Make(t, Options{Stage1: NixosInit}).Toplevel)
 }
 
-// open returns the tree of an image of the fixture.
-func open(t *testing.T, f Fixture) *fstree.Tree {
+// open returns the tree of an image of the fixture. What the cache folder holds is not
+// fetched again.
+func open(t *testing.T, f Fixture, cache string) *fstree.Tree {
 	t.Helper()
 	spec, err := source.Parse("cache:" + f.Cache + "#" + f.Toplevel)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := source.Open(t.Context(), spec, source.Options{CacheDir: t.TempDir(), Epoch: time.Unix(1_700_000_000, 0), Nix: source.NixOptions{Keys: []string{f.Key}, Offline: true, CacheSize: 1 << 30}})
+	s, err := source.Open(t.Context(), spec, source.Options{CacheDir: cache, Epoch: time.Unix(1_700_000_000, 0), Nix: source.NixOptions{Keys: []string{f.Key}, Offline: true, CacheSize: 1 << 30}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,10 +60,11 @@ func open(t *testing.T, f Fixture) *fstree.Tree {
 
 // TestSystem: a toplevel has what images are made of, and is of its kind.
 func TestSystem(t *testing.T) {
+	cache := t.TempDir()
 	for kind, wantPrepare := range map[Stage1]bool{Scripted: false, Systemd: true, NixosInit: false} {
 		t.Run(string(kind), func(t *testing.T) {
 			f := Make(t, Options{Stage1: kind})
-			tree := open(t, f)
+			tree := open(t, f, cache)
 			all, err := nixos.Generations(tree)
 			if err != nil || len(all) != 1 {
 				t.Fatalf("generations %v, %v; want one", all, err)

@@ -17,7 +17,7 @@ type origin struct {
 }
 
 // open returns the repository on the disk that is mounted at dir. The password
-// is read by restic alone.
+// is read by restic and by the proof alone.
 func (r *run) open(dir string) *origin {
 	return &origin{run: r, Repository: &repository.Repository{
 		Program:      r.Restic,
@@ -129,7 +129,7 @@ func (o *origin) verify(ctx context.Context) error {
 		return err
 	}
 	if verdict.Odd > 0 {
-		r.Log(fmt.Sprintf("%s: %d entries have another owner, mode or time than in the snapshot, the first is %s", r.c.Restore.Path, verdict.Odd, verdict.FirstOdd))
+		r.Log(fmt.Sprintf("%s: %d entries have another owner, mode, time, extended attribute or hard link than in the snapshot, the first is %s", r.c.Restore.Path, verdict.Odd, verdict.FirstOdd))
 	}
 	if verdict.Wrong == 0 {
 		return nil

@@ -232,7 +232,7 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%v: does not name %s", err, want)
 		}
 	}
-	if logs := strings.Join(m.logs, "\n"); !strings.Contains(logs, "entries have another owner, mode or time than in the snapshot, the first is /alice") {
+	if logs := strings.Join(m.logs, "\n"); !strings.Contains(logs, "entries have another owner, mode, time, extended attribute or hard link than in the snapshot, the first is /alice") {
 		t.Errorf("log: %s: nothing of the mode", logs)
 	}
 	if got := m.top(); strings.Contains(got, "alice") {

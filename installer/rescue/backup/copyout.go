@@ -38,7 +38,7 @@ type Copied struct {
 }
 
 // CopyOut copies paths of a snapshot to a directory, reads them back, compares
-// them with what restic says of them, and then gives the directory its name.
+// them with the snapshot, and then gives the directory its name.
 //
 // A path that is not in the snapshot, a directory that is not empty, and too
 // little room are faults before anything is written. After any other error what
@@ -127,7 +127,7 @@ func (b *Backup) prove(ctx context.Context, d *destination, c *Copying, r reposi
 		return err
 	}
 	if verdict.Odd > 0 {
-		c.Log(fmt.Sprintf("%s: %d entries have another owner, mode or time than in the snapshot, the first is %s", d.at, verdict.Odd, verdict.FirstOdd))
+		c.Log(fmt.Sprintf("%s: %d entries have another owner, mode, time, extended attribute or hard link than in the snapshot, the first is %s", d.at, verdict.Odd, verdict.FirstOdd))
 	}
 	if verdict.Wrong > 0 {
 		return firstboot.NewProblem(firstboot.CodeIncomplete, "look at dmesg for errors of the disk, then: "+b.repo.Again,

@@ -281,7 +281,7 @@ func (f *Findings) judgeFirmware() error {
 	if present != nil { // whoever listed them may have found no table here
 		present = append(slices.Clone(present), f.esp.GUID)
 	}
-	e := firmwareEntry(f.menu.plan, f.table.Table, f.esp, present)
+	e := efivar.Installed(f.menu.plan.Profile.Name, f.table.Table, f.esp, present)
 	changes, warning, err := planFirmware(f.system.Vars, e)
 	if err != nil {
 		return err

@@ -3,24 +3,8 @@ package bootrepair
 import (
 	"errors"
 
-	"github.com/6FaNcY9/mkimage/builder/gpt"
-	"github.com/6FaNcY9/mkimage/builder/ids"
-	"github.com/6FaNcY9/mkimage/builder/loader/bls"
-	"github.com/6FaNcY9/mkimage/builder/plan"
 	"github.com/6FaNcY9/mkimage/installer/efivar"
 )
-
-// firmwareEntry is what the firmware should start first: as an installation leaves it.
-// Present are the partitions of all disks.
-func firmwareEntry(p *plan.Plan, table gpt.Table, esp gpt.Partition, present []ids.UUID) efivar.Entry {
-	return efivar.Entry{
-		Description: "mkimage " + p.Profile.Name,
-		Partition: efivar.Partition{
-			Number: uint32(esp.Number), Start: uint64(esp.Start / table.SectorSize), Size: uint64(esp.Size / table.SectorSize), GUID: esp.GUID,
-		},
-		Path: bls.FallbackPath, Present: present,
-	}
-}
 
 // RepairFirmware makes the entry of a system's ESP the first of the firmware's menu, where
 // it is not: it returns what it has changed. The disk starts without it where the firmware

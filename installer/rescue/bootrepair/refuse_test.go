@@ -2,6 +2,7 @@ package bootrepair
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -158,6 +159,29 @@ func TestFirmware(t *testing.T) {
 	changes, err := RepairFirmware(vars, *found.firmware)
 	if err != nil || len(changes) > 0 {
 		t.Errorf("once more: %v, %v", changes, err)
+	}
+}
+
+// TestFirmwareFails: what the firmware does not take is a note, and not done.
+func TestFirmwareFails(t *testing.T) {
+	m := smallDisk(t)
+	dir := t.TempDir()
+	vars, err := efivar.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := m.system(m.stick(t))
+	s.Vars = vars
+	found, err := Diagnose(t.Context(), s, nil)
+	if err != nil || len(found.List) != 1 {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	report, err := Repair(t.Context(), found, Choices{}, nil)
+	if err != nil || len(report.Done) > 0 || len(report.Notes) != 1 || !strings.HasPrefix(report.Notes[0], "firmware: ") {
+		t.Errorf("%+v, %v", report, err)
 	}
 }
 

@@ -149,9 +149,10 @@ func (r *repair) files(ctx context.Context) error {
 	return done()
 }
 
-// firmware is a note where it fails: the disk starts without it.
+// firmware is a note where it fails, and nothing that was done: the disk starts without it.
 func (r *repair) firmware(context.Context) error {
 	if _, err := RepairFirmware(r.f.system.Vars, *r.f.firmware); err != nil {
+		r.do = slices.DeleteFunc(r.do, func(x Finding) bool { return x.Kind == KindFirmware })
 		r.out.Notes = append(r.out.Notes, "firmware: "+err.Error()+"; the disk starts without it where the firmware looks for the fallback loader")
 	}
 	return nil

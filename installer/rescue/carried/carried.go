@@ -2,9 +2,10 @@
 // the plan, the boot loader, kernels with their initramfs, and the program parts that an
 // initramfs is made of.
 //
-// All is read from the stick that is plugged in, and is as its manifest says, which is
-// signed. A stick that was pulled out gives the plan alone, which the environment holds
-// in memory.
+// All is read from the stick that is plugged in, and is as its manifest says. That is signed
+// where the medium was built with a key, and then compared with it by who opens the stick; of
+// a medium without a key the manifest has to have the plan that the environment holds in
+// memory. A stick that was pulled out gives that plan alone.
 package carried
 
 import (

@@ -8,9 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
-	"github.com/6FaNcY9/mkimage/installer/firstboot"
 	"github.com/6FaNcY9/mkimage/installer/repository"
 )
 
@@ -64,46 +62,40 @@ func packs(t *testing.T, repo repository.Repository) []string {
 	return list
 }
 
-func TestCheckRepository(t *testing.T) {
+// check has restic check a repository, and judges what it found.
+func checkOf(t *testing.T, repo repository.Repository, percent int) *Repository {
+	t.Helper()
+	file, forget, err := repository.Hold([]byte(password))
+	must(t, err)
+	defer forget()
+	repo.PasswordFile = file
+	found, err := repo.Check(t.Context(), percent)
+	must(t, err)
+	return JudgeRepository(found, percent)
+}
+
+func TestJudgeRepository(t *testing.T) {
 	repo := newRepository(t)
 	largest := packs(t, repo)[len(packs(t, repo))-1]
-	r, err := CheckRepository(t.Context(), repo, []byte(password), 100)
-	if err != nil || r.Verdict != OK || r.Errors != 0 || len(r.Packs) != 0 || r.Hint != "" {
-		t.Fatalf("%+v, %v", r, err)
+	r := checkOf(t, repo, 100)
+	if r.Verdict != OK || r.Errors != 0 || len(r.Packs) != 0 || r.Hint != "" {
+		t.Fatalf("%+v", r)
 	}
 	data, err := os.ReadFile(largest)
 	must(t, err)
 	damaged := append([]byte(nil), data...)
 	damaged[len(damaged)/2] ^= 1
 	must(t, os.Chmod(largest, 0o600), os.WriteFile(largest, damaged, 0o600))
-	r, err = CheckRepository(t.Context(), repo, []byte(password), 100)
-	if err != nil || r.Verdict != Failing || r.Errors < 1 || len(r.Packs) != 1 || r.Packs[0] != filepath.Base(largest) || !strings.Contains(r.Hint, "restic repair packs "+r.Packs[0]) {
-		t.Errorf("a byte: %+v, %v", r, err)
+	r = checkOf(t, repo, 100)
+	if r.Verdict != Failing || r.Errors < 1 || len(r.Packs) != 1 || r.Packs[0] != filepath.Base(largest) || !strings.Contains(r.Hint, "restic repair packs "+r.Packs[0]) {
+		t.Errorf("a byte: %+v", r)
 	}
 	must(t, os.Remove(largest))
-	r, err = CheckRepository(t.Context(), repo, []byte(password), 1)
-	if err != nil || r.Verdict != Failing || r.Errors < 1 || r.First == "" || r.Hint == "" {
-		t.Errorf("a file is missing: %+v, %v", r, err)
+	r = checkOf(t, repo, 1)
+	if r.Verdict != Failing || r.Errors < 1 || r.First == "" || r.Hint == "" {
+		t.Errorf("a file is missing: %+v", r)
 	}
 	if locks, err := os.ReadDir(repo.Dir + "/locks"); err != nil || len(locks) > 0 {
 		t.Errorf("locks: %v, %v", locks, err)
-	}
-}
-
-func TestCheckRepositoryRefused(t *testing.T) {
-	repo := newRepository(t)
-	for _, percent := range []int{0, 101} {
-		if _, err := CheckRepository(t.Context(), repo, []byte(password), percent); fault.ClassOf(err) != fault.Usage {
-			t.Errorf("%d%%: %v", percent, err)
-		}
-	}
-	for _, p := range []string{"wrong", "", " \n"} {
-		if _, err := CheckRepository(t.Context(), repo, []byte(p), 1); firstboot.CodeOf(err) != firstboot.CodePassword {
-			t.Errorf("password %q: %v", p, err)
-		}
-	}
-	repo.Dir += "/data"
-	if _, err := CheckRepository(t.Context(), repo, []byte(password), 1); firstboot.CodeOf(err) != firstboot.CodeNoRepository {
-		t.Error(err)
 	}
 }

@@ -1,7 +1,6 @@
 package health
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -91,8 +90,8 @@ const tellEvery = 500 * time.Millisecond
 // btrfs of one device, or the kernel refuses; one with EROFS where it scrubs nothing that
 // is mounted read-only, as some do (Linux 6.12 does, 6.18 does not).
 //
-// The kernel names damaged files in its log alone: CheckBtrfs names them, of the device (see
-// DeviceOf) while nothing writes.
+// The kernel names damaged files in its log alone: CheckBtrfs names them, of the device,
+// while nothing writes.
 func RunScrub(ctx context.Context, dir string, readOnly bool, progress func(done, total int64)) (*Scrub, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -220,23 +219,4 @@ func reportOf(p scrubProgress, readOnly bool) *Scrub {
 		s.Verdict, s.Reason = OK, fmt.Sprintf("%d bytes are right", s.Bytes)
 	}
 	return s
-}
-
-// DeviceOf returns the path of the device of a mounted btrfs of one device.
-func DeviceOf(dir string) (string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return "", fault.New(fault.Input, "", "%w", err)
-	}
-	defer f.Close()
-	id, err := onlyDevice(f)
-	if err != nil {
-		return "", fault.New(fault.Input, "name where a btrfs of one device is mounted", "%s: %w", dir, err)
-	}
-	args := &deviceArgs{Devid: id}
-	if err := ioctl(f, iocDevInfo, unsafe.Pointer(args)); err != nil {
-		return "", fault.New(fault.Input, "", "%s: device: %w", dir, err)
-	}
-	name, _, _ := bytes.Cut(args.Path[:], []byte{0})
-	return string(name), nil
 }

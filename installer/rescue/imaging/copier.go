@@ -50,8 +50,17 @@ func aligned(n int) []byte {
 	return raw[skip : skip+n : skip+n]
 }
 
-// run makes all passes. However it ends, the map is saved.
+// run makes all passes. However it ends, the map is saved, unless the target is not
+// the map's.
 func (c *copier) run() error {
+	if err := c.compare(); err != nil {
+		return err
+	}
+	if c.r.Begin != nil {
+		if err := c.written(c.r.Begin()); err != nil {
+			return err
+		}
+	}
 	if err := c.save(); err != nil { // first of all: what cannot be saved cannot go on
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -100,6 +101,14 @@ func (m *memory) WriteAt(p []byte, at int64) (int, error) {
 	return copy(m.cache[at:at+int64(len(p))], p), nil
 }
 
+func (m *memory) ReadAt(p []byte, at int64) (int, error) {
+	n := copy(p, m.cache[at:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
 func (m *memory) Zero(at, length int64) error {
 	if err := m.call(); err != nil {
 		return err
@@ -123,6 +132,7 @@ type job struct {
 	to      *memory
 	saved   []byte // the map
 	retries int
+	trust   bool
 	small   bool // blocks have eight sectors, and the map is saved after each step
 	saves   func(call int) error
 	calls   int
@@ -136,7 +146,7 @@ func (j *job) copy(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 	}
-	r := Request{Source: j.from, Target: j.to, Map: m, Retries: j.retries, Save: func(text []byte) error {
+	r := Request{Source: j.from, Target: j.to, Map: m, Retries: j.retries, Trust: j.trust, Save: func(text []byte) error {
 		j.calls++
 		if j.saves != nil {
 			if err := j.saves(j.calls); err != nil {

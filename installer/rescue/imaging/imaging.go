@@ -13,23 +13,27 @@ type Source interface {
 	// ReadAt reads without a cache. What it is given begins at a page of memory. It
 	// need not be safe for use by several goroutines.
 	io.ReaderAt
-	Size() int64   // bytes
-	Block() int64  // bytes: reads begin and end at a multiple of it, or at the end of all
-	Sector() int64 // bytes: what is good or bad as a whole, a power of two from Block to 64 KiB
+	Size() int64  // bytes
+	Block() int64 // bytes: reads begin and end at a multiple of it, or at the end of all
+	// Sector is what is good or bad as a whole, in bytes: a power of two, which is a
+	// multiple of Block and no more than 64 KiB, so that whole ones fill a block of a
+	// copy. Sectors are counted from byte 0; the last one may be a part of one.
+	Sector() int64
 	// Here says by an error that the disk is gone, after a read has failed.
 	Here() error
 }
 
 // Target is what is copied to.
 type Target interface {
+	io.ReaderAt
 	io.WriterAt
 	// Zero makes a range read as zeros, if it can without taking room.
 	Zero(at, length int64) error
 	Sync() error // returns when all that was written is on the medium
 }
 
-// Request says what is copied. The zero values of Retries, Every and Progress are
-// good.
+// Request says what is copied. The zero values of Retries, Every, Begin, Trust and
+// Progress are good.
 type Request struct {
 	Source   Source
 	Target   Target
@@ -37,6 +41,8 @@ type Request struct {
 	Save     func(text []byte) error // puts the map on a disk, in the place of the last one
 	Retries  int                     // how often bad sectors are tried again
 	Every    time.Duration           // between two maps that are saved; 0 is 30 seconds
+	Begin    func() error            // is called before the first write; nil does nothing
+	Trust    bool                    // that the target has what the map says: it is not compared with the disk first
 	Progress func(p Progress)        // is called a few times in a second; nil tells nobody
 }
 
@@ -64,6 +70,10 @@ const maxNamed = 1000
 
 // Copy copies what is not copied yet, and returns when each sector is, or is known
 // to be bad. Bad sectors are zeros in the target in the end, and no error.
+//
+// Before a copy goes on, some of what the map calls rescued is compared: where the
+// target has other bytes than the disk, one of the three is of another copy. That is an
+// error of class fault.Target, and nothing was written.
 //
 // Errors are that of a context that ended, which takes no more than a second even
 // where the disk answers no more; of class fault.Input where the disk is gone or

@@ -43,6 +43,7 @@ type Position struct {
 type Map struct {
 	parts    []Part // in order and without gaps from 0 to the size; neighbours differ in their status
 	Position Position
+	Origin   Origin // of the disk
 }
 
 // NewMap returns the map of a disk of which nothing is known; size is positive.

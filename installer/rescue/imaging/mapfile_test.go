@@ -152,6 +152,7 @@ func TestDecodeMapLimit(t *testing.T) {
 func FuzzDecodeMap(f *testing.F) {
 	f.Add([]byte("# x\n0x2 ? 1\n0 2 +\n2 3 -\n5 3 *\n"))
 	f.Add([]byte("0 ?\n3 5 /\n"))
+	f.Add([]byte("# Source: bytes=4096 start=1 serial=\"a b\" wwid=x file=\"y\"\n0 ? 1\n0 4096 +\n"))
 	f.Add([]byte("0 F 1\n0 0x7fffffffffffffff +\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		const size = 1 << 12
@@ -163,7 +164,7 @@ func FuzzDecodeMap(f *testing.F) {
 			t.Fatalf("%q: the map is of %d bytes", data, m.Size())
 		}
 		again, err := DecodeMap(m.Encode(), size)
-		if err != nil || text(again) != text(m) {
+		if err != nil || text(again) != text(m) || again.Origin != m.Origin {
 			t.Fatalf("%q: not the same once encoded: %v", data, err)
 		}
 	})

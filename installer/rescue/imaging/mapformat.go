@@ -16,10 +16,16 @@ const (
 	maxMapFile = 64 << 20
 )
 
-// Encode returns the map as a map file.
+// anotherMap is what to do where a map is none of the disk.
+const anotherMap = "name the map of this very disk by --map, or another image and another map to begin anew"
+
+// Encode returns the map as a map file. The origin is in a comment, which ddrescue
+// leaves out of the file when it has gone on with it: its reader skips all from # to
+// the end of a line, of any length (version 1.27, tried with ddrescue and ddrescuelog).
 func (m *Map) Encode() []byte {
 	p := m.Position
 	b := fmt.Appendf(make([]byte, 0, 256+32*len(m.parts)), "# Mapfile. Created by mkimage-rescue, in the format of GNU ddrescue\n# %s\n", p)
+	b = append(b, m.Origin.encode()...)
 	b = fmt.Appendf(b, "# current_pos  current_status  current_pass\n0x%X     %c               %d\n", p.At, p.Status, max(p.Pass, 1))
 	b = append(b, "#      pos        size  status\n"...)
 	for _, part := range m.parts { // of which there may be many
@@ -46,10 +52,11 @@ func (p Position) String() string {
 }
 
 // DecodeMap reads a map file of a disk of size bytes. What the file says nothing
-// of, at the end of the disk, was not tried. Errors have class fault.Input.
+// of, at the end of the disk, was not tried. A file without an origin, such as one of
+// ddrescue, is a map of any disk that is large enough. Errors have class fault.Input.
 func DecodeMap(text []byte, size int64) (*Map, error) {
 	refuse := func(line int, format string, args ...any) (*Map, error) {
-		return nil, fault.New(fault.Input, "name the map of this very disk, or move it away to begin anew",
+		return nil, fault.New(fault.Input, anotherMap,
 			"map, line %d: %w", line, fmt.Errorf(format, args...))
 	}
 	if len(text) > maxMapFile {
@@ -59,6 +66,15 @@ func DecodeMap(text []byte, size int64) (*Map, error) {
 	number, seen := 0, false
 	for line := range bytes.Lines(text) {
 		number++
+		if origin, ok, err := decodeOrigin(line); ok {
+			if err == nil && origin.Size != size {
+				err = fmt.Errorf("it is of a disk of %d bytes, found %d", origin.Size, size)
+			}
+			if err != nil {
+				return refuse(number, "%w", err)
+			}
+			m.Origin = origin
+		}
 		line, _, _ = bytes.Cut(line, []byte("#"))
 		fields := strings.Fields(string(line))
 		var err error

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/installer/disks"
 )
 
 // Disk is a disk, a partition or an image of one that is open for reading. It is a
@@ -20,6 +21,8 @@ type Disk struct {
 	block  int64
 	sector int64
 	device uint64 // number of a block device, 0 of a file
+	origin Origin
+	kernel kernel
 }
 
 // Open opens a disk, a partition or an image. Errors have class fault.Input.
@@ -31,8 +34,12 @@ func Open(name string) (*Disk, error) {
 	if err != nil {
 		return nil, fault.New(fault.Input, "mkimage-rescue inventory lists the disks", "%w", err)
 	}
-	d := &Disk{f: f}
-	if err := d.measure(); err != nil {
+	d := &Disk{f: f, kernel: thisKernel}
+	err = d.measure()
+	if err == nil {
+		d.origin, err = originOf(disks.Scanner{}, name, d.size, d.device)
+	}
+	if err != nil {
 		f.Close()
 		return nil, fault.New(fault.Input, "name a disk, a partition or an image", "%s: %w", name, err)
 	}
@@ -150,7 +157,9 @@ func (d *Disk) Size() int64 { return d.size }
 // Block implements Source: O_DIRECT reads whole logical sectors.
 func (d *Disk) Block() int64 { return d.block }
 
-// Sector implements Source.
+// Sector implements Source: the physical sector of a device, where that is told to be
+// of up to 4096 bytes, else the logical one. Of a file it is 512 bytes, as of the disk
+// that it may be an image of.
 func (d *Disk) Sector() int64 { return d.sector }
 
 // Here implements Source: a device that was taken out has no size any more, and no

@@ -37,8 +37,8 @@ const (
 	lostSession = "what was not saved then is lost; the file system is not"
 )
 
-// usualSwapfile is where our layouts have it.
-const usualSwapfile = "@swap/swapfile"
+// UsualSwapfile is where our layouts have the swapfile, from the top level.
+const UsualSwapfile = "@swap/swapfile"
 
 // swapfilePaths returns where a swapfile may be, from the top level, that of the system
 // first: where its image had it, where its fstab has it, and what is called so in the top
@@ -59,7 +59,7 @@ func (f *finder) swapfilePaths() (paths []string) {
 	if f.planOf() != nil && f.esp.swapfile != "" {
 		add(f.esp.swapfile)
 	}
-	add(usualSwapfile)
+	add(UsualSwapfile)
 	add("swapfile")
 	for _, s := range f.list[:min(len(f.list), maxSubvolumes)] {
 		add(path.Join(s.Path, "swapfile"))

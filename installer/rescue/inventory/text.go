@@ -162,14 +162,14 @@ func (p *page) system(inv *Inventory, s *System) {
 	if s.Unclean {
 		unclean = ", was not unmounted: what was synced last shows once it is mounted"
 	}
-	p.label("file system", "btrfs %q %s, %s%s", s.Label, s.FSID, size(s.Root.Size), unclean)
+	p.label("file system", "btrfs %q %s, %s%s", s.Label, s.FSID, disks.ShortSize(s.Root.Size), unclean)
 	if e := s.ESP; e != nil {
 		p.esp(e)
 	}
 	p.generations(s)
 	p.subvolumes(s)
 	if f := s.Swapfile; f != nil {
-		text := fmt.Sprintf("%s, %s, offset %d", f.Path, size(f.Size), f.Offset)
+		text := fmt.Sprintf("%s, %s, offset %d", f.Path, disks.ShortSize(f.Size), f.Offset)
 		if f.Problem != "" {
 			text += ": " + f.Problem
 		}
@@ -187,7 +187,7 @@ func (p *page) esp(e *ESP) {
 		p.label("ESP", "%s: cannot be read", e.Place)
 		return
 	}
-	p.label("ESP", "%s: %s, %s, %s used, %s free", e.Place, cmp.Or(e.Loader, "no boot loader"), plural(len(e.Entries), "entry", "entries"), size(e.Used), size(e.Free))
+	p.label("ESP", "%s: %s, %s, %s used, %s free", e.Place, cmp.Or(e.Loader, "no boot loader"), plural(len(e.Entries), "entry", "entries"), disks.ShortSize(e.Used), disks.ShortSize(e.Free))
 }
 
 func (p *page) generations(s *System) {
@@ -311,10 +311,4 @@ func (p *page) key(k KeyMedium) {
 		text = k.File + ", a passphrase opens it"
 	}
 	p.item(what+k.Place.String(), append([]string{text}, k.Recipients...)...)
-}
-
-// size writes a number of bytes in one unit.
-func size(n int64) string {
-	text, _, _ := strings.Cut(disks.SizeText(n), " (")
-	return text
 }

@@ -213,7 +213,7 @@ func TestSleeps(t *testing.T) {
 	_, err = m.Top(t.Context(), s, false)
 	wantError(t, err, fault.Target, "sleeps")
 	_, err = m.Mount(t.Context(), s, false, nil)
-	wantError(t, err, fault.Usage, "sleeps")
+	wantError(t, err, fault.Target, "sleeps")
 	_, err = m.ESP(t.Context(), s)
 	wantError(t, err, fault.Target, "sleeps")
 	_, err = m.Top(t.Context(), s, true)

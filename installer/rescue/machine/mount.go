@@ -17,6 +17,9 @@ import (
 // closed. One whose session sleeps is mounted read-only, or not at all. note is told
 // what is left out, and may be nil.
 func (m *Machine) Mount(ctx context.Context, s *inventory.System, readOnly bool, note func(line string)) (*mounted.System, error) {
+	if err := Awake(s); err != nil && !readOnly {
+		return nil, err
+	}
 	if err := m.pinned(s.Root.Disk); err != nil {
 		return nil, err
 	}
@@ -32,7 +35,7 @@ func (m *Machine) Mount(ctx context.Context, s *inventory.System, readOnly bool,
 				return "", err
 			}
 			if !readOnly && m.Sleeps(at.Disk) {
-				return "", fault.New(fault.Target, "", "%s: a session sleeps on its disk", at)
+				return "", asleep(at.String())
 			}
 			if err := m.pinned(at.Disk); err != nil {
 				return "", err
@@ -83,9 +86,22 @@ func (m *Machine) withoutBackups(s *inventory.System, note func(line string)) []
 	})
 }
 
-// asleep is the error for what would write to a system whose session sleeps.
-func asleep(s *inventory.System) error {
-	return fault.New(fault.Target, "start the laptop without the stick: it wakes; then shut it down", "%s: a session sleeps on it, and to write to it would destroy both", s.ID)
+// Wake is the hint to whoever would write to a disk that a session sleeps on.
+const Wake = "start the laptop without the stick, so that it wakes, and shut it down; then begin again"
+
+// Awake refuses a system whose session sleeps: the session goes on with what it knows of
+// the disk. The error has class fault.Target.
+func Awake(s *inventory.System) error {
+	if !s.Hibernated {
+		return nil
+	}
+	return asleep(s.ID)
+}
+
+// asleep is the error for what would write to a disk that a session sleeps on, or to a
+// part of one.
+func asleep(what string) error {
+	return fault.New(fault.Target, Wake, "%s: a session sleeps on its disk: what is written to that would destroy both", what)
 }
 
 // Top mounts the top level of a system's btrfs, until the machine is closed, and returns
@@ -95,9 +111,9 @@ func (m *Machine) Top(ctx context.Context, s *inventory.System, readOnly bool) (
 	options := "subvolid=5"
 	switch {
 	case readOnly:
-		options += ",rescue=nologreplay"
+		options += "," + mounted.Untouched("btrfs")
 	case s.Hibernated:
-		return "", asleep(s)
+		return "", asleep(s.ID)
 	}
 	return m.mount(ctx, s.Root, "top", "btrfs", readOnly, options)
 }
@@ -109,7 +125,7 @@ func (m *Machine) ESP(ctx context.Context, s *inventory.System) (dir string, err
 	case s.ESP == nil:
 		return "", fault.New(fault.Target, "mkimage-rescue boot makes it anew", "%s: its disk has no EFI system partition", s.ID)
 	case s.Hibernated:
-		return "", asleep(s)
+		return "", asleep(s.ID)
 	}
 	return m.mount(ctx, s.ESP.Place, "esp", "vfat", false, ESPOptions)
 }
@@ -135,10 +151,6 @@ func (m *Machine) Part(ctx context.Context, p inventory.Place, name, kind, optio
 	}, nil
 }
 
-// untouched are the options with which a file system that is mounted read-only is not
-// written to either, by its type; see btrfs(5), ext4(5) and xfs(5).
-var untouched = map[string]string{"btrfs": "rescue=nologreplay", "ext4": "noload", "xfs": "norecovery"}
-
 // FileSystem mounts a file system that is no system, such as that of a backup, until the
 // machine is closed, and returns where. Its type is what the inventory has found there.
 // name is that of the directory. Of a disk with a session that sleeps nothing is written.
@@ -152,11 +164,11 @@ func (m *Machine) FileSystem(ctx context.Context, p inventory.Place, name string
 				continue
 			}
 			if !readOnly && (c.Hibernated || m.Sleeps(v.Disk)) {
-				return "", fault.New(fault.Target, "name another disk", "%s: a session sleeps on its disk, and to write to it would destroy both", p)
+				return "", asleep(p.String())
 			}
 			options := ""
 			if readOnly {
-				options = untouched[c.Type]
+				options = mounted.Untouched(c.Type)
 			}
 			return m.mount(ctx, v.Place, name, c.Type, readOnly, options)
 		}

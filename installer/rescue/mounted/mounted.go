@@ -54,7 +54,7 @@ type System struct {
 // fault.Usage where a sleeping system were written to.
 func Mount(ctx context.Context, r Request) (*System, error) {
 	if r.Sleeps && !r.ReadOnly {
-		return nil, fault.New(fault.Usage, "wake it and shut it down, drop the session, or mount it read-only", "a session sleeps on this system: to write to it would destroy both")
+		return nil, fault.New(fault.Usage, "wake it and shut it down, or mount it read-only", "a session sleeps on this system: to write to it would destroy both")
 	}
 	lines, err := r.order()
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *System) mount(r *Request, l fstab.Line) error {
 	set, data := fstab.MountFlags(l.Options)
 	if r.ReadOnly && kind != "tmpfs" {
 		set |= unix.MS_RDONLY
-		data = strings.TrimPrefix(data+untouched[kind], ",")
+		data = strings.Trim(data+","+Untouched(kind), ",")
 	}
 	if err := unix.Mount(source, target, kind, set, data); err != nil {
 		return fmt.Errorf("mount %s from %s: %w", kind, source, err)
@@ -134,10 +134,14 @@ func (s *System) mount(r *Request, l fstab.Line) error {
 }
 
 // untouched are the options with which a read-only mount does not write: see
-// btrfs(5), ext4(5) and xfs(5).
+// btrfs(5), ext4(5), xfs(5) and the kernel's Documentation/filesystems/f2fs.rst.
 var untouched = map[string]string{
-	"btrfs": ",rescue=nologreplay", "ext4": ",noload", "ext3": ",noload", "xfs": ",norecovery", "f2fs": ",disable_roll_forward",
+	"btrfs": "rescue=nologreplay", "ext4": "noload", "ext3": "noload", "xfs": "norecovery", "f2fs": "disable_roll_forward",
 }
+
+// Untouched returns the option with which a file system of a type is not written to when it
+// is mounted read-only, which alone would replay its log; "" where it has none.
+func Untouched(kind string) string { return untouched[kind] }
 
 // bind mounts a directory of the system on another one of it.
 func (s *System) bind(r *Request, l fstab.Line, target string) error {
@@ -249,7 +253,7 @@ func writeOut(m mountinfo.Mount) error {
 	}
 	defer unix.Close(fd)
 	if err := unix.Syncfs(fd); err != nil {
-		return fault.New(fault.Target, "the disk fails: mkimage-rescue save", "%s: what was written is not on the disk: %w", m.Point, err)
+		return fault.New(fault.Target, "the disk fails: mkimage-rescue save disk copies it", "%s: what was written is not on the disk: %w", m.Point, err)
 	}
 	return nil
 }

@@ -197,7 +197,7 @@ func TestSupplicantConf(t *testing.T) {
 
 func TestTail(t *testing.T) {
 	for _, n := range []int{maxTail - 1, maxTail, maxTail + 1} {
-		var out tail
+		out := &listener{heard: func(error) {}}
 		text := "x" + strings.Repeat("y", n-1)
 		for len(text) > 0 {
 			k := min(len(text), 7)
@@ -206,8 +206,8 @@ func TestTail(t *testing.T) {
 			}
 			text = text[k:]
 		}
-		if len(out) != min(n, maxTail) || (out[0] == 'x') != (n <= maxTail) {
-			t.Errorf("%d bytes: %d are left", n, len(out))
+		if len(out.tail) != min(n, maxTail) || (out.tail[0] == 'x') != (n <= maxTail) {
+			t.Errorf("%d bytes: %d are left", n, len(out.tail))
 		}
 	}
 }

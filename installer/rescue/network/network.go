@@ -44,7 +44,7 @@ type port struct {
 	name    string
 	wifi    bool
 	state   string
-	cancel  context.CancelFunc // of all that is done for it
+	cancel  context.CancelFunc // of what is done for it beside the client
 	carrier context.CancelFunc // of the client, nil without a carrier
 	ended   chan struct{}      // closed when that client has ended
 }
@@ -132,6 +132,11 @@ func (n *networks) update(ctx context.Context, u netlink.LinkUpdate) {
 	case u.Header.Type == unix.RTM_DELLINK:
 		if p != nil {
 			p.cancel()
+			// It runs no more, which the kernel says before it is gone, as a rule: a message can
+			// be lost, and the client would ask for ever where no interface is.
+			if p.carrier != nil {
+				p.carrier()
+			}
 			delete(n.ports, attrs.Index)
 		}
 	case p == nil && n.wants(u.Link):

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,11 +19,19 @@ import (
 type WiFi struct {
 	SSID string
 	// Passphrase returns the network's passphrase, or its key in 64 hexadecimal digits; it
-	// may wait for that until ctx ends. What it returns is wiped. It is nil for an open
-	// network.
+	// may wait for that until ctx ends. What it returns is wiped. It is called again at
+	// once: the next one that it returns takes the place of the one before. It is nil for an
+	// open network.
 	Passphrase func(ctx context.Context) ([]byte, error)
-	Dir        string // where the configuration of wpa_supplicant goes
+	// Tried is told what became of each passphrase, where that is found out: nil once the
+	// network was joined by it, ErrRefused, or why it can be none. It may be nil.
+	Tried func(error)
+	Dir   string // where the configuration of wpa_supplicant goes
 }
+
+// ErrRefused says that a network has another passphrase than the one that was tried. A
+// weak signal can look so, too: the same one is tried on.
+var ErrRefused = errors.New("the network refuses this passphrase")
 
 // Lengths of a passphrase in bytes, and of a key in digits (IEEE 802.11).
 const (
@@ -30,20 +40,31 @@ const (
 	keyDigits     = 64
 )
 
+// CheckPassphrase says why a text can be no passphrase and no key.
+func CheckPassphrase(text []byte) error {
+	switch {
+	case len(text) == keyDigits && isHex(text):
+	case len(text) < minPassphrase || len(text) > maxPassphrase:
+		return fmt.Errorf("passphrase: has %d characters, expected %d to %d", len(text), minPassphrase, maxPassphrase)
+	case strings.ContainsFunc(string(text), func(r rune) bool { return r < ' ' || r > '~' }):
+		return errors.New("passphrase: expected printable ASCII")
+	}
+	return nil
+}
+
 // supplicantConf is the configuration of wpa_supplicant for a network
 // (wpa_supplicant.conf(5)). A nil passphrase is for an open network.
 func supplicantConf(ssid string, passphrase []byte) ([]byte, error) {
 	text := []byte("network={\n\tssid=" + hex.EncodeToString([]byte(ssid)) + "\n\tscan_ssid=1\n")
-	switch {
-	case passphrase == nil:
+	if passphrase == nil {
 		return append(text, "\tkey_mgmt=NONE\n}\n"...), nil
-	case len(passphrase) == keyDigits && isHex(passphrase):
+	}
+	if err := CheckPassphrase(passphrase); err != nil {
+		return nil, err
+	}
+	if len(passphrase) == keyDigits {
 		text = append(append(text, "\tkey_mgmt=WPA-PSK\n\tpsk="...), passphrase...)
 		return append(text, "\n}\n"...), nil
-	case len(passphrase) < minPassphrase || len(passphrase) > maxPassphrase:
-		return nil, fmt.Errorf("passphrase: has %d characters, expected %d to %d", len(passphrase), minPassphrase, maxPassphrase)
-	case strings.ContainsFunc(string(passphrase), func(r rune) bool { return r < ' ' || r > '~' }):
-		return nil, errors.New("passphrase: expected printable ASCII")
 	}
 	// Its own text ends at the last quote of the line, so that one in it needs no escape.
 	text = append(append(text, "\tkey_mgmt=WPA-PSK WPA-PSK-SHA256 SAE\n\tieee80211w=1\n\tpsk=\""...), passphrase...)
@@ -54,26 +75,73 @@ func isHex(text []byte) bool {
 	return !strings.ContainsFunc(string(text), func(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF", r) })
 }
 
-// supplicant keeps an interface on the wireless network until ctx ends.
+// supplicant keeps an interface on the wireless network until ctx ends, by the last
+// passphrase that was given.
 func (n *networks) supplicant(ctx context.Context, p *port) {
-	path, err := n.configure(ctx, p)
-	if err != nil {
-		if ctx.Err() == nil {
-			n.set(p, err.Error())
-		}
+	if n.WiFi.Passphrase == nil {
+		n.join(ctx, p, nil)
 		return
 	}
+	n.set(p, "waits for the passphrase of "+n.WiFi.SSID)
+	end := func() {}
+	defer func() { end() }()
+	for {
+		passphrase, err := n.WiFi.Passphrase(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				n.set(p, err.Error())
+				<-ctx.Done() // with the passphrase before
+			}
+			return
+		}
+		if passphrase == nil {
+			passphrase = []byte{} // not an open network
+		}
+		end()
+		end = n.try(ctx, p, passphrase)
+	}
+}
+
+// try begins to join the network by a passphrase, and returns what ends that.
+func (n *networks) try(ctx context.Context, p *port, passphrase []byte) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		n.join(ctx, p, passphrase)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// join keeps an interface on the network until ctx ends, by a passphrase that it wipes,
+// nil for an open network. It returns at once where that can be no passphrase.
+func (n *networks) join(ctx context.Context, p *port, passphrase []byte) {
+	path, err := n.configure(p, passphrase)
+	if err != nil {
+		n.set(p, err.Error())
+		n.tried(ctx, err)
+		return
+	}
+	n.set(p, "connects to "+n.WiFi.SSID)
 	for ctx.Err() == nil {
-		var said tail
+		said := &listener{heard: func(err error) {
+			if err != nil && ctx.Err() == nil {
+				n.set(p, n.WiFi.SSID+" refuses the passphrase")
+			}
+			n.tried(ctx, err)
+		}}
 		cmd := exec.CommandContext(ctx, "wpa_supplicant", "-i", p.name, "-c", path, "-D", "nl80211")
-		cmd.Stdout, cmd.Stderr = &said, &said
+		cmd.Stdout, cmd.Stderr = said, said
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it leaves the network then
 		cmd.WaitDelay = waitDelay
 		err := cmd.Run()
 		if ctx.Err() != nil {
 			break
 		}
-		n.Log("network: %s: wpa_supplicant: %v: %s", p.name, err, said)
+		n.Log("network: %s: wpa_supplicant: %v: %s", p.name, err, said.tail)
 		n.set(p, "wpa_supplicant ended, see the log")
 		wait(ctx, restTime)
 	}
@@ -82,19 +150,16 @@ func (n *networks) supplicant(ctx context.Context, p *port) {
 	}
 }
 
-// configure writes the configuration, which has the passphrase in it.
-func (n *networks) configure(ctx context.Context, p *port) (path string, err error) {
-	var passphrase []byte
-	if n.WiFi.Passphrase != nil {
-		n.set(p, "waits for the passphrase of "+n.WiFi.SSID)
-		if passphrase, err = n.WiFi.Passphrase(ctx); err != nil {
-			return "", err
-		}
-		defer clear(passphrase)
-		if passphrase == nil {
-			passphrase = []byte{} // not an open network
-		}
+// tried tells what became of a passphrase, unless another one has taken its place.
+func (n *networks) tried(ctx context.Context, err error) {
+	if n.WiFi.Tried != nil && ctx.Err() == nil {
+		n.WiFi.Tried(err)
 	}
+}
+
+// configure writes the configuration, which has the passphrase in it, and wipes that.
+func (n *networks) configure(p *port, passphrase []byte) (path string, err error) {
+	defer clear(passphrase)
 	text, err := supplicantConf(n.WiFi.SSID, passphrase)
 	if err != nil {
 		return "", err
@@ -106,10 +171,7 @@ func (n *networks) configure(ctx context.Context, p *port) (path string, err err
 		return "", err
 	}
 	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err == nil {
-		n.set(p, "connects to "+n.WiFi.SSID)
-	}
-	return path, err
+	return path, errors.Join(err, f.Close())
 }
 
 // waitDelay is how long wpa_supplicant may take to leave its network.
@@ -118,12 +180,36 @@ const waitDelay = 2 * time.Second
 // maxTail is how much of a program's output is worth a line of the log, in bytes.
 const maxTail = 500
 
-// tail keeps the end of what is written.
-type tail []byte
+// What wpa_supplicant says of a passphrase: that it has joined a network, and that a
+// handshake has failed, of WPA2 and of WPA3 (SAE, whose second message confirms that both
+// know it).
+var (
+	saysJoined  = []string{"CTRL-EVENT-CONNECTED"}
+	saysRefused = []string{"reason=WRONG_KEY", "auth_type=3 auth_transaction=2 status_code="}
+)
+
+// listener keeps the end of what wpa_supplicant writes, and hears in it what became of the
+// passphrase: nil and ErrRefused once each, and no refusal once the network was joined.
+type listener struct {
+	tail            []byte
+	heard           func(error)
+	joined, refused bool
+}
 
 // Write takes it all.
-func (t *tail) Write(b []byte) (int, error) {
-	*t = append(*t, b...)
-	*t = append((*t)[:0], (*t)[max(0, len(*t)-maxTail):]...)
+func (l *listener) Write(b []byte) (int, error) {
+	l.tail = append(l.tail, b...)
+	says := func(words []string) bool {
+		return slices.ContainsFunc(words, func(word string) bool { return bytes.Contains(l.tail, []byte(word)) })
+	}
+	switch {
+	case !l.joined && says(saysJoined):
+		l.joined = true
+		l.heard(nil)
+	case !l.joined && !l.refused && says(saysRefused):
+		l.refused = true
+		l.heard(ErrRefused)
+	}
+	l.tail = append(l.tail[:0], l.tail[max(0, len(l.tail)-maxTail):]...)
 	return len(b), nil
 }

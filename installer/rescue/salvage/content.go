@@ -1,6 +1,7 @@
 package salvage
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -19,8 +20,9 @@ var (
 	errGaps  = errors.New("where parts of it are is lost: all that is zeros in the copy may have been something else")
 )
 
-// file copies a regular file.
-func (c *copier) file(name, to string, info fs.FileInfo) error {
+// file copies a regular file; there says that the copy has one of this name, and the
+// result that it has it now.
+func (c *copier) file(name, to string, info fs.FileInfo, there bool) (bool, error) {
 	var extents []reader.Extent
 	var err error
 	met := c.met(func() { extents, err = c.volume.Extents(name) })
@@ -30,32 +32,61 @@ func (c *copier) file(name, to string, info fs.FileInfo) error {
 	in, err := c.volume.Open(name)
 	if err != nil {
 		c.lose(name, err)
-		return nil
+		return false, nil
 	}
 	defer in.Close()
 	from, ok := in.(io.ReaderAt)
 	if !ok {
 		c.lose(name, errors.New("is no regular file any more"))
-		return nil
+		return false, nil
 	}
-	out, err := c.r.To.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return target(err)
-	}
-	lost, err := c.content(from, out, extents, info.Size())
-	if err == nil {
-		err = c.attributes(out, name, info)
-	}
-	if err := errors.Join(err, target(out.Close())); err != nil {
-		return err
+	damage := errZeros
+	var lost []Range
+	if there {
+		damage = errLeft
+		lost, err = c.again(name, to, from, extents, info, met)
+	} else {
+		lost, err = c.anew(name, to, from, extents, info)
 	}
 	switch {
+	case errors.Is(err, errOther), errors.Is(err, errRefused):
+		if err == errOther {
+			c.lose(name, err)
+		}
+		return false, nil
+	case err != nil:
+		return false, err
 	case met:
 		c.lose(name, errGaps, append(lost, gaps(extents, info.Size())...)...)
 	case len(lost) > 0:
-		c.lose(name, errZeros, lost...)
+		c.lose(name, damage, lost...)
 	}
-	return nil
+	return true, nil
+}
+
+// errRefused is of a file that the file system of the copy cannot have.
+var errRefused = errors.New("was refused")
+
+// anew makes a file of the copy.
+func (c *copier) anew(name, to string, from io.ReaderAt, extents []reader.Extent, info fs.FileInfo) (lost []Range, err error) {
+	out, err := c.to.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, cmp.Or(c.unkept(name, info, err), errRefused)
+	}
+	if err := c.to.Resize(out, info.Size()); err != nil {
+		if err := errors.Join(target(out.Close()), target(c.to.Remove(to))); err != nil {
+			return nil, err
+		}
+		return nil, cmp.Or(c.unkept(name, info, err), errRefused)
+	}
+	lost, err = c.content(from, extents, info.Size(), func(p []byte, at int64) error {
+		_, err := out.WriteAt(p, at)
+		return target(err)
+	})
+	if err == nil {
+		err = c.attributes(out, name, info)
+	}
+	return lost, errors.Join(err, target(out.Close()))
 }
 
 // gaps are the parts of a file that no extent is known of.
@@ -68,11 +99,8 @@ func gaps(extents []reader.Extent, size int64) (list []Range) {
 	return list
 }
 
-// content copies the parts that have any, and returns those that are damaged.
-func (c *copier) content(from io.ReaderAt, out *os.File, extents []reader.Extent, size int64) (lost []Range, err error) {
-	if err := out.Truncate(size); err != nil {
-		return nil, target(err)
-	}
+// content puts the parts that have any, and returns those that are damaged.
+func (c *copier) content(from io.ReaderAt, extents []reader.Extent, size int64, put func(p []byte, at int64) error) (lost []Range, err error) {
 	buffer := make([]byte, pieceSize)
 	for _, e := range extents {
 		if e.Kind == reader.ExtentHole || e.Kind == reader.ExtentPrealloc {
@@ -84,7 +112,7 @@ func (c *copier) content(from io.ReaderAt, out *os.File, extents []reader.Extent
 				return nil, err
 			}
 			n := min(pieceSize, end-at)
-			damaged, err := c.piece(from, out, buffer[:n], at)
+			damaged, err := c.piece(from, buffer[:n], at, put)
 			if err != nil {
 				return nil, err
 			}
@@ -95,17 +123,17 @@ func (c *copier) content(from io.ReaderAt, out *os.File, extents []reader.Extent
 	return lost, nil
 }
 
-// piece copies one piece, and sector by sector where it cannot be read as a whole.
-func (c *copier) piece(from io.ReaderAt, out *os.File, p []byte, at int64) (lost []Range, err error) {
+// piece puts one piece, and sector by sector where it cannot be read as a whole.
+func (c *copier) piece(from io.ReaderAt, p []byte, at int64, put func(p []byte, at int64) error) (lost []Range, err error) {
 	if n, err := from.ReadAt(p, at); n == len(p) && (err == nil || err == io.EOF) {
-		return nil, c.write(out, p, at)
+		return nil, c.passed(p, at, put)
 	}
 	for i := int64(0); i < int64(len(p)); {
 		n := min(ondisk.SectorSize-(at+i)%ondisk.SectorSize, int64(len(p))-i)
 		sector := p[i : i+n]
 		if got, err := from.ReadAt(sector, at+i); got < len(sector) || err != nil && err != io.EOF {
 			lost = appendRanges(lost, Range{at + i, n})
-		} else if err := c.write(out, sector, at+i); err != nil {
+		} else if err := c.passed(sector, at+i, put); err != nil {
 			return nil, err
 		}
 		i += n
@@ -113,9 +141,10 @@ func (c *copier) piece(from io.ReaderAt, out *os.File, p []byte, at int64) (lost
 	return lost, nil
 }
 
-func (c *copier) write(out *os.File, p []byte, at int64) error {
-	if _, err := out.WriteAt(p, at); err != nil {
-		return target(err)
+// passed puts what was read, and tells of it.
+func (c *copier) passed(p []byte, at int64, put func(p []byte, at int64) error) error {
+	if err := put(p, at); err != nil {
+		return err
 	}
 	c.report.Bytes += int64(len(p))
 	if c.r.Progress != nil {

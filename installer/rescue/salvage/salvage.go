@@ -4,15 +4,19 @@
 // Where all copies of a tree block are damaged, what stood in it is lost and the
 // rest is not: package reader goes on behind it. Where a sector of a file is
 // damaged, the file has zeros there and everything else.
+//
+// What the file system of the copy cannot have, such as a symlink on FAT, is named as
+// lost, too. A copy that was begun goes on: each file that it has is compared with what
+// is read, gets what is missing of it, and is never written over.
 package salvage
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -25,15 +29,15 @@ import (
 // Request says what is copied. FS must be fresh: Copy has it tell of damage.
 type Request struct {
 	FS        *reader.FS
-	Subvolume string // path from the top level; "" is that
-	From      string // path of a directory in it; "" is all
-	To        *os.Root
+	Subvolume string   // path from the top level; "" is that
+	From      string   // path of a directory in it; "" is all
+	To        *os.Root // as OpenFolder gives it; files that are there are compared
 	// Progress is told the bytes of files that were copied; it may be nil. How
 	// many there are is not known.
 	Progress func(done int64)
 }
 
-// Loss is something that could not be read, or not all of it.
+// Loss is something that could not be read, or not be kept, or not all of it.
 type Loss struct {
 	Path string `json:"path"` // from the subvolume
 	What string `json:"what"`
@@ -50,10 +54,12 @@ type Range struct {
 // Report is what was copied, and what was lost.
 type Report struct {
 	Files       int64  `json:"files"`
+	Found       int64  `json:"found"` // of these: regular files that the copy had wholly
 	Directories int64  `json:"directories"`
 	Bytes       int64  `json:"bytes"`  // of content, without holes
 	Losses      []Loss `json:"losses"` // the first maxLosses
 	Lost        int64  `json:"lost"`   // how many there are
+	Unkept      int64  `json:"unkept"` // of these: what the file system of the copy cannot have
 	// Blocks counts tree blocks of which no copy was good. Names that stood in them
 	// alone cannot be told.
 	Blocks int64 `json:"blocks"`
@@ -66,7 +72,12 @@ const maxLosses = 10_000
 // copy to, of class fault.Target, of a context that ended, or of a file system of
 // which nothing can be read.
 func Copy(ctx context.Context, r Request) (*Report, error) {
-	c := &copier{ctx: ctx, r: r, report: &Report{Losses: []Loss{}}, links: map[inode]string{}, lost: map[ondisk.Logical]bool{}}
+	return salvageTo(ctx, r, rooted{r.To})
+}
+
+// salvageTo is Copy to a tree.
+func salvageTo(ctx context.Context, r Request, to tree) (*Report, error) {
+	c := &copier{ctx: ctx, r: r, to: to, report: &Report{Losses: []Loss{}}, links: map[inode]string{}, lost: map[ondisk.Logical]bool{}}
 	r.FS.OnDamage(c.damage)
 	r.FS.Salvage()
 	volume, err := r.FS.Subvolume(r.Subvolume)
@@ -82,7 +93,8 @@ func Copy(ctx context.Context, r Request) (*Report, error) {
 	if !info.IsDir() {
 		return nil, fault.New(fault.Usage, "name the directory that it is in", "%s: is no directory", from)
 	}
-	err = c.directory(from, ".", info)
+	err = c.directory(from, ".", info, true)
+	c.lacks.tell(c)
 	if err := errors.Join(err, written(r.To)); err != nil {
 		return nil, err
 	}
@@ -109,6 +121,8 @@ type inode struct{ subvolume, ino uint64 }
 type copier struct {
 	ctx    context.Context
 	r      Request
+	to     tree
+	lacks  lacking
 	volume *reader.Volume
 	report *Report
 	links  map[inode]string // in the copy
@@ -154,14 +168,14 @@ func (c *copier) lose(name string, err error, ranges ...Range) {
 	}
 }
 
-// directory copies one with all in it; to is its path in the copy.
-func (c *copier) directory(name, to string, info fs.FileInfo) error {
+// directory copies one with all in it; to is its path in the copy, which may be there.
+func (c *copier) directory(name, to string, info fs.FileInfo, there bool) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
-	if to != "." {
-		if err := c.r.To.Mkdir(to, 0o700); err != nil {
-			return target(err)
+	if !there {
+		if err := c.to.Mkdir(to, 0o700); err != nil {
+			return c.unkept(name, info, err)
 		}
 	}
 	c.report.Directories++
@@ -174,13 +188,19 @@ func (c *copier) directory(name, to string, info fs.FileInfo) error {
 	case met:
 		c.lose(name, errNames)
 	}
-	dir, err := c.r.To.Open(to)
+	dir, err := c.to.OpenFile(to, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return target(err)
 	}
 	defer dir.Close()
+	had, err := names(dir)
+	if err != nil {
+		return target(err)
+	}
 	for _, e := range entries {
-		if err := c.entry(dir, name, to, e); err != nil {
+		if to == "." && slices.Contains(reserved, e.Name()) {
+			c.lose(path.Join(name, e.Name()), errMark)
+		} else if err := c.entry(dir, name, to, e, had[e.Name()]); err != nil {
 			return err
 		}
 	}
@@ -190,25 +210,51 @@ func (c *copier) directory(name, to string, info fs.FileInfo) error {
 	return c.attributes(dir, name, info)
 }
 
-// entry copies what a directory has of one name.
-func (c *copier) entry(dir *os.File, in, to string, e fs.DirEntry) error {
+// errMark is of a file of the name that the mark of the copy has.
+var errMark = errors.New("the copy needs this name itself")
+
+// names returns what is in a directory of the copy. It, and not whether a name can be
+// opened, says what is there: to FAT, README and readme are one.
+func names(dir *os.File) (map[string]bool, error) {
+	list, err := dir.Readdirnames(-1)
+	had := make(map[string]bool, len(list))
+	for _, name := range list {
+		had[name] = true
+	}
+	return had, err
+}
+
+// entry copies what a directory has of one name; there says that the copy has
+// something of it.
+func (c *copier) entry(dir *os.File, in, to string, e fs.DirEntry, there bool) error {
 	name, at := path.Join(in, e.Name()), path.Join(to, e.Name())
 	info, err := e.Info()
 	if err != nil {
 		c.lose(name, err)
 		return nil
 	}
+	if there {
+		now, err := c.to.Lstat(at)
+		if err != nil {
+			return target(err)
+		}
+		if now.Mode().Type() != info.Mode().Type() {
+			c.lose(name, errOther)
+			return nil
+		}
+	}
+	kept := false
 	switch {
 	case info.IsDir():
-		return c.directory(name, at, info)
-	case c.linked(info, at):
+		return c.directory(name, at, info, there)
+	case c.linked(info, at, there):
 		return nil
 	case info.Mode().IsRegular():
-		err = c.file(name, at, info)
+		kept, err = c.file(name, at, info, there)
 	default:
-		err = c.special(dir, name, info)
+		kept, err = c.special(dir, name, at, info, there)
 	}
-	if err == nil {
+	if kept && err == nil {
 		c.report.Files++
 		if st, ok := info.Sys().(*reader.Stat); ok && st.Inode.Nlink > 1 {
 			c.links[inode{st.Subvolume, st.Ino}] = at
@@ -217,76 +263,19 @@ func (c *copier) entry(dir *os.File, in, to string, e fs.DirEntry) error {
 	return err
 }
 
-// linked makes another name of a file that was copied before.
-func (c *copier) linked(info fs.FileInfo, at string) bool {
+// linked makes another name of a file that was copied before, or finds it.
+func (c *copier) linked(info fs.FileInfo, at string, there bool) bool {
 	st, ok := info.Sys().(*reader.Stat)
 	if !ok || st.Inode.Nlink < 2 {
 		return false
 	}
 	first, ok := c.links[inode{st.Subvolume, st.Ino}]
-	return ok && c.r.To.Link(first, at) == nil
-}
-
-// special makes what has no content of its own: it is in the directory dir.
-func (c *copier) special(dir *os.File, name string, info fs.FileInfo) error {
-	fd, base := int(dir.Fd()), path.Base(name)
-	st := info.Sys().(*reader.Stat)
-	if info.Mode().Type() == fs.ModeSymlink {
-		to, err := c.volume.ReadLink(name)
-		if err != nil {
-			c.lose(name, err)
-			return nil
-		}
-		if err := unix.Symlinkat(to, fd, base); err != nil {
-			return target(fmt.Errorf("%s: symlink: %w", name, err))
-		}
-	} else if err := unix.Mknodat(fd, base, st.Inode.Mode, int(st.Inode.Rdev)); err != nil {
-		return target(fmt.Errorf("%s: mknod: %w", name, err))
+	if !ok || !there {
+		return ok && c.to.Link(first, at) == nil
 	}
-	if err := unix.Fchownat(fd, base, int(st.Inode.UID), int(st.Inode.GID), unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return target(fmt.Errorf("%s: owner: %w", name, err))
-	}
-	if info.Mode().Type() != fs.ModeSymlink {
-		if err := unix.Fchmodat(fd, base, st.Inode.Mode&0o7777, 0); err != nil {
-			return target(fmt.Errorf("%s: mode: %w", name, err))
-		}
-	}
-	return target(unix.UtimesNanoAt(fd, base, times(st), unix.AT_SYMLINK_NOFOLLOW))
-}
-
-// attributes gives a file or directory of the copy, which is open, what it had:
-// the time at last, which all else would change.
-func (c *copier) attributes(f *os.File, name string, info fs.FileInfo) error {
-	st := info.Sys().(*reader.Stat)
-	fd := int(f.Fd())
-	if err := unix.Fchown(fd, int(st.Inode.UID), int(st.Inode.GID)); err != nil {
-		return target(fmt.Errorf("%s: owner: %w", name, err))
-	}
-	if err := unix.Fchmod(fd, st.Inode.Mode&0o7777); err != nil {
-		return target(fmt.Errorf("%s: mode: %w", name, err))
-	}
-	var xattrs []reader.Xattr
-	var err error
-	met := c.met(func() { xattrs, err = c.volume.Xattrs(name) })
-	switch {
-	case err != nil:
-		c.lose(name, err)
-	case met:
-		c.lose(name, errAttributes)
-	}
-	for _, x := range xattrs {
-		if err := unix.Fsetxattr(fd, x.Name, x.Value, 0); err != nil {
-			c.lose(name, fmt.Errorf("attribute %s cannot be set in the copy: %w", x.Name, err))
-		}
-	}
-	ts := times(st)
-	return target(unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), ts, 0))
-}
-
-func times(st *reader.Stat) []unix.Timespec {
-	at := func(sec int64, nsec uint32) unix.Timespec { return unix.Timespec{Sec: sec, Nsec: int64(nsec)} }
-	i := st.Inode
-	return []unix.Timespec{at(i.Atime.Sec, i.Atime.Nsec), at(i.Mtime.Sec, i.Mtime.Nsec)}
+	one, oneErr := c.to.Lstat(first)
+	two, twoErr := c.to.Lstat(at)
+	return oneErr == nil && twoErr == nil && os.SameFile(one, two)
 }
 
 // target marks an error as one of where is copied to.
@@ -295,7 +284,7 @@ func target(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return fault.New(fault.Target, "copy to a larger disk, or fewer directories", "%w", err)
+		return fault.New(fault.Target, "make room and run the same again: it goes on from here; or copy to a larger disk, or fewer directories", "%w", err)
 	}
 	return fault.New(fault.Target, "", "%w", err)
 }

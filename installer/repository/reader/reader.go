@@ -1,0 +1,140 @@
+// Package reader reads a repository of restic in a directory, of format 1 or 2:
+// its keys, its index, and the trees of a snapshot. Of data it knows how long
+// each blob is, which with its ID, a SHA-256, is enough to prove a file.
+//
+// It is there to prove what restic has restored, and shares no code with it. All
+// that it hands on is authenticated, and equals the hash that it is named by, but
+// for the configuration, which has none. Sizes and counts of others are bounded
+// before memory is taken for them.
+//
+// What it does not do: it reads no data blob, takes no lock, keeps no cache and
+// writes nothing. It does not read the headers of packs: what no index has is not
+// there.
+//
+// Errors are of *firstboot.Problem and begin with the name of the file in the
+// repository: CodeDamaged, CodeDisk for what cannot be read, CodePassword, and
+// CodeNoRepository; those of a cancelled context are not.
+//
+// The format is that of restic's doc/design.rst, "Repository Format" and after,
+// and for the fields of nodes of its internal/restic/node.go.
+package reader
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
+)
+
+// ID names a file or a blob: the SHA-256 of its content, that of a blob before it
+// is compressed and encrypted.
+type ID [32]byte
+
+// String returns 64 hex digits.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// ParseID reads 64 hex digits.
+func ParseID(text string) (id ID, err error) {
+	return id, id.decode([]byte(text))
+}
+
+func (id *ID) decode(text []byte) error {
+	if len(text) != hex.EncodedLen(len(id)) {
+		return fmt.Errorf("ID of %d characters, expected %d", len(text), hex.EncodedLen(len(id)))
+	}
+	if _, err := hex.Decode(id[:], text); err != nil {
+		return fmt.Errorf("ID: %w", err)
+	}
+	return nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (id *ID) UnmarshalJSON(text []byte) error {
+	if len(text) < 2 || text[0] != '"' {
+		return fmt.Errorf("ID of %d bytes, expected a string", len(text))
+	}
+	return id.decode(text[1 : len(text)-1])
+}
+
+// Limits of what is read into memory, in bytes. restic writes indexes of 8 MiB;
+// a tree has about 450 bytes for each entry of its directory.
+const (
+	maxSmall    = 1 << 20   // a key, or the configuration
+	maxSnapshot = 64 << 20  // a snapshot names the paths that it was made of
+	maxIndex    = 256 << 20 // a file of the index
+	maxTree     = 1 << 30   // a tree, and whatever is decompressed
+)
+
+// damagedHint is what to type about damage.
+const damagedHint = "restic check tells what is damaged"
+
+// damaged is the problem of a file.
+func damaged(name, format string, args ...any) error {
+	return firstboot.NewProblem(firstboot.CodeDamaged, damagedHint, "%s: %w", name, fmt.Errorf(format, args...))
+}
+
+// Repository is one that was opened. It may be used concurrently.
+type Repository struct {
+	dir     string
+	version int
+	key     *sealer
+	zstd    *zstd.Decoder
+	index   index
+}
+
+// Open opens the repository in a directory by one of its passwords, and reads its
+// index, which takes about 40 bytes of memory for each blob of data.
+func Open(ctx context.Context, dir string, password []byte) (*Repository, error) {
+	r := &Repository{dir: dir}
+	var err error
+	if r.zstd, err = newDecoder(); err != nil {
+		return nil, err
+	}
+	sealed, err := r.read("config", maxSmall)
+	if err != nil {
+		if errors.Is(err, errAbsent) {
+			return nil, firstboot.NewProblem(firstboot.CodeNoRepository, "", "config: %w", errAbsent)
+		}
+		return nil, err
+	}
+	if r.key, err = r.unlock(ctx, password); err != nil {
+		return nil, err
+	}
+	text, err := r.key.open(sealed)
+	if err != nil {
+		return nil, damaged("config", "%w", err)
+	}
+	if r.version, err = decodeConfig(text); err != nil {
+		return nil, damaged("config", "%w", err)
+	}
+	return r, r.readIndexes(ctx)
+}
+
+// decodeConfig returns the version of the format.
+func decodeConfig(text []byte) (int, error) {
+	var c struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		return 0, err
+	}
+	if c.Version != 1 && c.Version != 2 {
+		return 0, fmt.Errorf("format %d, expected 1 or 2", c.Version)
+	}
+	return c.Version, nil
+}
+
+// Length returns how many bytes a blob of data has, which is not in doubt for one
+// that is there: ok is false for what no index has.
+func (r *Repository) Length(data ID) (n int64, ok bool) {
+	e, ok := r.index.data.find(data)
+	if !ok {
+		return 0, false
+	}
+	return int64(e[0].length), true
+}

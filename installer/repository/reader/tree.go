@@ -1,0 +1,212 @@
+package reader
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
+)
+
+// Node is an entry of a directory in a snapshot.
+type Node struct {
+	Name     string    `json:"name"` // any bytes that a name can have
+	Type     string    `json:"type"` // "file", "dir", "symlink", "dev", "chardev", "fifo", "socket" or "irregular"
+	Mode     uint32    `json:"mode"` // fs.FileMode
+	MTime    time.Time `json:"mtime"`
+	UID      uint32    `json:"uid"`
+	GID      uint32    `json:"gid"`
+	Size     uint64    `json:"size"`      // of a file, in bytes
+	Links    uint64    `json:"links"`     // names that it had; those of one Inode and DeviceID are of one file
+	Inode    uint64    `json:"inode"`     // when it was backed up
+	DeviceID uint64    `json:"device_id"` // of the file system that it was on
+	Device   uint64    `json:"device"`    // of a device: st_rdev
+	Target   string    `json:"linktarget"`
+	Xattrs   []Xattr   `json:"extended_attributes"`
+	Content  []ID      `json:"content"` // of a file: blobs of data, in their order
+	Subtree  *ID       `json:"subtree"` // of a directory, not nil
+
+	RawTarget []byte `json:"linktarget_raw"` // what Target is from, where it is not UTF-8
+}
+
+// Xattr is an extended attribute.
+type Xattr struct {
+	Name  string `json:"name"`
+	Value []byte `json:"value"`
+}
+
+// decodeNode reads the next node of a tree.
+func decodeNode(d *json.Decoder) (*Node, error) {
+	n := &Node{}
+	if err := d.Decode(n); err != nil {
+		return nil, err
+	}
+	// restic keeps names as Go quotes them, so that what is not UTF-8 survives.
+	name, err := strconv.Unquote(`"` + n.Name + `"`)
+	if err != nil {
+		return nil, fmt.Errorf("name %.100q: %w", n.Name, err)
+	}
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return nil, fmt.Errorf("name %.100q: is none of a directory's entry", name)
+	}
+	n.Name = name
+	if n.RawTarget != nil {
+		n.Target = string(n.RawTarget)
+	}
+	if n.Type == "dir" && n.Subtree == nil {
+		return nil, fmt.Errorf("directory %.100q: has no tree", name)
+	}
+	return n, nil
+}
+
+// errStop ends a loop over nodes.
+var errStop = errors.New("stop")
+
+// Nodes returns the entries of a tree as they are stored, which is sorted by
+// name. An error is the last that it yields, with no node.
+func (r *Repository) Nodes(tree ID) iter.Seq2[*Node, error] {
+	return func(yield func(*Node, error) bool) {
+		text, err := r.tree(tree)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		err = decodeTree(text, func(n *Node) bool { return yield(n, nil) })
+		if err != nil {
+			yield(nil, damaged(fmt.Sprintf("tree %.8s…", tree), "%w", err))
+		}
+	}
+}
+
+// decodeTree calls a function with the nodes of a tree until it returns false.
+func decodeTree(text []byte, call func(*Node) bool) error {
+	err := members(text, "nodes", func(d *json.Decoder) error {
+		n, err := decodeNode(d)
+		if err == nil && !call(n) {
+			err = errStop
+		}
+		return err
+	})
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	return err
+}
+
+// tree returns the JSON of a tree from the first place that has it.
+func (r *Repository) tree(id ID) ([]byte, error) {
+	places, ok := r.index.trees.find(id)
+	if !ok {
+		return nil, damaged("index", "tree %.8s… is in no file of it", id)
+	}
+	var first error
+	for _, b := range places {
+		text, err := r.blob(b)
+		if err == nil {
+			return text, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, first
+}
+
+// blob returns the plaintext of a tree.
+func (r *Repository) blob(b treeBlob) ([]byte, error) {
+	pack := r.index.packs[b.pack].String()
+	name := path.Join("data", pack[:2], pack)
+	f, size, err := r.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	switch {
+	case int64(b.offset)+int64(b.length) > size:
+		return nil, damaged(name, "has %d bytes, expected a blob of %d at %d", size, b.length, b.offset)
+	case b.length > maxTree, b.plain > maxTree:
+		return nil, damaged(name, "tree %.8s… of %d bytes, expected at most %d", b.id, max(b.length, b.plain), maxTree)
+	}
+	sealed := make([]byte, b.length)
+	if _, err := f.ReadAt(sealed, int64(b.offset)); err != nil {
+		return nil, unread(name, err)
+	}
+	text, err := r.key.open(sealed)
+	if err == nil && b.plain != 0 {
+		text, err = r.decompress(text, int64(b.plain))
+	}
+	if err != nil {
+		return nil, damaged(name, "tree %.8s…: %w", b.id, err)
+	}
+	if sum := sha256.Sum256(text); sum != b.id {
+		return nil, damaged(name, "tree %.8s…: has the SHA-256 %.8s…", b.id, ID(sum))
+	}
+	return text, nil
+}
+
+// Snapshot returns the tree of a snapshot. One that is not there is a
+// CodeNoSnapshot.
+func (r *Repository) Snapshot(id ID) (ID, error) {
+	text, err := r.document("snapshots", id, maxSnapshot)
+	if errors.Is(err, errAbsent) {
+		return ID{}, firstboot.NewProblem(firstboot.CodeNoSnapshot, "", "snapshots/%s: %w", id, errAbsent)
+	}
+	if err != nil {
+		return ID{}, err
+	}
+	tree, err := decodeSnapshot(text)
+	if err != nil {
+		return ID{}, damaged("snapshots/"+id.String(), "%w", err)
+	}
+	return tree, nil
+}
+
+func decodeSnapshot(text []byte) (ID, error) {
+	var s struct {
+		Tree *ID `json:"tree"`
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return ID{}, err
+	}
+	if s.Tree == nil {
+		return ID{}, errors.New("has no tree")
+	}
+	return *s.Tree, nil
+}
+
+// Directory returns the tree of a directory below a tree; "" and "/" are the tree
+// itself. What is not there, and what is no directory, is a CodeIncomplete.
+func (r *Repository) Directory(tree ID, dir string) (ID, error) {
+	at := "/"
+	for name := range strings.SplitSeq(path.Join("/", dir), "/") {
+		if name == "" {
+			continue
+		}
+		at = path.Join(at, name)
+		next, err := r.child(tree, name)
+		if err != nil {
+			return ID{}, err
+		}
+		if next == nil || next.Type != "dir" {
+			return ID{}, firstboot.NewProblem(firstboot.CodeIncomplete, "", "%s: is no directory of the snapshot", at)
+		}
+		tree = *next.Subtree
+	}
+	return tree, nil
+}
+
+// child returns a node of a tree, or nil.
+func (r *Repository) child(tree ID, name string) (*Node, error) {
+	for n, err := range r.Nodes(tree) {
+		if err != nil || n.Name == name {
+			return n, err
+		}
+	}
+	return nil, nil
+}
