@@ -4,8 +4,9 @@
 set -euo pipefail
 
 # The checker of btrfs-progs 6.2, which Debian 12 has, does not know all that
-# is written here (mkfs --subvol came with 6.11, --compress with 6.12).
-btrfs_at_least=6.14
+# is written here (mkfs --subvol came with 6.11, --compress with 6.12). The
+# disks of QEMU 7.2, which it has, take twice as long to read and to write.
+declare -A at_least=([btrfs-progs]=6.14 [qemu-system-x86]=1:10.0)
 
 packages=(
 	ca-certificates git make    # the build
@@ -15,7 +16,7 @@ packages=(
 	mount util-linux e2fsprogs  # losetup, setpriv, lsattr
 	file man-db
 	time                        # peaks of memory in benchmarks
-	qemu-system-x86 qemu-utils ovmf # boots of what was built
+	ovmf                        # the firmware of boots of what was built, by qemu-system-x86
 	mtools dosfstools gdisk fdisk # other people's readers of FAT32 and GPT
 	systemd-boot-efi            # the boot loader of made systems
 	grub-efi-amd64-bin          # GRUB of made systems, and grub-script-check, which reads what it is told
@@ -31,7 +32,7 @@ packages=(
 	busybox-static              # a shell without libraries, for root directories of tests
 	dracut-core initramfs-tools-core # lsinitrd, lsinitramfs, unmkinitramfs
 )
-backports=(btrfs-progs)
+backports=(btrfs-progs qemu-system-x86 qemu-utils)
 command -v go >/dev/null || backports+=(golang-go) # fetches the toolchain that go.mod names
 
 die() { echo "deps: $*" >&2; exit 1; }
@@ -43,8 +44,16 @@ missing() {
 	done
 }
 
-btrfs_is_new() {
-	dpkg --compare-versions "$(dpkg-query -W -f '${Version}' btrfs-progs 2>/dev/null || echo 0)" ge "$btrfs_at_least"
+version_of() {
+	dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo 0
+}
+
+# too_old prints the packages that are older than they have to be.
+too_old() {
+	local p
+	for p in "${!at_least[@]}"; do
+		dpkg --compare-versions "$(version_of "$p")" ge "${at_least[$p]}" || echo "$p"
+	done
 }
 
 # mirror_of prints "URI KEYRING" of the first source of suite $1 that this
@@ -92,13 +101,15 @@ install_bootctl() {
 }
 
 main() {
-	command -v dpkg-query >/dev/null || die "needs Debian; elsewhere install these programs by hand: btrfs-progs >= $btrfs_at_least ${packages[*]}"
-	if [ -z "$(missing)" ] && btrfs_is_new && command -v bootctl >/dev/null; then
+	command -v dpkg-query >/dev/null || die "needs Debian; elsewhere install these programs by hand: btrfs-progs >= ${at_least[btrfs-progs]} ${packages[*]} ${backports[*]}"
+	local wanted p
+	wanted=$({ missing; too_old; } | sort -u | tr "\n" " ")
+	if [ -z "$wanted" ] && command -v bootctl >/dev/null; then
 		echo "deps: all there"
 		return
 	fi
-	[ "$(id -u)" = 0 ] || die "needs root to install: $(missing | tr '\n' ' ')btrfs-progs >= $btrfs_at_least"
-	echo "deps: installing $(missing | tr '\n' ' ')and btrfs-progs $btrfs_at_least or newer"
+	[ "$(id -u)" = 0 ] || die "needs root to install: ${wanted:-bootctl}"
+	echo "deps: installing ${wanted:-bootctl}"
 	local codename new
 	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
 	[ "$codename" != bookworm ] || add_backports "$codename"
@@ -110,7 +121,9 @@ main() {
 	mapfile -t new < <(missing)
 	[ ${#new[@]} = 0 ] || apt-get install -q -y --no-install-recommends "${new[@]}"
 	command -v bootctl >/dev/null || install_bootctl
-	btrfs_is_new || die "btrfs-progs is $(dpkg-query -W -f '${Version}' btrfs-progs), expected $btrfs_at_least or newer"
+	for p in $(too_old); do
+		die "$p is $(version_of "$p"), expected ${at_least[$p]} or newer"
+	done
 }
 
 main "$@"
