@@ -89,9 +89,11 @@ Subsystem sftp internal-sftp
 }
 
 // Write writes the files and makes the directories of a server. What is there under
-// these names is replaced: it is for an environment of its own, and for no system.
+// these names is replaced: it is for an environment of its own, and for no system. Nobody
+// but root may write to any directory above the keys, or sshd takes none of them; and the
+// kernel makes the root directory of an initramfs one that everybody may write to.
 func Write(c Config) error {
-	for dir, mode := range map[string]os.FileMode{"/etc/ssh": 0o755, "/var/log": 0o755, emptyDir: 0o755, otherEmpty: 0o755, homeDir: 0o700} {
+	for dir, mode := range map[string]os.FileMode{"/": 0o755, "/etc": 0o755, "/etc/ssh": 0o755, "/var/log": 0o755, emptyDir: 0o755, otherEmpty: 0o755, homeDir: 0o700} {
 		at := filepath.Join(c.Root, dir)
 		if err := os.MkdirAll(at, mode); err != nil {
 			return err

@@ -14,8 +14,17 @@ func example(root string) Config {
 	return Config{Root: root, Keys: []string{"ssh-ed25519 AAAA a", "ssh-rsa BBBB b"}, Shell: "/bin/sh", Path: "/usr/bin:/bin", Prompt: "rescue# ", Welcome: "welcome\n"}
 }
 
+// likeInitramfs gives a root directory the mode of that of an initramfs.
+func likeInitramfs(t *testing.T, root string) {
+	t.Helper()
+	if err := os.Chmod(root, os.ModeSticky|0o777); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWrite(t *testing.T) {
 	root := t.TempDir()
+	likeInitramfs(t, root)
 	// What was open before is not afterwards.
 	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
 		t.Fatal(err)
@@ -36,7 +45,7 @@ func TestWrite(t *testing.T) {
 		{"etc/shadow", 0o600, "root:*:"}, {"etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n"}, {"etc/passwd", 0o644, "\nsshd:x:74:74:"},
 		{"etc/ssh/authorized_keys", 0o600, "ssh-ed25519 AAAA a\nssh-rsa BBBB b\n"}, {"etc/motd", 0o644, "welcome\n"},
 		{"etc/ssh/sshd_config", 0o600, "Port 22\n"}, {"etc/ssh/sshd_config", 0o600, "\nPasswordAuthentication no\n"}, {"etc/ssh/sshd_config", 0o600, `SetEnv "PATH=/usr/bin:/bin" "PS1=rescue# "`},
-		{"run/sshd", os.ModeDir | 0o755, ""}, {"root", os.ModeDir | 0o700, ""}, {"var/empty", os.ModeDir | 0o755, ""},
+		{"", os.ModeDir | 0o755, ""}, {"run/sshd", os.ModeDir | 0o755, ""}, {"root", os.ModeDir | 0o700, ""}, {"var/empty", os.ModeDir | 0o755, ""},
 	} {
 		at := filepath.Join(root, want.path)
 		if st, err := os.Stat(at); err != nil || st.Mode() != want.mode {

@@ -51,6 +51,10 @@ func TestLogin(t *testing.T) {
 	port := listener.Addr().(*net.TCPAddr).Port
 	listener.Close()
 	root := filepath.Join(dir, "root")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	likeInitramfs(t, root)
 	c := example(root)
 	c.Keys, c.Shell, c.Port = []string{strings.TrimSpace(string(public))}, "/bin/bash", port
 	if err := Write(c); err != nil {
