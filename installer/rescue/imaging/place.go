@@ -171,7 +171,10 @@ func ToDisk(ctx context.Context, from *Disk, scan disks.Scanner, chosen disks.Di
 	if chosen.Hibernated() {
 		found = append(found, flash.Finding{What: "a session sleeps on it", Hint: "start that system and shut it down, or name another disk"})
 	}
-	if from.on(chosen.Number) {
+	switch on, err := from.on(chosen.Number); {
+	case err != nil:
+		found = append(found, flash.Finding{What: err.Error(), Hint: "name another disk"})
+	case on:
 		found = append(found, flash.Finding{What: "is the disk that is read", Hint: "name another disk"})
 	}
 	if len(found) > 0 {

@@ -289,6 +289,12 @@ func TestOnItself(t *testing.T) {
 			t.Errorf("%v: %v", names, err)
 		}
 	}
+	for _, to := range []string{m.Dir, m.Dir + "/not/there"} {
+		if err := Elsewhere(m.Device, to); fault.ClassOf(err) != fault.Target || !strings.Contains(err.Error(), "is on the disk that is to be saved") {
+			t.Errorf("%s: %v", to, err)
+		}
+		check(t, Elsewhere(disk, to), Elsewhere(m.Device, dir+"/not/there"))
+	}
 	left, err := filepath.Glob(m.Dir + "/*")
 	if err != nil || len(left) > 0 {
 		t.Errorf("%v: %v was written", err, left)
