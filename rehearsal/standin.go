@@ -19,6 +19,7 @@ type Subject struct {
 	SystemLayout layouts.Layout
 	SystemRef    string // by which a profile extends System, such as "builtin:fox"; its name if empty
 	InstallerRef string // the same of Installer
+	assumed      bool   // what System restores from is not the profile's, see Assume
 }
 
 // Suffix is behind the names of profiles that are made for a rehearsal.
@@ -120,6 +121,8 @@ func (s *Subject) systemProfile(key *testKey, secrets []standIn) (text string, c
 		o = append(o, override{"[age]", "sources", `["medium"]`})
 		changed = append(changed, "the key is on a key medium, which the profile does not name")
 	}
+	assumed, why := s.assumptions()
+	o, changed = append(o, assumed...), append(changed, why...)
 	if label := s.label(); s.System.Restore.Disk != "LABEL="+label {
 		o = append(o, override{"[restore]", "disk", quote("LABEL=" + label)})
 		changed = append(changed, "the backup disk, which is known by its label")

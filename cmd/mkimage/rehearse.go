@@ -41,7 +41,8 @@ its profile, and stick, key medium and backup disk have not changed.
 
 PROFILE is that of an installer, or of a system, of which the installer is found.
 Nothing real is touched or needed: the key and the values of all secrets are made for
-the rehearsal, so neither their key nor sops is asked for.
+the rehearsal, so neither their key nor sops is asked for. A profile that restores
+nothing gets a backup for the rehearsal, and the report says so.
 
 What was found is written to rehearsal-PROFILE-DATE.html, a page to keep and to print,
 and the same as .json. Those of an earlier rehearsal of the day are replaced. What a
@@ -117,6 +118,7 @@ func (f *rehearseFlags) request(u *ui, name string) (*rehearsal.Request, error) 
 	if err != nil {
 		return nil, err
 	}
+	subject.Assume()
 	if err := subject.Check(); err != nil {
 		return nil, err
 	}
