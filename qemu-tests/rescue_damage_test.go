@@ -93,7 +93,10 @@ func TestRescueDamaged(t *testing.T) {
 	disk := rawDisk(laptopDisk(t, "bandit-minimal"))
 	withHome(t, disk)
 	w := woundsOf(t, disk)
-	r := startRescue(t, m, m.config(t, string(disk)))
+	imgtest.Need(t, "mkfs.btrfs")
+	large := nvme(emptyDisk(t, 1<<30), "LARGE")
+	command(t, "mkfs.btrfs", "--quiet", "--label", "large", large.File)
+	r := startRescue(t, m, m.config(t, string(disk), large))
 	r.must(t, "mkimage-rescue check --data")
 
 	r.wound(t, w.leaf[0])
@@ -113,11 +116,15 @@ func TestRescueDamaged(t *testing.T) {
 	if t.Log(out); status != 7 {
 		t.Errorf("both copies of a tree block: status %d\n%s", status, out)
 	}
-	out, status = r.run(t, "mkimage-rescue save files --subvolume @home /tmp/saved")
+	if out, status := r.run(t, "mkimage-rescue save files --subvolume @home /tmp/saved"); status != 5 || !strings.Contains(out, "is in memory") {
+		t.Errorf("save into memory: status %d\n%s", status, out)
+	}
+	r.must(t, "for d in /sys/block/nvme?n1; do grep -q LARGE $d/device/serial && disk=/dev/${d##*/}; done; mkdir -p /mnt/large && mount -t btrfs $disk /mnt/large")
+	out, status = r.run(t, "mkimage-rescue save files --subvolume @home /mnt/large/saved")
 	if t.Log(out); status != 7 || !strings.Contains(out, "alice/big") {
 		t.Errorf("save: status %d\n%s", status, out)
 	}
-	if got := r.must(t, "cat /tmp/saved/alice/note; ls /tmp/saved/bob | wc -l"); !strings.Contains(got, "remember the milk\n") {
+	if got := r.must(t, "cat /mnt/large/saved/alice/note; ls /mnt/large/saved/bob | wc -l"); !strings.Contains(got, "remember the milk\n") {
 		t.Errorf("saved:\n%s", got)
 	}
 	check(t, r.Quit(step(t)))

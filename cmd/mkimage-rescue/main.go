@@ -38,12 +38,13 @@ type program struct {
 	code           int            // exit code of a command that has done its work
 	root           string         // of the files that a stick brings; "" is /
 	lock           string         // path of the lock of those that write to disks; "" for none
+	here           bool           // this is the rescue environment of a medium
 	args           []string       // of the command line
 }
 
 // run is the whole program. It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	return (&program{stdin: stdin, stdout: stdout, stderr: stderr, lock: lockHere()}).run(ctx, args)
+	return (&program{stdin: stdin, stdout: stdout, stderr: stderr, lock: lockHere(), here: isHere()}).run(ctx, args)
 }
 
 // run runs the command that arguments name.

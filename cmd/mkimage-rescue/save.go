@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -69,6 +71,9 @@ TARGET is a file that does not exist yet, on a disk that has as much room as
 DISK is used, or a whole disk that is at least as large. That disk must not be
 in use, and is named by --serial where it is built in, and by --erase where it
 is not empty, as the message says.
+
+In the rescue environment a disk has to be mounted for it first: what is in
+memory is gone with the machine, and refused.
 
 What is known of each sector is kept in a map: TARGET.map, or for a disk the
 file of --map. Ctrl-C stops it, a power cut too, and the same command goes on.
@@ -154,8 +159,14 @@ func (s *saveDisk) place(ctx context.Context, p *program, from *imaging.Disk, ta
 		if mapFile == "" {
 			mapFile = target + ".map"
 		}
+		if abs, err := filepath.Abs(target); err == nil && strings.HasPrefix(abs, "/dev/") && !strings.HasPrefix(abs, "/dev/shm/") {
+			return nil, fault.New(fault.Target, "mkimage-rescue inventory lists the disks", "%s: is no disk that is there", target)
+		}
 		if s.consent != (flash.Consent{}) {
 			return nil, fault.New(fault.Usage, "name a disk, or leave them out", "save: --serial and --erase are for disks, %s is none", target)
+		}
+		if err := p.kept(target, mapFile); err != nil {
+			return nil, err
 		}
 		return imaging.ToFile(from, target, mapFile, s.same)
 	}
@@ -166,6 +177,9 @@ func (s *saveDisk) place(ctx context.Context, p *program, from *imaging.Disk, ta
 	}
 	if s.mapFile == "" {
 		return nil, fault.New(fault.Usage, "--map FILE, on a stick for one", "save: --map is missing: with a disk as the target the map needs a place of its own")
+	}
+	if err := p.kept(s.mapFile); err != nil {
+		return nil, err
 	}
 	var scan disks.Scanner
 	chosen, err := scan.One(ctx, target)
@@ -228,8 +242,14 @@ func (s *saveFiles) run(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := p.kept(dir); err != nil {
+		return err
+	}
 	m, system, err := p.system(ctx, &s.where)
 	if err != nil {
+		return err
+	}
+	if err := imaging.Elsewhere(system.Root.Disk, dir); err != nil {
 		return err
 	}
 	part, done, err := m.OpenPlace(system.Root)
