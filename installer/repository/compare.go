@@ -22,8 +22,10 @@ type entry struct {
 	seq   int64  // in the order of the snapshot
 	path  string // absolute below what is restored
 	dir   *directory
-	group *group // of files of several names
-	odd   bool   // it is already
+	group *group // of files of several names; it is the first that is there
+
+	odd    bool // it is already
+	merged bool // has the content of another name
 }
 
 // walk goes through a tree in its order. all says that everything in it was
@@ -138,7 +140,7 @@ func (c *comparison) compare(ctx context.Context, e *entry, buf []byte) error {
 			return err
 		}
 	case e.Type == "symlink":
-		right, err = e.pointsRight()
+		right, err = e.pointsRight(buf)
 	case e.Type == "dev", e.Type == "chardev":
 		right = st.Rdev == e.Device
 	}
@@ -161,8 +163,13 @@ func (c *comparison) judge(e *entry, st *unix.Stat_t, right bool) error {
 		}
 	}
 	if !right {
-		c.fail(e)
+		if !c.doubted(e, st) {
+			c.fail(e)
+		}
 		return nil
+	}
+	if e.merged {
+		c.merge(e)
 	}
 	return c.meta(e, st)
 }

@@ -3,9 +3,9 @@ package repository
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"hash"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -17,11 +17,20 @@ import (
 // size.
 const blockSize = 256 << 10
 
-// content reports whether a regular file has the content of a node. What cannot be
-// read has not.
+// content reports whether a regular file has the content of a node, or of the first
+// name of its file. What cannot be read has not.
+//
+// restic gives a file the size of its node and then writes its blobs, which may be
+// fewer or more bytes where a file changed while it was backed up (restic check
+// allows it, internal/checker of restic). So a file has all of the blobs, with
+// zeros that it ends before, or zeros after them.
 func (c *comparison) content(ctx context.Context, e *entry, st *unix.Stat_t, buf []byte) (bool, error) {
-	total, err := c.length(e)
-	if err != nil || uint64(st.Size) != total {
+	content, nominal := e.Content, e.Size
+	if e.group != nil {
+		content, nominal = e.group.content, e.group.size
+	}
+	total, err := c.length(e, content)
+	if err != nil || uint64(st.Size) < min(total, nominal) || uint64(st.Size) > max(total, nominal) {
 		return false, err
 	}
 	fd, err := e.open()
@@ -29,8 +38,8 @@ func (c *comparison) content(ctx context.Context, e *entry, st *unix.Stat_t, buf
 		return false, err
 	}
 	defer unix.Close(fd)
-	f := &file{e: e, fd: fd, sum: sha256.New(), buf: buf}
-	for _, id := range e.Content {
+	f := &file{e: e, fd: fd, sum: sha256.New(), buf: buf, nominal: nominal}
+	for _, id := range content {
 		n, _ := c.repo.Length(id)
 		right, err := f.has(ctx, id, n)
 		if err != nil || !right {
@@ -38,21 +47,23 @@ func (c *comparison) content(ctx context.Context, e *entry, st *unix.Stat_t, buf
 		}
 		c.advance(n, 0)
 	}
+	if uint64(st.Size) > total {
+		if right, err := f.endsInZeros(ctx); err != nil || !right {
+			return false, err
+		}
+	}
 	c.advance(0, 1)
 	return true, nil
 }
 
-// length returns how many bytes the blobs of a node have.
-func (c *comparison) length(e *entry) (total uint64, err error) {
-	for _, id := range e.Content {
+// length returns how many bytes blobs have.
+func (c *comparison) length(e *entry, content []reader.ID) (total uint64, err error) {
+	for _, id := range content {
 		n, ok := c.repo.Length(id)
 		if !ok {
 			return 0, damaged(e, fmt.Errorf("blob %.8s… is in no index", id))
 		}
 		total += uint64(n)
-	}
-	if total != e.Size {
-		return 0, damaged(e, fmt.Errorf("its content has %d bytes, expected %d", total, e.Size))
 	}
 	return total, nil
 }
@@ -64,10 +75,12 @@ func damaged(e *entry, err error) error {
 
 // file is one that is read.
 type file struct {
-	e   *entry
-	fd  int
-	sum hash.Hash
-	buf []byte
+	e       *entry
+	fd      int
+	sum     hash.Hash
+	buf     []byte
+	at      uint64 // how much was read
+	nominal uint64 // the size of its node, from which on zeros may be missing
 }
 
 // has reports whether the next n bytes of a file are those of a blob.
@@ -77,15 +90,43 @@ func (f *file) has(ctx context.Context, id reader.ID, n int64) (bool, error) {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}
-		got, err := unix.Read(f.fd, f.buf[:min(n, int64(len(f.buf)))])
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil || got == 0 {
+		piece := f.buf[:min(n, int64(len(f.buf)))]
+		got, err := f.read(piece)
+		switch {
+		case err != nil, got == 0 && f.at < f.nominal:
 			return false, f.e.lacking(err)
+		case got == 0:
+			clear(piece)
+			got = len(piece)
 		}
-		f.sum.Write(f.buf[:got])
+		f.sum.Write(piece[:got])
 		n -= int64(got)
 	}
 	return reader.ID(f.sum.Sum(nil)) == id, nil
+}
+
+// endsInZeros reports whether a file has nothing else any more.
+func (f *file) endsInZeros(ctx context.Context) (bool, error) {
+	for {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		got, err := f.read(f.buf)
+		if err != nil || got == 0 {
+			return err == nil, f.e.lacking(err)
+		}
+		if slices.ContainsFunc(f.buf[:got], func(b byte) bool { return b != 0 }) {
+			return false, nil
+		}
+	}
+}
+
+// read reads once; 0 is the end.
+func (f *file) read(piece []byte) (n int, err error) {
+	err = retried(func() error {
+		n, err = unix.Read(f.fd, piece)
+		return err
+	})
+	f.at += uint64(max(n, 0))
+	return n, err
 }

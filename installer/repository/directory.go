@@ -2,6 +2,7 @@ package repository
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +27,7 @@ func absentDir() *directory { return newDirectory(-1) }
 
 // openDir opens the top.
 func openDir(path string) (*directory, error) {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := openAt(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
 	if err != nil {
 		return nil, firstboot.NewProblem(firstboot.CodeIncomplete, "", "%s: cannot be compared: %w", path, err)
 	}
@@ -43,7 +44,7 @@ func (d *directory) release() {
 
 // enter opens the directory of an entry.
 func (e *entry) enter() (*directory, error) {
-	fd, err := unix.Openat(e.dir.fd, e.Name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := openAt(e.dir.fd, e.Name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC)
 	if err != nil {
 		return absentDir(), e.lacking(err)
 	}
@@ -52,15 +53,19 @@ func (e *entry) enter() (*directory, error) {
 
 // open opens the regular file of an entry; -1 is one that cannot be opened. The time
 // of access, which restic has restored, stays where the kernel lets it.
+//
+// What the kernel holds of the file it forgets, so that the disk is read: it was
+// synced before. A kernel that was built without fadvise keeps it.
 func (e *entry) open() (int, error) {
 	const flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
-	fd, err := unix.Openat(e.dir.fd, e.Name, flags|unix.O_NOATIME, 0)
+	fd, err := openAt(e.dir.fd, e.Name, flags|unix.O_NOATIME)
 	if errors.Is(err, unix.EPERM) {
-		fd, err = unix.Openat(e.dir.fd, e.Name, flags, 0)
+		fd, err = openAt(e.dir.fd, e.Name, flags)
 	}
 	if err != nil {
 		return -1, e.lacking(err)
 	}
+	_ = unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED)
 	return fd, nil
 }
 
@@ -71,37 +76,65 @@ func (e *entry) stat() (*unix.Stat_t, error) {
 	if e.dir.fd < 0 {
 		return st, nil
 	}
-	if err := unix.Fstatat(e.dir.fd, e.Name, st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	err := retried(func() error { return unix.Fstatat(e.dir.fd, e.Name, st, unix.AT_SYMLINK_NOFOLLOW) })
+	if err != nil {
 		return &unix.Stat_t{}, e.lacking(err)
 	}
 	return st, nil
 }
 
-// lacking is the problem of an error that says nothing about what is on the disk,
-// but that it cannot be looked at now. Of others, such as those of the disk, it is
-// nil: what they are of is not as it should be.
+// notThere are the errors that say that something is not there, is something else,
+// or is where the disk cannot be read or has a damaged file system.
+var notThere = []error{
+	unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.ENODATA,
+	unix.EIO, unix.EUCLEAN, unix.EBADMSG, unix.EILSEQ, unix.EREMOTEIO,
+}
+
+// lacking is nil for an error that says that what it is of is not as it should be.
+// Of any other it is a problem: that something cannot be looked at now says nothing
+// of what is on the disk, and what is wrong is removed.
 func (e *entry) lacking(err error) error {
-	for _, of := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EACCES, unix.EPERM} {
-		if errors.Is(err, of) {
-			return firstboot.NewProblem(firstboot.CodeIncomplete, "", "%s: cannot be compared: %w", Printable(e.path), err)
-		}
+	if err == nil || slices.ContainsFunc(notThere, func(of error) bool { return errors.Is(err, of) }) {
+		return nil
 	}
-	return nil
+	return firstboot.NewProblem(firstboot.CodeIncomplete, "", "%s: cannot be compared: %w", Printable(e.path), err)
 }
 
 // remove removes an entry if it is a regular file.
 func (e *entry) remove() {
 	if st, err := e.stat(); err == nil && typeName(st.Mode) == "file" {
-		_ = unix.Unlinkat(e.dir.fd, e.Name, 0) // restic will say
+		_ = retried(func() error { return unix.Unlinkat(e.dir.fd, e.Name, 0) }) // restic will say
 	}
 }
 
-// pointsRight reports whether a symlink has the target of its node.
-func (e *entry) pointsRight() (bool, error) {
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(e.dir.fd, e.Name, buf)
+// pointsRight reports whether a symlink has the target of its node. buf has room
+// for the longest.
+func (e *entry) pointsRight(buf []byte) (right bool, err error) {
+	var n int
+	err = retried(func() error {
+		n, err = unix.Readlinkat(e.dir.fd, e.Name, buf)
+		return err
+	})
 	if err != nil {
 		return false, e.lacking(err)
 	}
 	return string(buf[:n]) == e.Target, nil
+}
+
+// openAt opens a path below a directory.
+func openAt(dir int, path string, flags int) (fd int, err error) {
+	err = retried(func() error {
+		fd, err = unix.Openat(dir, path, flags, 0)
+		return err
+	})
+	return fd, err
+}
+
+// retried calls a system call again that a signal has interrupted.
+func retried(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }

@@ -1,6 +1,8 @@
 package repository
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"sync"
 )
@@ -11,8 +13,11 @@ type findings struct {
 	progress     func(bytes, files int64)
 	bytes, files int64
 	wrong, odd   int
+	merged       int
 	first        []finding // the first maxFailures that are wrong, by seq
+	firstMerged  []finding // the same of those that are merged
 	firstOdd     finding
+	doubts       []doubt
 }
 
 // finding is an entry that is not as it should be.
@@ -28,11 +33,24 @@ func (f *findings) fail(e *entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.wrong++
-	at, _ := slices.BinarySearchFunc(f.first, e.seq, func(a finding, seq int64) int { return int(a.seq - seq) })
+	f.first = among(f.first, e)
+}
+
+// merge notes that an entry is merged.
+func (f *findings) merge(e *entry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.merged++
+	f.firstMerged = among(f.firstMerged, e)
+}
+
+// among returns a list of the first findings with one more.
+func among(first []finding, e *entry) []finding {
+	at, _ := slices.BinarySearchFunc(first, e.seq, func(a finding, seq int64) int { return cmp.Compare(a.seq, seq) })
 	if at < maxFailures {
-		f.first = slices.Insert(f.first, at, finding{e.seq, e.path})
-		f.first = f.first[:min(len(f.first), maxFailures)]
+		first = slices.Insert(first, at, finding{e.seq, e.path})
 	}
+	return first[:min(len(first), maxFailures)]
 }
 
 // differ notes that an entry is odd.
@@ -58,12 +76,29 @@ func (f *findings) advance(bytes, files int64) {
 
 // verdict is what was found in the end.
 func (f *findings) verdict() Verdict {
-	v := Verdict{Wrong: f.wrong, Odd: f.odd}
-	for _, a := range f.first {
-		v.First = append(v.First, Printable(a.path))
-	}
+	v := Verdict{Wrong: f.wrong, First: paths(f.first), Merged: f.merged, FirstMerged: paths(f.firstMerged), Odd: f.odd}
 	if f.firstOdd.seq != 0 {
 		v.FirstOdd = Printable(f.firstOdd.path)
 	}
 	return v
+}
+
+// paths returns the paths of findings as people see them.
+func paths(list []finding) (names []string) {
+	for _, a := range list {
+		names = append(names, Printable(a.path))
+	}
+	return names
+}
+
+// Warnings returns what a person should know of what was compared, though nothing
+// of it is wrong. name is what they know the directory by.
+func (v Verdict) Warnings(name string) (lines []string) {
+	if v.Odd > 0 {
+		lines = append(lines, fmt.Sprintf("%s: %d entries have another owner, mode, time, extended attribute or hard link than in the snapshot, the first is %s", name, v.Odd, v.FirstOdd))
+	}
+	if v.Merged > 0 {
+		lines = append(lines, fmt.Sprintf("%s: %d files have the content of another name, with which restic has linked them; their own, which the snapshot has, comes back where one is restored alone: %s", name, v.Merged, Listed(v.FirstMerged)))
+	}
+	return lines
 }

@@ -73,7 +73,7 @@ type Restoring struct {
 	Snapshot string   // ID
 	From     string   // the directory of the snapshot whose content comes into To; "" is the top
 	To       string   // is made if it is missing
-	Includes []string // absolute below From, each with all that is below it; nil is everything
+	Includes []string // absolute below From, each with all that is below it; none is everything
 }
 
 // what is how restic is told of a snapshot, or of a directory in it.

@@ -25,6 +25,12 @@ type Verdict struct {
 	First    []string // of these, in the order of the snapshot
 	Odd      int      // right but for their owner, mode, time, extended attributes or hard links
 	FirstOdd string
+
+	// Merged counts names of files whose content is that of another name, not the one
+	// that the snapshot has: both were the same file to restic when they were backed
+	// up, between which it was changed, and restic links them.
+	Merged      int
+	FirstMerged []string // as First
 }
 
 // Verify proves that a directory equals what was restored into it, at the cost of
@@ -34,8 +40,9 @@ type Verdict struct {
 //
 // It asks the repository itself, by a reader that has nothing of restic: "restore
 // --verify" compares only what the same run has written, and that in memory. Each
-// file is read and each of its blobs has to have the hash that the snapshot names
-// it by; what has no content has to have the type, the target or the device number.
+// file is read from the disk, if it was synced, and each of its blobs has to have
+// the hash that the snapshot names it by, but for those that are Merged; what has no
+// content has to have the type, the target or the device number.
 // What it finds besides in the directory is not its business, nor are sockets, which
 // restic does not restore.
 //
@@ -118,12 +125,17 @@ func (c *comparison) run(ctx context.Context, tree reader.ID) error {
 	all.Go(func() error {
 		defer close(c.jobs)
 		defer top.release()
-		return c.walk(ctx, top, tree, "", c.proof.Includes == nil, 0)
+		return c.walk(ctx, top, tree, "", len(c.proof.Includes) == 0, 0)
 	})
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() error { return c.work(ctx) })
 	}
-	err = all.Wait()
+	if err = all.Wait(); err == nil {
+		err = c.resolve()
+	}
+	for _, d := range c.doubts {
+		d.dir.release()
+	}
 	for _, g := range c.groups { // after an error
 		for _, e := range g.waiting {
 			e.dir.release()

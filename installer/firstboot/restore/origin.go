@@ -128,8 +128,8 @@ func (o *origin) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if verdict.Odd > 0 {
-		r.Log(fmt.Sprintf("%s: %d entries have another owner, mode, time, extended attribute or hard link than in the snapshot, the first is %s", r.c.Restore.Path, verdict.Odd, verdict.FirstOdd))
+	for _, line := range verdict.Warnings(r.c.Restore.Path) {
+		r.Log(line)
 	}
 	if verdict.Wrong == 0 {
 		return nil

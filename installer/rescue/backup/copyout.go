@@ -126,8 +126,8 @@ func (b *Backup) prove(ctx context.Context, d *destination, c *Copying, r reposi
 	if err != nil {
 		return err
 	}
-	if verdict.Odd > 0 {
-		c.Log(fmt.Sprintf("%s: %d entries have another owner, mode, time, extended attribute or hard link than in the snapshot, the first is %s", d.at, verdict.Odd, verdict.FirstOdd))
+	for _, line := range verdict.Warnings(d.at) {
+		c.Log(line)
 	}
 	if verdict.Wrong > 0 {
 		return firstboot.NewProblem(firstboot.CodeIncomplete, "look at dmesg for errors of the disk, then: "+b.repo.Again,
