@@ -140,6 +140,20 @@ func TestCopyOutPlaces(t *testing.T) {
 	}
 }
 
+// The root of an initramfs is a file system without a size.
+func TestCopyOutInMemory(t *testing.T) {
+	imgtest.NeedRoot(t)
+	imgtest.Need(t, "mount")
+	o := open(t)
+	dir := filepath.Join(o.dir, "mnt")
+	must(t, os.Mkdir(dir, 0o755))
+	command(t, "mount", "-t", "ramfs", "none", dir)
+	defer func() { must(t, unix.Unmount(dir, 0)) }()
+	_, err := o.CopyOut(context.Background(), Copying{Snapshot: o.ids["new"], Paths: []string{o.in("alice")}, To: filepath.Join(dir, "out")})
+	must(t, err)
+	o.same("alice", filepath.Join(dir, "out", o.in("alice")))
+}
+
 // A pack is gone: what can be read is copied, what cannot is named, and nothing
 // looks whole. With a repository that has it the same copying goes on.
 func TestCopyOutDamaged(t *testing.T) {

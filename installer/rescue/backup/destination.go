@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/installer/firstboot"
 	"github.com/6FaNcY9/mkimage/installer/repository"
 )
 
@@ -126,13 +127,30 @@ func (d *destination) empty() error {
 	return nil
 }
 
+// free returns how many bytes fit into the file system of a file. One that says nothing of
+// its size is bounded by the memory alone: the root of an initramfs is one.
+func free(f *os.File) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &s); err != nil {
+		return 0, err
+	}
+	if s.Blocks > 0 {
+		return int64(s.Bavail) * s.Bsize, nil
+	}
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	return firstboot.MemAvailable(string(text))
+}
+
 // room is a fault unless so many bytes more fit.
 func (d *destination) room(bytes int64) error {
-	var s unix.Statfs_t
-	if err := unix.Fstatfs(int(d.dir.Fd()), &s); err != nil {
+	free, err := free(d.dir)
+	if err != nil {
 		return targetError(d.staging, err)
 	}
-	if free := int64(s.Bavail) * s.Bsize; free < bytes+margin {
+	if free < bytes+margin {
 		return fault.New(fault.Target, "make room, or name a directory on another disk", "%s: needs %d MiB more, and %d MiB are free", d.at, (bytes+margin+1<<20-1)>>20, free>>20)
 	}
 	return nil
