@@ -81,7 +81,7 @@ find /home -mindepth 1 -maxdepth 1 ! -name .snapshots -exec rm -rf {} + && cp -a
 // restoreTimes prints the seconds of a restore itself, from the start of its unit
 // until it was synced, and of the unit. The caches are dropped after the sync.
 const restoreTimes = `at() { journalctl -b -o short-monotonic --no-hostname --grep "$1" | tr -d '[]' | awk 'END {print $1}'; }
-echo $(systemctl show -P ExecMainStartTimestampMonotonic mkimage-restore.service) $(at '/home: restores snapshot') $(at 'mkimage-firstbo.*drop_caches: 1') \
+echo $(systemctl show -P ExecMainStartTimestampMonotonic mkimage-restore.service) $(at '/home: restores snapshot') $(at 'mkimage-firstbo.*drop_caches: 3') \
 $(at '/home is restored from snapshot') | awk '{print $3-$2, $3-$1/1e6, $4-$1/1e6}'`
 
 // plainRestore prints the seconds of the same by restic alone, and leaves nothing.
