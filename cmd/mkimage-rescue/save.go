@@ -83,7 +83,8 @@ Before it goes on, the map is compared with the disk (its size, and serial
 number or WWID; of an image the name), and some of what the map calls rescued
 with the disk and TARGET: of another disk, or with another TARGET, nothing is
 written. Where it is the same disk all the same, behind another adapter or
-written to meanwhile, --same-disk says so.
+written to meanwhile, --same-disk says so: what is rescued is compared as
+well then, and no more than half of it may differ.
 
 The exit code is 7 where sectors could not be read: those are zeros in the
 copy.`,
@@ -96,7 +97,7 @@ copy.`,
 	flags.SortFlags = false
 	flags.StringVar(&s.mapFile, "map", "", "where the map is kept: a `file` on neither of the two disks; default TARGET.map")
 	flags.IntVar(&s.retries, "retries", 1, "how `often` bad sectors are tried again")
-	flags.StringVar(&s.same, "same-disk", "", "go on although map, disk and target differ: the `SERIAL` number of the disk that is read, else its WWID or name")
+	flags.StringVar(&s.same, "same-disk", "", "go on although the map names another disk, or some blocks differ: the `SERIAL` number of the disk that is read, else its WWID or name")
 	flags.StringVar(&s.consent.Serial, "serial", "", "copy over a disk that is not removable: its `SERIAL` number, or its name if it has none")
 	flags.StringVar(&s.consent.Erase, "erase", "", "copy over a disk that is not empty: its `SERIAL` number, or its name if it has none")
 	return p.writing(cmd, func(ctx context.Context, args []string) error { return s.run(ctx, p, args) })
@@ -194,6 +195,14 @@ func (s *saveDisk) copy(ctx context.Context, p *program, from *imaging.Disk, pla
 	tell, end := p.progress("rescued")
 	defer end()
 	doing := ""
+	place.Compared = func(k imaging.Compared) {
+		if k.Samples > 0 {
+			p.note("%s", k)
+		}
+		if k.Samples > 0 && k.Read == 0 {
+			p.note("nothing that the map calls copied can be read any more: whether the copy is of this disk is not known")
+		}
+	}
 	return place.Copy(ctx, from, s.retries, func(now imaging.Progress) {
 		if now.Doing != doing {
 			doing = now.Doing

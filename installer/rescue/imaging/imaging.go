@@ -32,8 +32,8 @@ type Target interface {
 	Sync() error // returns when all that was written is on the medium
 }
 
-// Request says what is copied. The zero values of Retries, Every, Begin, Trust and
-// Progress are good.
+// Request says what is copied. The zero values of Retries, Every, Begin, Trust,
+// Compared and Progress are good.
 type Request struct {
 	Source   Source
 	Target   Target
@@ -42,7 +42,8 @@ type Request struct {
 	Retries  int                     // how often bad sectors are tried again
 	Every    time.Duration           // between two maps that are saved; 0 is 30 seconds
 	Begin    func() error            // is called before the first write; nil does nothing
-	Trust    bool                    // that the target has what the map says: it is not compared with the disk first
+	Trust    bool                    // that it is the disk of the map: no more than half of what is compared may differ
+	Compared func(Compared)          // is called before the first write; nil tells nobody
 	Progress func(p Progress)        // is called a few times in a second; nil tells nobody
 }
 
@@ -73,7 +74,8 @@ const maxNamed = 1000
 //
 // Before a copy goes on, some of what the map calls rescued is compared: where the
 // target has other bytes than the disk, one of the three is of another copy. That is an
-// error of class fault.Target, and nothing was written.
+// error of class fault.Target, and nothing was written. With Trust that is so where more
+// of it has other bytes than the same; what is zeros in both does not count.
 //
 // Errors are that of a context that ended, which takes no more than a second even
 // where the disk answers no more; of class fault.Input where the disk is gone or

@@ -132,14 +132,23 @@ func (o Origin) unlike(found Origin) string {
 	return ""
 }
 
-// judge is an error where a map of this origin is not of the disk found, unless same
-// names that. DecodeMap has compared the size.
+// judge is an error where a map of this origin is not of the disk found. Where same
+// names that, it may have any name; what it is a part of the disk stays. DecodeMap has
+// compared the size.
 func (o Origin) judge(found Origin, same string) error {
 	if same != "" && same != found.Word() {
 		return fault.New(fault.Usage, "--same-disk "+found.Word(), "save: --same-disk says %q, the disk that is read is %q", same, found.Word())
 	}
-	if what := o.unlike(found); what != "" && same == "" {
-		return fault.New(fault.Input, anotherMap+"; or, if it is the same disk behind another adapter or under another name, --same-disk "+found.Word(), "map: is of %s", what)
+	hint := anotherMap
+	if same == "" {
+		hint += "; or, if it is the same disk behind another adapter or under another name, --same-disk " + found.Word()
+	} else if o.File == "" && found.File == "" {
+		o.Serial, o.WWID = found.Serial, found.WWID
+	} else {
+		return nil
+	}
+	if what := o.unlike(found); what != "" {
+		return fault.New(fault.Input, hint, "map: is of %s", what)
 	}
 	return nil
 }

@@ -76,6 +76,8 @@ func TestJudge(t *testing.T) {
 		{"another file", Origin{Size: 8, File: "a"}, Origin{Size: 8, File: "b"}, "", "the file a, found b"},
 		{"a disk, not a file", Origin{Size: 8, File: "a"}, disk, "", "the file a, found none"},
 		{"another disk, with consent", disk, Origin{Size: 8, Serial: "B"}, "B", ""},
+		{"another partition, with consent", disk, Origin{Size: 8, Serial: "B", Start: 512}, "B", "begins at byte 0 of the disk, found 512"},
+		{"a disk, not a file, with consent", Origin{Size: 8, File: "a"}, disk, "A", ""},
 		{"consent by name", disk, Origin{Size: 8, name: "sdc"}, "sdc", ""},
 		{"consent for another", disk, Origin{Size: 8, Serial: "B"}, "A", `--same-disk says "A", the disk that is read is "B"`},
 	} {
@@ -83,7 +85,7 @@ func TestJudge(t *testing.T) {
 			err := tt.was.judge(tt.found, tt.same)
 			if tt.want == "" {
 				check(t, err)
-			} else if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(fault.HintOf(err), "--same-disk "+tt.found.Word()) {
+			} else if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(fault.HintOf(err), "--same-disk "+tt.found.Word()) == (tt.same != "" && tt.same == tt.found.Word()) {
 				t.Errorf("%v, hint %s; want %s", err, fault.HintOf(err), tt.want)
 			}
 		})
@@ -144,6 +146,88 @@ func TestOtherTarget(t *testing.T) {
 	}
 }
 
+// TestSameDisk goes on with a disk that a person has named: a minority of what is
+// compared may have been written to since.
+func TestSameDisk(t *testing.T) {
+	const blocks = sampled
+	for _, tt := range []struct {
+		name          string
+		zeros, differ int // blocks
+		bad           int // blocks that the disk cannot read any more
+		refused       bool
+		want          Compared
+	}{
+		{"nothing differs", 0, 0, 0, false, Compared{16, 16, 0, 16}},
+		{"one less than half", 0, 7, 0, false, Compared{16, 16, 7, 9}},
+		{"half", 0, 8, 0, false, Compared{16, 16, 8, 8}},
+		{"one more than half", 0, 9, 0, true, Compared{16, 16, 9, 7}},
+		{"half of what is no zeros", 10, 3, 0, false, Compared{16, 16, 3, 3}},
+		{"more than half of what is no zeros", 10, 4, 0, true, Compared{16, 16, 4, 2}},
+		{"all zeros", 16, 0, 0, false, Compared{16, 16, 0, 0}},
+		{"some cannot be read", 0, 2, 3, false, Compared{16, 13, 2, 11}},
+		{"none can be read", 0, 0, 16, false, Compared{16, 0, 0, 0}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			from, to := newBadDisk(blocks*blockSize), newMemory(blocks*blockSize)
+			clear(from.data[(blocks-tt.zeros)*blockSize:])
+			copy(to.cache, from.data)
+			for b := range tt.differ {
+				to.cache[b*blockSize+1]++
+			}
+			for b := range tt.bad { // from the end
+				for s := range int64(blockSize / sector) {
+					from.bad[int64(blocks-1-b)*blockSize/sector+s] = true
+				}
+			}
+			m := NewMap(blocks * blockSize)
+			m.set(0, m.Size(), Rescued)
+			var got []Compared
+			run := func(trust bool) error {
+				_, err := Copy(t.Context(), Request{Source: from, Target: to, Map: m, Save: func([]byte) error { return nil }, Trust: trust, Compared: func(k Compared) { got = append(got, k) }})
+				return err
+			}
+			if err := run(false); (err != nil) != (tt.differ > 0) || err != nil && strings.Contains(fault.HintOf(err), "--same-disk") == tt.refused {
+				t.Errorf("without consent: %v, hint %s", err, fault.HintOf(err))
+			}
+			got = nil
+			err := run(true)
+			if tt.refused {
+				if fault.ClassOf(err) != fault.Target || !strings.Contains(err.Error(), tt.want.String()) || strings.Contains(fault.HintOf(err), "--same-disk") || to.calls > 0 {
+					t.Errorf("%v, hint %s; want a refusal", err, fault.HintOf(err))
+				}
+				return
+			}
+			if diff := cmp.Diff([]Compared{tt.want}, got); err != nil || diff != "" {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+	if got := (Compared{16, 13, 2, 11}).String(); got != "13 of 16 blocks compared, 2 differ" {
+		t.Error(got)
+	}
+}
+
+// TestSameDiskUnproved keeps what the map says of its disk where nothing shows that it is
+// this one.
+func TestSameDiskUnproved(t *testing.T) {
+	for _, zeros := range []bool{true, false} {
+		from, name, image, mapFile := files(t)
+		data := make([]byte, size)
+		if !zeros {
+			data = from.bad.data
+		}
+		check(t, os.WriteFile(name, data, 0o600), os.WriteFile(image, data, 0o600), os.WriteFile(mapFile, []byte("# Source: bytes=262756 file=\"other\"\n0 ? 1\n0 131072 +\n131072 131684 ?\n"), 0o600))
+		p, err := ToFile(from.Disk, image, mapFile, "disk")
+		check(t, err)
+		_, err = p.Copy(t.Context(), from.Disk, 0, nil)
+		check(t, err, p.Close())
+		text, err := os.ReadFile(mapFile)
+		if check(t, err); strings.Contains(string(text), `file="other"`) != zeros {
+			t.Errorf("zeros %v: the map is now\n%s", zeros, text)
+		}
+	}
+}
+
 // TestMapOfAnother has the map of another disk, and images that are too short.
 func TestMapOfAnother(t *testing.T) {
 	const half = blockSize
@@ -198,7 +282,7 @@ func TestRefusedLeavesAll(t *testing.T) {
 	p, err := ToFile(from.Disk, image, mapFile, "")
 	check(t, err)
 	defer p.Close()
-	if _, err = p.Copy(t.Context(), from.Disk, 0, nil); fault.ClassOf(err) != fault.Target || !strings.Contains(fault.HintOf(err), "--same-disk disk") {
+	if _, err = p.Copy(t.Context(), from.Disk, 0, nil); fault.ClassOf(err) != fault.Target || !strings.Contains(fault.HintOf(err), "another map to begin anew") {
 		t.Errorf("%v, hint %s", err, fault.HintOf(err))
 	}
 	info, err := os.Stat(image)

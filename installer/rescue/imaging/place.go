@@ -20,12 +20,13 @@ import (
 // Place is where a copy is put, and the map of it.
 type Place struct {
 	Target
-	Map   *Map
-	Again bool // a copy that was begun goes on
-	trust bool // that disk, map and target belong together
-	begin func() error
-	store store
-	close func() error
+	Map      *Map
+	Again    bool           // a copy that was begun goes on
+	Compared func(Compared) // see Request
+	trust    bool           // a person has named the disk
+	begin    func() error
+	store    store
+	close    func() error
 }
 
 // Save puts the map on its disk, in the place of the last one.
@@ -76,7 +77,9 @@ func openStore(name string, from *Disk, same string) (store, *Map, error) {
 	if err := m.Origin.judge(from.origin, same); err != nil {
 		return store{}, nil, fmt.Errorf("%s: %w", abs, err)
 	}
-	m.Origin = from.origin
+	if same == "" || !m.begun() { // else once it was compared
+		m.Origin = from.origin
+	}
 	return s, m, nil
 }
 
@@ -213,7 +216,16 @@ func deviceNumber(rdev uint64) string {
 	return fmt.Sprintf("%d:%d", unix.Major(rdev), unix.Minor(rdev))
 }
 
-// Copy copies what is not copied yet; see the function of this name.
+// Copy copies what is not copied yet; see the function of this name. The map becomes one
+// of this disk, if a person has said so, once some of it was found to be.
 func (p *Place) Copy(ctx context.Context, from *Disk, retries int, progress func(Progress)) (*Report, error) {
-	return Copy(ctx, Request{Source: from, Target: p.Target, Map: p.Map, Save: p.Save, Retries: retries, Begin: p.begin, Trust: p.trust, Progress: progress})
+	compared := func(k Compared) {
+		if k.Same > 0 {
+			p.Map.Origin = from.origin
+		}
+		if p.Compared != nil {
+			p.Compared(k)
+		}
+	}
+	return Copy(ctx, Request{Source: from, Target: p.Target, Map: p.Map, Save: p.Save, Retries: retries, Begin: p.begin, Trust: p.trust, Compared: compared, Progress: progress})
 }
