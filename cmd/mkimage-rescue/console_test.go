@@ -45,7 +45,9 @@ func TestMain(m *testing.M) {
 	c, err := newConsole()
 	if err == nil {
 		c.self = "/bin/bash"
-		ctx, stop := untouched(context.Background())
+		ctx, lost := whoIsLost(context.Background())
+		defer lost()
+		ctx, stop := untouched(ctx)
 		defer stop()
 		err = (&menu.Menu{Program: "p", Entries: onTerminal, In: os.Stdin, Out: os.Stdout, Run: c.run, Stays: true}).Loop(ctx)
 	}
@@ -85,7 +87,7 @@ func openTerminal(t *testing.T) (p *person, other *os.File) {
 }
 
 // startMenu starts the menu on a terminal of its own.
-func startMenu(t *testing.T) *person {
+func startMenu(t *testing.T) (*person, *os.Process) {
 	t.Helper()
 	p, other := openTerminal(t)
 	cmd := exec.Command("/proc/self/exe")
@@ -99,7 +101,7 @@ func startMenu(t *testing.T) *person {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
 	})
-	return p
+	return p, cmd.Process
 }
 
 // until reads up to a text, and returns what came before it.
@@ -132,7 +134,7 @@ func (p *person) types(keys string) {
 // TestTerminal: whatever becomes of an entry, the menu has the terminal again.
 func TestTerminal(t *testing.T) {
 	imgtest.Need(t, "/bin/bash", "stty")
-	p := startMenu(t)
+	p, _ := startMenu(t)
 	p.until("rescue> ")
 	for _, tt := range []struct{ number, keys, want string }{
 		{"1", "\x03", "-c has ended: interrupted."},
@@ -157,4 +159,13 @@ func TestTerminal(t *testing.T) {
 	p.until("rescue> ")
 	p.types("9\n")
 	p.until("expected a number from 1 to 4")
+}
+
+// TestMenuHangup: the end of the keeper, which the kernel tells by SIGHUP, is that of its
+// menu, and one who takes its place has the console for itself.
+func TestMenuHangup(t *testing.T) {
+	p, menu := startMenu(t)
+	p.until("rescue> ")
+	must(t, menu.Signal(syscall.SIGHUP))
+	p.until("the menu ended: context canceled")
 }

@@ -82,9 +82,10 @@ runs at a time, wherever it was started; those that only look run beside it.`,
 	return cmd
 }
 
-// untouched is a context that keys do not end: they are for the entry that runs.
+// untouched is a context that keys do not end: they are for the entry that runs. A terminal
+// that is gone ends it, and so does the end of who started the menu.
 func untouched(parent context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(context.WithoutCancel(parent), syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.WithoutCancel(parent), syscall.SIGTERM, syscall.SIGHUP)
 	keys := make(chan os.Signal, 1) // caught and not ignored: programs that are started would inherit that
 	signal.Notify(keys, syscall.SIGINT, syscall.SIGQUIT)
 	return ctx, func() {
