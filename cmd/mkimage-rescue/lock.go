@@ -70,12 +70,19 @@ func alone(path, who string) (release func() error, err error) {
 	return func() error { return errors.Join(f.Truncate(0), f.Close()) }, nil
 }
 
-// refusal is the error for who comes second. A holder that has only just come has not said
-// yet who it is.
+// heldError says who has a lock. A holder that has only just come has not said yet who it
+// is.
+type heldError struct{ pid, command string }
+
+func (e *heldError) Error() string {
+	return fmt.Sprintf("%q runs (process %s): expected no other command that writes to disks", cmp.Or(e.command, "another command"), cmp.Or(e.pid, "unknown"))
+}
+
+// refusal is the error for who comes second.
 func refusal(lock *os.File) error {
 	text := make([]byte, maxLock)
 	n, _ := lock.ReadAt(text, 0)
-	pid, command, _ := strings.Cut(string(text[:n]), " ")
-	return fault.New(fault.Target, "wait until it has ended; mkimage-rescue inventory looks meanwhile",
-		"%q runs (process %s): expected no other command that writes to disks", cmp.Or(command, "another command"), cmp.Or(pid, "unknown"))
+	var held heldError
+	held.pid, held.command, _ = strings.Cut(string(text[:n]), " ")
+	return fault.New(fault.Target, "wait until it has ended; mkimage-rescue inventory looks meanwhile", "%w", &held)
 }

@@ -28,11 +28,16 @@ func newPoweroff(p *program) *cobra.Command {
 // newPower makes a command that ends the machine's time with the rescue environment.
 func newPower(p *program, name, short, does, instead string, command int) *cobra.Command {
 	var unmount bool
+	var interrupt int
 	cmd := &cobra.Command{
 		Use:   name,
 		Short: short,
 		Long: fmt.Sprintf(`mkimage-rescue %s writes out what is to be written, and
-%s. While a disk is mounted it asks first, and unmounts it.`, name, does),
+%s. While a disk is mounted it asks first, and unmounts it.
+
+While a command writes to disks it is refused. --interrupt PID ends that
+command, waits for it, and goes on also where it hangs, as on a disk that
+answers no more: what can be unmounted is unmounted, without a question.`, name, does),
 		Example: "  mkimage-rescue " + name,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,17 +45,23 @@ func newPower(p *program, name, short, does, instead string, command int) *cobra
 				return err
 			}
 			p.started = true
-			release, err := p.alone()
+			last := lastCommand{name: name, lock: p.lock, interrupt: interrupt, kill: unix.Kill, patience: holderPatience, out: p.stdout}
+			release, err := last.take(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer release()
+			power := machinePower(cmd.InOrStdin(), p.stdout)
 			if unmount {
-				return machinePower(strings.NewReader(unmountWord+"\n"), io.Discard).end(name, command)
+				power.in, power.out = strings.NewReader(unmountWord+"\n"), io.Discard
 			}
-			return machinePower(cmd.InOrStdin(), p.stdout).end(name, command)
+			if interrupt != 0 {
+				power.insist()
+			}
+			return power.end(name, command)
 		},
 	}
+	cmd.Flags().IntVar(&interrupt, "interrupt", 0, "end the command of process `PID`, which writes to disks, and go on whatever fails")
 	cmd.Flags().BoolVar(&unmount, "unmount", false, "unmount what is mounted, without a question")
 	return cmd
 }
@@ -66,6 +77,7 @@ type power struct {
 	reboot  func(command int) error
 	in      io.Reader // answers
 	out     io.Writer // questions
+	insists bool      // nobody is asked, and no error holds it up
 }
 
 // patience is how long a disk may take to be written out: one that does not answer must
@@ -76,30 +88,46 @@ const patience = 10 * time.Second
 func machinePower(in io.Reader, out io.Writer) *power {
 	return &power{
 		mounts: mountinfo.Self, unmount: func(point string) error { return unix.Unmount(point, unix.UMOUNT_NOFOLLOW) },
-		sync: func() { within(patience, unix.Sync) }, reboot: unix.Reboot, in: in, out: out,
+		sync: func() { _ = within(patience, func() error { unix.Sync(); return nil }) }, reboot: unix.Reboot, in: in, out: out,
 	}
 }
 
-// within returns when f has ended or the time is over.
-func within(limit time.Duration, f func()) {
-	ended := make(chan struct{})
-	go func() {
-		f()
-		close(ended)
-	}()
+// errHangs says that something has not ended in time.
+var errHangs = errors.New("does not end")
+
+// within returns what f returns, or errHangs when the time is over.
+func within(limit time.Duration, f func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- f() }()
 	select {
-	case <-ended:
+	case err := <-ended:
+		return err
 	case <-time.After(limit):
+		return errHangs
+	}
+}
+
+// insist makes it go on past all that fails or hangs.
+func (p *power) insist() {
+	unmount := p.unmount
+	p.insists = true
+	p.unmount = func(point string) error {
+		return within(patience, func() error { return unmount(point) })
 	}
 }
 
 // end unmounts what is mounted, if that is agreed to, and does it.
 func (p *power) end(name string, command int) error {
 	all, err := p.mounts()
-	if err != nil {
+	if err != nil && !p.insists {
 		return err
 	}
-	if points := ofDisks(all); len(points) > 0 {
+	if p.insists {
+		p.sync()
+		if err := p.unmountAll(ofDisks(all)); err != nil {
+			fmt.Fprintf(p.out, "%v\n", err)
+		}
+	} else if points := ofDisks(all); len(points) > 0 {
 		fmt.Fprintf(p.out, "Mounted: %s\nType %q and Enter to unmount and %s; anything else leaves it: ", strings.Join(points, ", "), unmountWord, name)
 		answer, err := bufio.NewReader(p.in).ReadString('\n')
 		if strings.TrimSpace(answer) != unmountWord {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -84,6 +85,110 @@ func TestPower(t *testing.T) {
 			}
 			if asked := strings.Contains(out.String(), "Mounted: /run/mkimage/system, "); asked != (tt.mounts == entered) {
 				t.Errorf("question:\n%s", &out)
+			}
+		})
+	}
+}
+
+// TestPowerInsists: who insists is not asked, and neither an error nor a disk that hangs
+// keeps the machine from its end.
+func TestPowerInsists(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error // of the mounts
+		want string
+	}{
+		{"mounted", nil, "sync unmount unmount unmount unmount sync reboot"},
+		{"it cannot be told what is mounted", os.ErrPermission, "sync sync reboot"},
+	} {
+		var did []string
+		var out bytes.Buffer
+		p := &power{
+			mounts: func() ([]mountinfo.Mount, error) {
+				if tt.err != nil {
+					return nil, tt.err
+				}
+				return mountinfo.Parse(entered), nil
+			},
+			unmount: func(string) error { did = append(did, "unmount"); return unix.EBUSY },
+			sync:    func() { did = append(did, "sync") },
+			reboot:  func(int) error { did = append(did, "reboot"); return nil },
+			in:      strings.NewReader(""), out: &out,
+		}
+		p.insist()
+		if err := p.end("reboot", unix.LINUX_REBOOT_CMD_RESTART); err != nil || strings.Join(did, " ") != tt.want || strings.Contains(out.String(), "Type") {
+			t.Errorf("%s: did %q, %v; want %q\n%s", tt.name, did, err, tt.want, &out)
+		}
+	}
+	never := make(chan struct{})
+	defer close(never)
+	if err := within(time.Millisecond, func() error { <-never; return nil }); !errors.Is(err, errHangs) {
+		t.Errorf("what hangs: %v", err)
+	}
+}
+
+// TestLastCommand: the holder of the lock is ended where just it was named, and is not
+// waited for without end.
+func TestLastCommand(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		holder    string // "" for none
+		interrupt int
+		ends      bool // the holder does when it is told to
+		bad       bool // the lock cannot be opened
+		want      string
+		hint      string
+		killed    bool
+	}{
+		{name: "free"},
+		{name: "free, and somebody named", interrupt: 12},
+		{name: "held", holder: "12 boot", want: `"boot" runs (process 12)`, hint: "mkimage-rescue reboot --interrupt 12"},
+		{name: "another one is named", holder: "12 boot", interrupt: 13, want: `"boot" runs (process 12)`, hint: "mkimage-rescue reboot --interrupt 12"},
+		{name: "one who has not said yet who it is", holder: " ", interrupt: 12, want: "process unknown", hint: "run it again"},
+		{name: "ends", holder: "12 boot", interrupt: 12, ends: true, killed: true},
+		{name: "hangs", holder: "12 boot", interrupt: 12, killed: true},
+		{name: "no lock can be had", bad: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "lock")
+			end := func() error { return nil }
+			if tt.holder != "" {
+				var err error
+				end, err = alone(path, tt.holder)
+				must(t, err)
+				defer func() { _ = end() }()
+			}
+			if tt.bad {
+				must(t, os.Mkdir(path, 0o700))
+			}
+			killed := 0
+			var out bytes.Buffer
+			l := lastCommand{name: "reboot", lock: path, interrupt: tt.interrupt, patience: time.Minute, out: &out, kill: func(pid int, signal unix.Signal) error {
+				if pid != 12 || signal != unix.SIGTERM {
+					t.Errorf("process %d gets %v", pid, signal)
+				}
+				killed++
+				if tt.ends {
+					return end()
+				}
+				return nil
+			}}
+			if !tt.ends {
+				l.patience = 10 * time.Millisecond
+			}
+			release, err := l.take(t.Context())
+			if (killed > 0) != tt.killed {
+				t.Errorf("killed: %d; want %v", killed, tt.killed)
+			}
+			if tt.want != "" {
+				if fault.ClassOf(err) != fault.Target || !strings.Contains(err.Error(), tt.want) || !strings.Contains(fault.HintOf(err), tt.hint) {
+					t.Errorf("%v, hint %s; want %s, %s", err, fault.HintOf(err), tt.want, tt.hint)
+				}
+				return
+			}
+			must(t, err, release())
+			if hangs := strings.Contains(out.String(), "process 12 does not end: reboot goes on without it"); hangs != (tt.name == "hangs") {
+				t.Errorf("said:\n%s", &out)
 			}
 		})
 	}
