@@ -23,6 +23,7 @@ type Comparison struct {
 	First     []Difference `json:"first,omitempty"` // of those that are missing or differ
 	New       []string     `json:"new,omitempty"`   // what the running system has made, the first of it
 	NewCount  int          `json:"new_count"`
+	Snapshots int          `json:"in_snapshots"` // entries of the snapshots that a recovery has taken of it
 }
 
 // Kinds is how many of a kind a home has.
@@ -166,6 +167,9 @@ func compareHomes(at, lost, recovered string) (*Comparison, error) {
 	return c, nil
 }
 
+// snapshotsDir is the folder with snapshots of what a recovery has restored, below it.
+const snapshotsDir = ".snapshots"
+
 // more notes what is there that was not, and returns the folders that have it.
 func (c *Comparison) more(got []listed, known map[string]bool) map[string]bool {
 	grown := map[string]bool{}
@@ -173,11 +177,16 @@ func (c *Comparison) more(got []listed, known map[string]bool) map[string]bool {
 		if known[got[i][fieldPath]] {
 			continue
 		}
+		name := got[i].name()
+		grown[path.Dir(name)] = true
+		if first, _, _ := strings.Cut(name, "/"); first == snapshotsDir {
+			c.Snapshots++
+			continue
+		}
 		c.NewCount++
 		if len(c.New) < maxShown {
 			c.New = append(c.New, got[i][fieldPath])
 		}
-		grown[path.Dir(got[i].name())] = true
 	}
 	return grown
 }

@@ -65,6 +65,17 @@ func TestCompareHomes(t *testing.T) {
 	}
 }
 
+// What the snapshot of a restored home has is not what the running system made.
+func TestCompareHomesSnapshot(t *testing.T) {
+	const had = "\"fox\" d 0755 1000:1000 1.000000000 - - - - -\n"
+	const snapshot = "\".snapshots\" d 0700 0:0 2.000000000 - - - - -\n\".snapshots/restored-1\" d 0755 0:0 2.000000000 - - - - -\n"
+	const made = "\".snapshots.txt\" f 0600 0:0 2.000000000 0 aa - - -\n"
+	c, err := compareHomes("/home", had, had+snapshot+made)
+	if err != nil || !c.Held() || c.Snapshots != 2 || c.NewCount != 1 || c.New[0] != `".snapshots.txt"` {
+		t.Errorf("%+v, %v; want two entries in snapshots and one that is new", c, err)
+	}
+}
+
 func TestCompareCounts(t *testing.T) {
 	c, err := compareHomes("/home", lost, lost)
 	if err != nil {

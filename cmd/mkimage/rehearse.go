@@ -48,8 +48,9 @@ What was found is written to rehearsal-PROFILE-DATE.html, a page to keep and to 
 and the same as .json. Those of an earlier rehearsal of the day are replaced. What a
 virtual machine cannot show is named there: the firmware, Wi-Fi, the real key.
 
-With KVM it takes about ten minutes, without it more than an hour. Of several users
-all files have their owners if root runs it; otherwise all are of the first.`,
+bandit-full takes nine minutes without KVM, and less with it; a larger system takes
+longer. Of several users all files have their owners if root runs it; otherwise all
+are of the first.`,
 		Example: `  mkimage rehearse fox-installer
   mkimage rehearse fox --output ~/rehearsals --memory 2GiB
   mkimage rehearse fox --dry-run                 # what it would do, and the room it takes
