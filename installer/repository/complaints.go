@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
+	"github.com/6FaNcY9/mkimage/installer/repository/reader"
 )
 
 // maxFailures is how many items that could not be restored are kept.
@@ -102,7 +103,7 @@ func (c *Complaints) problem(err error, repo *Repository) error {
 	}
 	code := codeOf(reason)
 	if code == firstboot.CodeDamaged && c.count == 0 {
-		return firstboot.NewProblem(code, "restic check tells what is damaged", "repository %s: is damaged: %s", where, reason)
+		return firstboot.NewProblem(code, reader.DamagedHint, "repository %s: is damaged: %s", where, reason)
 	}
 	if c.count == 0 {
 		return firstboot.NewProblem(code, repo.Again, "repository %s: restic: %s", where, reason)
@@ -146,7 +147,7 @@ func IncompleteHint(code firstboot.Code, again string) string {
 	case firstboot.CodeSpace:
 		return "make room, then: " + again
 	case firstboot.CodeDamaged:
-		return "restic check tells what is damaged, restic repair how to leave it out of the backup; then: " + again
+		return reader.DamagedHint + ", restic repair how to leave it out of the backup; then: " + again
 	}
 	return again + " goes on with what is missing"
 }

@@ -70,7 +70,7 @@ func (c *comparison) length(e *entry, content []reader.ID) (total uint64, err er
 
 // damaged is the problem of a node.
 func damaged(e *entry, err error) error {
-	return firstboot.NewProblem(firstboot.CodeDamaged, "restic check tells what is damaged", "%s: %w", Printable(e.path), err)
+	return firstboot.NewProblem(firstboot.CodeDamaged, reader.DamagedHint, "%s: %w", Printable(e.path), err)
 }
 
 // file is one that is read.

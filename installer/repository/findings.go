@@ -63,7 +63,8 @@ func (f *findings) differ(e *entry) {
 	}
 }
 
-// advance tells what was compared and is right.
+// advance tells of blobs that are right, though the file that they are in may turn
+// out not to be, and of files that are.
 func (f *findings) advance(bytes, files int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -15,7 +15,7 @@ type Proof struct {
 	Restoring
 	Name     string                   // what errors call the directory
 	Files    int64                    // what restic said that it restored, with what was right already
-	Progress func(bytes, files int64) // of what was compared, one call at a time; nil tells nobody
+	Progress func(bytes, files int64) // of blobs and of regular files that are right, one call at a time; nil tells nobody
 }
 
 // Verdict is what a Proof has found. It is the same for the same directory, in

@@ -46,7 +46,7 @@ func (t *table[E]) add(e E) {
 // seal sorts the table, so that find finds.
 func (t *table[E]) seal() {
 	for _, b := range t.buckets {
-		slices.SortStableFunc(b, func(a, b E) int { return compareIDs(a.named(), b.named()) })
+		slices.SortFunc(b, func(a, b E) int { return compareIDs(a.named(), b.named()) })
 	}
 }
 

@@ -13,9 +13,10 @@ import (
 )
 
 // Limits of a key. restic chooses parameters of at most 60 MiB that take half a
-// second, and tries at most 20 keys.
+// second. It tries the first 20 keys that it comes by, in no order, so that the right
+// one may be any.
 const (
-	maxKeys      = 20
+	maxKeys      = 1000      // that are tried
 	maxKeyMemory = 256 << 20 // bytes: 128·N·r
 	maxKeyWork   = 4 << 30   // 128·N·r·p: some ten seconds
 	saltSize     = 64
@@ -87,7 +88,7 @@ func decodeMaster(text []byte) (*sealer, error) {
 	return newSealer(m.Encrypt, m.MAC.K, m.MAC.R)
 }
 
-// unlock tries a password on all keys. That one is damaged matters only if no
+// unlock tries a password on all keys, up to maxKeys. That one is damaged matters only if no
 // other one is opened, and then it is not said that the password is wrong.
 func (r *Repository) unlock(ctx context.Context, password []byte) (*sealer, error) {
 	ids, err := r.list("keys")
@@ -97,11 +98,8 @@ func (r *Repository) unlock(ctx context.Context, password []byte) (*sealer, erro
 	if len(ids) == 0 {
 		return nil, damaged("keys", "has no key")
 	}
-	if len(ids) > maxKeys {
-		return nil, damaged("keys", "has %d keys, expected at most %d", len(ids), maxKeys)
-	}
 	var broken error
-	for _, id := range ids {
+	for _, id := range ids[:min(len(ids), maxKeys)] {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -115,6 +113,9 @@ func (r *Repository) unlock(ctx context.Context, password []byte) (*sealer, erro
 	}
 	if broken != nil {
 		return nil, broken
+	}
+	if len(ids) > maxKeys {
+		return nil, firstboot.NewProblem(firstboot.CodePassword, "", "keys: none of the first %d of %d is opened by the password", maxKeys, len(ids))
 	}
 	return nil, firstboot.NewProblem(firstboot.CodePassword, "", "keys: none of %d is opened by the password", len(ids))
 }

@@ -11,9 +11,12 @@
 // writes nothing. It does not read the headers of packs: what no index has is not
 // there.
 //
-// Errors are of *firstboot.Problem and begin with the name of the file in the
-// repository: CodeDamaged, CodeDisk for what cannot be read, CodePassword, and
-// CodeNoRepository; those of a cancelled context are not.
+// Errors are of *firstboot.Problem, but those of a cancelled context and of
+// ParseID. They begin with what they are of: a file of the repository, a tree, or
+// a directory of the snapshot. CodeDamaged is what is damaged or lacking,
+// CodeDisk what cannot be read, CodePassword another password, CodeNoRepository
+// and CodeNoSnapshot what is not there, and CodeIncomplete a directory that the
+// snapshot does not have.
 //
 // The format is that of restic's doc/design.rst, "Repository Format" and after,
 // and for the fields of nodes of its internal/restic/node.go.
@@ -70,12 +73,12 @@ const (
 	maxTree     = 1 << 30   // a tree, and whatever is decompressed
 )
 
-// damagedHint is what to type about damage.
-const damagedHint = "restic check tells what is damaged"
+// DamagedHint is what to type about damage.
+const DamagedHint = "restic check tells what is damaged"
 
 // damaged is the problem of a file.
 func damaged(name, format string, args ...any) error {
-	return firstboot.NewProblem(firstboot.CodeDamaged, damagedHint, "%s: %w", name, fmt.Errorf(format, args...))
+	return firstboot.NewProblem(firstboot.CodeDamaged, DamagedHint, "%s: %w", name, fmt.Errorf(format, args...))
 }
 
 // Repository is one that was opened. It may be used concurrently.
@@ -112,7 +115,10 @@ func Open(ctx context.Context, dir string, password []byte) (*Repository, error)
 	if r.version, err = decodeConfig(text); err != nil {
 		return nil, damaged("config", "%w", err)
 	}
-	return r, r.readIndexes(ctx)
+	if err := r.readIndexes(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // decodeConfig returns the version of the format.

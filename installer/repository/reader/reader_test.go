@@ -112,9 +112,10 @@ func TestUnlock(t *testing.T) {
 		{"another beside a damaged one", [][]byte{other, []byte("{")}, firstboot.CodeDamaged, "keys/"},
 		{"costs too much", [][]byte{hostile}, firstboot.CodeDamaged, "scrypt"},
 		{"no keys", nil, firstboot.CodeDamaged, "keys: has no key"},
-		{"19", many(maxKeys - 1), firstboot.CodePassword, "none of 19"},
-		{"20", many(maxKeys), firstboot.CodePassword, "none of 20"},
-		{"21", many(maxKeys + 1), firstboot.CodeDamaged, "has 21 keys, expected at most 20"},
+		{"after many", append(many(maxKeys-1), right), 0, ""},
+		{"999", many(maxKeys - 1), firstboot.CodePassword, "none of 999 is"},
+		{"1000", many(maxKeys), firstboot.CodePassword, "none of 1000 is"},
+		{"1001", many(maxKeys + 1), firstboot.CodePassword, "none of the first 1000 of 1001 is"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDisk(t, 2)
@@ -162,36 +163,6 @@ func TestRead(t *testing.T) {
 	d.write("index/"+hashed("x").String(), seal(testKeys, []byte(`{"packs":[]}`)))
 	if _, err := r.document("index", hashed("x"), maxIndex); err == nil || !strings.Contains(err.Error(), "expected that of its name") {
 		t.Error(err)
-	}
-}
-
-func TestUnpack(t *testing.T) {
-	r := opener(t)
-	zipped := append([]byte{2}, compress([]byte(`{"a":"bbbb"}`))...) // 12 bytes
-	for _, tt := range []struct {
-		in   string
-		most int64
-		want string
-		err  string
-	}{
-		{`{}`, 9, `{}`, ""},
-		{`[]`, 9, `[]`, ""},
-		{string(zipped), 13, `{"a":"bbbb"}`, ""},
-		{string(zipped), 12, `{"a":"bbbb"}`, ""},
-		{string(zipped), 11, "", "zstd: 12 bytes, expected at most 11"},
-		{"", 9, "", "encoding "},
-		{"\x01{}", 9, "", "encoding 01"},
-		{"\x02{}", 9, "", "zstd"},
-		{string(zipped[:len(zipped)-1]), 12, "", "zstd"},
-	} {
-		got, err := r.unpack([]byte(tt.in), tt.most)
-		if string(got) != tt.want || (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
-			t.Errorf("%q: %q, %v; expected %q, %q", tt.in, got, err, tt.want, tt.err)
-		}
-	}
-	r.version = 1
-	if got, err := r.unpack([]byte("\x02"), 9); string(got) != "\x02" || err != nil {
-		t.Errorf("format 1: %q, %v", got, err)
 	}
 }
 
@@ -355,7 +326,7 @@ func TestDuplicates(t *testing.T) {
 			if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) || err == nil && n == nil {
 				t.Errorf("%v, %v; expected %q", n, err, tt.want)
 			}
-			if err != nil && (firstboot.CodeOf(err) != firstboot.CodeDamaged || firstboot.HintOf(err) != damagedHint) {
+			if err != nil && (firstboot.CodeOf(err) != firstboot.CodeDamaged || firstboot.HintOf(err) != DamagedHint) {
 				t.Errorf("code %d, hint %q", firstboot.CodeOf(err), firstboot.HintOf(err))
 			}
 		})
@@ -379,5 +350,13 @@ func TestOpenCancelled(t *testing.T) {
 	stop()
 	if _, err := Open(ctx, newDisk(t, 2).dir, []byte(testPassword)); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+func TestOpenDamaged(t *testing.T) {
+	d := newDisk(t, 2)
+	d.name("index", seal(testKeys, []byte(`{`)))
+	if r, err := d.open(); r != nil || firstboot.CodeOf(err) != firstboot.CodeDamaged {
+		t.Errorf("%p, %v; expected no repository", r, err)
 	}
 }

@@ -32,7 +32,7 @@ type Node struct {
 	Content  []ID      `json:"content"` // of a file: blobs of data, in their order
 	Subtree  *ID       `json:"subtree"` // of a directory, not nil
 
-	RawTarget []byte `json:"linktarget_raw"` // what Target is from, where it is not UTF-8
+	RawTarget []byte `json:"linktarget_raw"` // Target, where it is not UTF-8; otherwise nil
 }
 
 // Xattr is an extended attribute.
