@@ -81,52 +81,84 @@ func (k *comparison) empty(start, end int64) error {
 func allZero(p []byte) bool { return len(bytes.TrimLeft(p, "\x00")) == 0 }
 
 // again goes on with a file that the copy has: it gets what is missing, and is left
-// as it is where it is another one.
-func (c *copier) again(name, to string, from io.ReaderAt, extents []reader.Extent, info fs.FileInfo, met bool) (lost []Range, err error) {
+// as it is, and not kept, where it is another one.
+func (c *copier) again(name, to string, from io.ReaderAt, extents []reader.Extent, info fs.FileInfo, met bool) (kept bool, lost []Range, err error) {
 	have, err := c.to.OpenFile(to, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return nil, target(err)
+		return false, nil, target(err)
 	}
 	defer have.Close()
 	now, err := have.Stat()
 	if err != nil {
-		return nil, target(err)
+		return false, nil, target(err)
+	}
+	if err := c.fresh(have); err != nil {
+		return false, nil, err
 	}
 	k := &comparison{have: have, buffer: make([]byte, pieceSize)}
 	switch {
 	case now.Size() == 0 && info.Size() > 0: // a power cut may leave the name alone
 		k.missing = []Range{{0, info.Size()}}
 	case now.Size() != info.Size():
-		return nil, errOther
+		err = errOther
 	default:
-		if lost, err = c.content(from, extents, info.Size(), k.put); err != nil {
-			return nil, err
-		}
-		for _, e := range extents {
-			if met { // which are zeros cannot be told
-				break
-			}
-			if e.Kind == reader.ExtentHole || e.Kind == reader.ExtentPrealloc {
-				if err := k.empty(e.FileOffset, min(e.FileOffset+e.Length, info.Size())); err != nil {
-					return nil, err
-				}
-			}
-		}
+		lost, err = c.compare(k, from, extents, info.Size(), met)
 	}
-	if len(k.missing) == 0 {
+	switch {
+	case errors.Is(err, errOther):
+		c.lose(name, errOther)
+		return false, nil, nil
+	case err != nil:
+		return false, nil, err
+	case len(k.missing) == 0:
 		c.report.Found++
-		return lost, c.attributes(have, name, info)
+		return true, lost, c.attributes(have, name, info)
 	}
+	bytes := c.report.Bytes
+	lost, err = c.fillIn(name, to, from, extents, info, k.missing)
+	if now.Size() > 0 { // they were counted when they were compared
+		c.report.Bytes = bytes
+	}
+	return true, lost, err
+}
+
+// fresh makes reads of a file that an earlier run has left come from the disk: the kernel
+// drops from its cache what is written out.
+func (c *copier) fresh(have *os.File) error {
+	if !c.synced {
+		if err := written(c.r.To); err != nil {
+			return err
+		}
+		c.synced = true
+	}
+	c.to.Fresh(have)
+	return nil
+}
+
+// compare compares what was read, and the holes: unless met, as which are zeros cannot be
+// told then.
+func (c *copier) compare(k *comparison, from io.ReaderAt, extents []reader.Extent, size int64, met bool) (lost []Range, err error) {
+	if lost, err = c.content(from, extents, size, k.put); err != nil || met {
+		return lost, err
+	}
+	for _, e := range extents {
+		if e.Kind == reader.ExtentHole || e.Kind == reader.ExtentPrealloc {
+			if err := k.empty(e.FileOffset, min(e.FileOffset+e.Length, size)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return lost, nil
+}
+
+// fillIn writes what a file of the copy lacks.
+func (c *copier) fillIn(name, to string, from io.ReaderAt, extents []reader.Extent, info fs.FileInfo, missing []Range) (lost []Range, err error) {
 	out, err := c.to.OpenFile(to, os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, target(err)
 	}
 	if err = c.to.Resize(out, info.Size()); err == nil {
-		bytes := c.report.Bytes
-		lost, err = c.content(from, extents, info.Size(), func(p []byte, at int64) error { return fill(out, p, at, k.missing) })
-		if now.Size() > 0 { // they were counted when they were compared
-			c.report.Bytes = bytes
-		}
+		lost, err = c.content(from, extents, info.Size(), func(p []byte, at int64) error { return fill(out, p, at, missing) })
 	}
 	if err == nil {
 		err = c.attributes(out, name, info)

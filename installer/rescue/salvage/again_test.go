@@ -125,6 +125,52 @@ func TestAgainDamaged(t *testing.T) {
 	same(to)
 }
 
+// cached has in its cache what a failing disk has not kept.
+type cached struct {
+	rooted
+	t    *testing.T
+	lost string // base name of a file, whose first sector is zeros on the disk
+}
+
+func (c cached) Fresh(f *os.File) {
+	if filepath.Base(f.Name()) == c.lost {
+		patch(c.t, f.Name(), 0, make([]byte, ondisk.SectorSize))
+	}
+	c.rooted.Fresh(f)
+}
+
+// TestAgainReadsDisk compares what the disk has, and not what the kernel remembers of it.
+func TestAgainReadsDisk(t *testing.T) {
+	dir := home(t)
+	image := newImage(t, dir)
+	_, to := salvage(t, image, "")
+	root, err := os.OpenRoot(to)
+	check(t, err)
+	defer root.Close()
+	report, err := salvageTo(t.Context(), Request{FS: open(t, image), To: root}, cached{rooted{root}, t, "big"})
+	check(t, err)
+	want, err := os.ReadFile(filepath.Join(dir, "alice/big"))
+	check(t, err)
+	if got, err := os.ReadFile(filepath.Join(to, "alice/big")); err != nil || !bytes.Equal(got, want) || report.Lost != 0 {
+		t.Errorf("alice/big is not as it was: %v, %v", err, report.Losses)
+	}
+}
+
+// TestDotsElsewhere goes on in a file system that tells "x." and "x" apart, with an "x" of
+// somebody else.
+func TestDotsElsewhere(t *testing.T) {
+	dir := home(t)
+	check(t, os.WriteFile(filepath.Join(dir, "x."), []byte("dot"), 0o600))
+	to := t.TempDir()
+	check(t, os.WriteFile(filepath.Join(to, "x"), []byte("other"), 0o600))
+	again(t, newImage(t, dir), to)
+	for name, want := range map[string]string{"x": "other", "x.": "dot"} {
+		if got, err := os.ReadFile(filepath.Join(to, name)); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
 func TestOpenFolder(t *testing.T) {
 	of := Origin{FileSystem: "f", Subvolume: "/@home", From: "/"}
 	for _, tt := range []struct {

@@ -1,7 +1,6 @@
 package salvage
 
 import (
-	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -41,20 +40,16 @@ func (c *copier) file(name, to string, info fs.FileInfo, there bool) (bool, erro
 		return false, nil
 	}
 	damage := errZeros
+	var kept bool
 	var lost []Range
 	if there {
 		damage = errLeft
-		lost, err = c.again(name, to, from, extents, info, met)
+		kept, lost, err = c.again(name, to, from, extents, info, met)
 	} else {
-		lost, err = c.anew(name, to, from, extents, info)
+		kept, lost, err = c.anew(name, to, from, extents, info)
 	}
 	switch {
-	case errors.Is(err, errOther), errors.Is(err, errRefused):
-		if err == errOther {
-			c.lose(name, err)
-		}
-		return false, nil
-	case err != nil:
+	case err != nil || !kept: // which is told already
 		return false, err
 	case met:
 		c.lose(name, errGaps, append(lost, gaps(extents, info.Size())...)...)
@@ -64,20 +59,18 @@ func (c *copier) file(name, to string, info fs.FileInfo, there bool) (bool, erro
 	return true, nil
 }
 
-// errRefused is of a file that the file system of the copy cannot have.
-var errRefused = errors.New("was refused")
-
-// anew makes a file of the copy.
-func (c *copier) anew(name, to string, from io.ReaderAt, extents []reader.Extent, info fs.FileInfo) (lost []Range, err error) {
+// anew makes a file of the copy, which is not kept where the file system of that cannot
+// have it.
+func (c *copier) anew(name, to string, from io.ReaderAt, extents []reader.Extent, info fs.FileInfo) (kept bool, lost []Range, err error) {
 	out, err := c.to.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, cmp.Or(c.unkept(name, info, err), errRefused)
+		return false, nil, c.unkept(name, info, err)
 	}
 	if err := c.to.Resize(out, info.Size()); err != nil {
 		if err := errors.Join(target(out.Close()), target(c.to.Remove(to))); err != nil {
-			return nil, err
+			return false, nil, err
 		}
-		return nil, cmp.Or(c.unkept(name, info, err), errRefused)
+		return false, nil, c.unkept(name, info, err)
 	}
 	lost, err = c.content(from, extents, info.Size(), func(p []byte, at int64) error {
 		_, err := out.WriteAt(p, at)
@@ -86,7 +79,7 @@ func (c *copier) anew(name, to string, from io.ReaderAt, extents []reader.Extent
 	if err == nil {
 		err = c.attributes(out, name, info)
 	}
-	return lost, errors.Join(err, target(out.Close()))
+	return true, lost, errors.Join(err, target(out.Close()))
 }
 
 // gaps are the parts of a file that no extent is known of.

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -126,6 +127,7 @@ type copier struct {
 	volume *reader.Volume
 	report *Report
 	links  map[inode]string // in the copy
+	synced bool             // what an earlier run has left is on the disk
 
 	mu   sync.Mutex
 	lost map[ondisk.Logical]bool // tree blocks without a good copy
@@ -200,7 +202,7 @@ func (c *copier) directory(name, to string, info fs.FileInfo, there bool) error 
 	for _, e := range entries {
 		if to == "." && slices.Contains(reserved, e.Name()) {
 			c.lose(path.Join(name, e.Name()), errMark)
-		} else if err := c.entry(dir, name, to, e, had[e.Name()]); err != nil {
+		} else if err := c.entry(dir, name, to, e, c.has(had, to, e.Name(), entries)); err != nil {
 			return err
 		}
 	}
@@ -222,6 +224,23 @@ func names(dir *os.File) (map[string]bool, error) {
 		had[name] = true
 	}
 	return had, err
+}
+
+// has reports whether a directory of the copy, with names that it had, has something of
+// one of the entries that are copied to it. FAT and exFAT leave out the dots at the end of a
+// name (vfat_striptail_len of Linux's fs/fat/namei_vfat.c): what is there without them is
+// of the first entry that differs in no more, and of that alone.
+func (c *copier) has(had map[string]bool, to, name string, entries []fs.DirEntry) bool {
+	short := strings.TrimRight(name, ".")
+	if had[name] || !had[short] {
+		return had[name]
+	}
+	first := slices.IndexFunc(entries, func(e fs.DirEntry) bool { return strings.TrimRight(e.Name(), ".") == short })
+	if first < 0 || entries[first].Name() != name {
+		return false
+	}
+	_, err := c.to.Lstat(path.Join(to, name))
+	return err == nil // other file systems tell the two apart
 }
 
 // entry copies what a directory has of one name; there says that the copy has

@@ -22,6 +22,8 @@ type tree interface {
 	Readlink(name string) (string, error)
 	// Resize gives a file a size; what it gets more is zeros.
 	Resize(f *os.File, size int64) error
+	// Fresh makes reads of a file come from the disk, of what is written out.
+	Fresh(f *os.File)
 	// Symlink and Node make what has no content, in a directory.
 	Symlink(to string, dir *os.File, base string) error
 	Node(dir *os.File, base string, st *reader.Stat) error
@@ -34,6 +36,9 @@ type tree interface {
 type rooted struct{ *os.Root }
 
 func (rooted) Resize(f *os.File, size int64) error { return f.Truncate(size) }
+
+// Fresh asks for it: the kernel may keep what others use.
+func (rooted) Fresh(f *os.File) { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }
 
 func (rooted) Symlink(to string, dir *os.File, base string) error {
 	return unix.Symlinkat(to, int(dir.Fd()), base)
