@@ -25,6 +25,7 @@ type copying struct {
 	source
 	to       string
 	snapshot string // of btrfs
+	anySize  bool
 	dryRun   bool
 }
 
@@ -55,6 +56,7 @@ with /. What else is missing is asked for on a terminal, too.`,
 	c.addSource(flags)
 	flags.StringVar(&c.to, "to", "", "the `directory` that gets them, new or empty")
 	flags.StringVar(&c.snapshot, "from-snapshot", "", "out of this snapshot of the system: the `path` of a subvolume, as inventory prints it")
+	flags.BoolVar(&c.anySize, "any-size", false, "try it even if it may not fit: sparse files of a backup take less than their size")
 	flags.BoolVarP(&c.dryRun, "dry-run", "n", false, "say what would be done, and do nothing")
 	return p.writing(cmd, func(ctx context.Context, args []string) error { return c.run(ctx, p, args) }, &c.dryRun)
 }
@@ -179,7 +181,7 @@ func (c *copying) fromRestic(ctx context.Context, d *desk, s repository.Snapshot
 	}
 	began := time.Now()
 	tell, end := d.p.progress("copying and comparing")
-	copied, err := d.CopyOut(ctx, backup.Copying{Snapshot: s.ID, Paths: paths, To: dir, Progress: tell, Log: func(line string) { d.p.note("%s", line) }})
+	copied, err := d.CopyOut(ctx, backup.Copying{Snapshot: s.ID, Paths: paths, To: dir, AnySize: c.anySize, Progress: tell, Log: func(line string) { d.p.note("%s", line) }})
 	end()
 	made.Files, made.Bytes, made.Seconds = copied.Files, copied.Bytes, time.Since(began).Seconds()
 	return made, err

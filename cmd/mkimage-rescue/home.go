@@ -195,7 +195,7 @@ func (h *home) write(ctx context.Context, d *desk, s repository.Snapshot, made *
 		return fault.New(fault.Target, "name a directory whose parent is there", "%s: %w", path.Dir(made.Path), err)
 	}
 	tell, end := d.p.progress("copying and comparing")
-	copied, err := d.CopyOut(ctx, backup.Copying{Snapshot: s.ID, Paths: h.wanted(d), To: path.Join(to, path.Base(made.Path)), Progress: tell, Log: note})
+	copied, err := d.CopyOut(ctx, backup.Copying{Snapshot: s.ID, Paths: h.wanted(d), To: path.Join(to, path.Base(made.Path)), AnySize: h.anySize, Progress: tell, Log: note})
 	end()
 	made.Files, made.Bytes, made.Seconds = copied.Files, copied.Bytes, time.Since(began).Seconds()
 	return err

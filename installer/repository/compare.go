@@ -63,12 +63,12 @@ func (c *comparison) walk(ctx context.Context, dir *directory, tree reader.ID, a
 
 // included reports whether a path was asked for, or a directory that it is in.
 func (c *comparison) included(path string) bool {
-	return slices.ContainsFunc(c.proof.Includes, func(p string) bool { return within(path, p) })
+	return slices.ContainsFunc(c.proof.Includes, func(p string) bool { return IsWithin(path, p) })
 }
 
 // above reports whether something below a path was asked for.
 func (c *comparison) above(path string) bool {
-	return slices.ContainsFunc(c.proof.Includes, func(p string) bool { return within(p, path) })
+	return slices.ContainsFunc(c.proof.Includes, func(p string) bool { return IsWithin(p, path) })
 }
 
 // visit looks at an entry, or has it looked at.

@@ -47,11 +47,11 @@ func (s *Snapshot) Most() (bytes, files int64, ok bool) {
 // Touches reports whether a path, what is above it, or something below it was
 // backed up.
 func (s *Snapshot) Touches(path string) bool {
-	return slices.ContainsFunc(s.Paths, func(p string) bool { return within(p, path) || within(path, p) })
+	return slices.ContainsFunc(s.Paths, func(p string) bool { return IsWithin(p, path) || IsWithin(path, p) })
 }
 
-// within reports whether an absolute path is a directory, or below it.
-func within(path, dir string) bool {
+// IsWithin reports whether an absolute path is a directory, or below it.
+func IsWithin(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 

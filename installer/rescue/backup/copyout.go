@@ -26,6 +26,7 @@ type Copying struct {
 	Snapshot string                  // its whole ID
 	Paths    []string                // absolute in the snapshot, each with all below it
 	To       string                  // a directory that is empty or new, on a file system that keeps owners
+	AnySize  bool                    // try what may not fit, as holes of files take no room
 	Progress func(done, total int64) // bytes written, and then bytes read back; nil tells nobody
 	Log      func(line string)       // what a person should know; nil tells nobody
 }
@@ -93,8 +94,10 @@ func (b *Backup) fill(ctx context.Context, d *destination, c *Copying, r reposit
 		return sum, err
 	}
 	// What is right already is skipped; what is there and wrong counts once more.
-	if err := d.room(int64(min(want.TotalBytes, 1<<62))); err != nil {
-		return sum, err
+	if !c.AnySize {
+		if err := d.room(int64(min(want.TotalBytes, 1<<62))); err != nil {
+			return sum, err
+		}
 	}
 	total := bytesOf(want)
 	said := &repository.Complaints{}
@@ -166,16 +169,11 @@ func cleaned(paths []string) (list []string, err error) {
 func outermost(list []string) []string {
 	kept := []string{list[0]}
 	for _, p := range list[1:] {
-		if !isWithin(p, kept[len(kept)-1]) {
+		if !repository.IsWithin(p, kept[len(kept)-1]) {
 			kept = append(kept, p)
 		}
 	}
 	return kept
-}
-
-// isWithin reports whether a path is a directory or below it.
-func isWithin(p, dir string) bool {
-	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }
 
 // located puts where something was found before an error, which keeps its code,

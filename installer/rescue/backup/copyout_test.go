@@ -136,6 +136,11 @@ func TestCopyOutPlaces(t *testing.T) {
 			if got := names(t, dir); got != "" {
 				t.Errorf("%s: is there, expected nothing", got)
 			}
+			if tt.name == "little room" { // what is copied has less than what stays free beside it
+				_, err := o.CopyOut(context.Background(), Copying{Snapshot: o.ids["new"], Paths: []string{o.in("alice")}, To: filepath.Join(dir, tt.to), AnySize: true})
+				must(t, err)
+				o.same("alice", filepath.Join(dir, tt.to, o.in("alice")))
+			}
 		})
 	}
 }

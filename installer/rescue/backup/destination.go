@@ -151,7 +151,7 @@ func (d *destination) room(bytes int64) error {
 		return targetError(d.staging, err)
 	}
 	if free < bytes+margin {
-		return fault.New(fault.Target, "make room, or name a directory on another disk", "%s: needs %d MiB more, and %d MiB are free", d.at, (bytes+margin+1<<20-1)>>20, free>>20)
+		return fault.New(fault.Target, "make room, or name a directory on another disk; or where files are sparse, and take less: --any-size", "%s: needs %d MiB more, and %d MiB are free", d.at, (bytes+margin+1<<20-1)>>20, free>>20)
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func exceptAllBut(paths []string) func(string) bool {
 	return func(p string) bool {
 		p = path.Join("/", p)
 		for _, wanted := range paths {
-			if isWithin(p, wanted) || isWithin(wanted, p) {
+			if repository.IsWithin(p, wanted) || repository.IsWithin(wanted, p) {
 				return false
 			}
 		}
