@@ -99,7 +99,7 @@ copy.`,
 	flags.IntVar(&s.retries, "retries", 1, "how `often` bad sectors are tried again")
 	flags.StringVar(&s.same, "same-disk", "", "go on although the map names another disk, or some blocks differ: the `SERIAL` number of the disk that is read, else its WWID or name")
 	flags.StringVar(&s.consent.Serial, "serial", "", "copy over a disk that is not removable: its `SERIAL` number, or its name if it has none")
-	flags.StringVar(&s.consent.Erase, "erase", "", "copy over a disk that is not empty: its `SERIAL` number, or its name if it has none")
+	flags.StringVar(&s.consent.Erase, "erase", "", "copy over a disk that is not empty, also to go on with a copy: its `SERIAL` number, or its name if it has none")
 	return p.writing(cmd, func(ctx context.Context, args []string) error { return s.run(ctx, p, args) })
 }
 

@@ -105,37 +105,86 @@ func ToFile(from *Disk, image, mapFile, same string) (*Place, error) {
 			return nil, err
 		}
 	}
-	// The map comes first: an image that is empty still would be refused else by who
-	// begins again after a power cut.
 	_, mapErr := os.Lstat(s.name)
-	flag := os.O_RDWR
-	switch info, err := os.Stat(image); {
-	case err == nil && info.Mode().IsRegular() && (mapErr != nil || !p.Again && info.Size() != 0 && info.Size() != from.size):
-		return nil, fault.New(fault.Target, "name a new file, or the map of this one by --map", "%s: exists, and %s is no map of it", image, mapFile)
-	case err != nil && p.Again:
-		return nil, fault.New(fault.Target, notItsImage, "%w, and %s says what is in it", err, mapFile)
-	case err == nil && info.Mode().IsRegular() && p.Again && (info.Size() < m.rescuedTo() || info.Size() > from.size):
-		return nil, fault.New(fault.Target, notItsImage, "%s: has %d bytes, expected %d as the disk has, or at least the %d that %s calls rescued", image, info.Size(), from.size, m.rescuedTo(), mapFile)
-	case err != nil:
-		flag |= os.O_CREATE
+	flag, err := p.mayOpen(from, image, mapFile, mapErr == nil)
+	if err != nil {
+		return nil, err
+	}
+	f, err := p.openImage(from, image, mapFile, flag)
+	if err != nil {
+		return nil, err
 	}
 	if mapErr != nil { // one that is there stays as it is until the image was compared
 		if err := s.save(m.Encode()); err != nil {
-			return nil, fault.New(fault.Target, "", "map: %w", err)
+			err = errors.Join(fault.New(fault.Target, "", "map: %w", err), f.Close())
+			if flag&os.O_CREATE != 0 {
+				err = errors.Join(err, os.Remove(image))
+			}
+			return nil, err
 		}
 	}
+	return p, nil
+}
+
+// mayOpen returns how an image is to be opened, or why it may not be.
+func (p *Place) mayOpen(from *Disk, image, mapFile string, mapped bool) (flag int, err error) {
+	info, err := os.Stat(image)
+	switch {
+	case err != nil && p.Again:
+		return 0, fault.New(fault.Target, notItsImage, "%w, and %s says what is in it", err, mapFile)
+	case err != nil: // also of a symlink that leads nowhere, which is not followed
+		return os.O_RDWR | os.O_CREATE | os.O_EXCL, nil
+	case !info.Mode().IsRegular():
+		return os.O_RDWR, nil
+	case p.Again && (info.Size() < p.Map.rescuedTo() || info.Size() > from.size):
+		return 0, fault.New(fault.Target, notItsImage, "%s: has %d bytes, expected %d as the disk has, or at least the %d that %s calls rescued", image, info.Size(), from.size, p.Map.rescuedTo(), mapFile)
+	// A power cut may have left an image that is empty, and has no map yet.
+	case !p.Again && info.Size() != 0 && (!mapped || info.Size() != from.size):
+		return 0, noMap(image, mapFile)
+	}
+	return os.O_RDWR, nil
+}
+
+// noMap is the error of an image that has something, and is not the one of a map.
+func noMap(image, mapFile string) error {
+	return fault.New(fault.Target, "name a new file, or the map of this one by --map", "%s: exists, and %s is no map of it", image, mapFile)
+}
+
+// openImage opens an image. Where a copy begins it must hold nothing.
+func (p *Place) openImage(from *Disk, image, mapFile string, flag int) (*os.File, error) {
 	target, f, err := flash.OpenFile(image, flag)
 	if err != nil {
 		return nil, err
+	}
+	if !p.Again && target.Size > 0 {
+		if blank, err := isBlank(target.Target, target.Size); err != nil || !blank {
+			return nil, errors.Join(err, noMap(image, mapFile), f.Close())
+		}
 	}
 	p.Target, p.close = target.Target, f.Close
 	p.begin = func() error { // ddrescue leaves a file as long as it went
 		if err := f.Truncate(from.size); err != nil {
 			return err
 		}
-		return durable.Sync(s.fs, absolute(filepath.Dir(image)))
+		return durable.Sync(p.store.fs, absolute(filepath.Dir(image)))
 	}
-	return p, nil
+	return f, nil
+}
+
+// isBlank reports whether some blocks all over a target are zeros.
+func isBlank(t Target, size int64) (bool, error) {
+	all := NewMap(size)
+	all.set(0, size, Rescued)
+	buffer := make([]byte, blockSize)
+	for _, s := range all.samples(blockSize) {
+		if _, err := t.ReadAt(buffer[:s.Length], s.Start); err != nil {
+			return false, err
+		}
+		if !allZero(buffer[:s.Length]) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func absolute(name string) string {
@@ -171,9 +220,6 @@ func ToDisk(ctx context.Context, from *Disk, scan disks.Scanner, chosen disks.Di
 	if chosen.Size < from.size {
 		found = append(found, flash.Finding{What: fmt.Sprintf("has %d bytes, expected at least %d", chosen.Size, from.size), Hint: "name a larger disk"})
 	}
-	if chosen.Hibernated() {
-		found = append(found, flash.Finding{What: "a session sleeps on it", Hint: "start that system and shut it down, or name another disk"})
-	}
 	switch on, err := from.on(chosen.Number); {
 	case err != nil:
 		found = append(found, flash.Finding{What: err.Error(), Hint: "name another disk"})
@@ -186,6 +232,10 @@ func ToDisk(ctx context.Context, from *Disk, scan disks.Scanner, chosen disks.Di
 	s, m, err := openStore(mapFile, from, same)
 	if err != nil {
 		return nil, err
+	}
+	// What was copied may have brought the session of the disk that is read along.
+	if chosen.Hibernated() && m.rescuedTo() == 0 {
+		return nil, refused(chosen, []flash.Finding{{What: "a session sleeps on it", Hint: "start that system and shut it down, or name another disk"}})
 	}
 	device, err := flash.OpenDevice(chosen.Path, false)
 	if err != nil {

@@ -9,11 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/installer/disks"
+	"github.com/6FaNcY9/mkimage/installer/durable"
 	"github.com/6FaNcY9/mkimage/installer/flash"
 )
 
@@ -58,6 +60,8 @@ func TestToFileRefused(t *testing.T) {
 	}{
 		{name: "an image without a map", image: "precious", class: fault.Target, want: "is no map of it", kept: true},
 		{name: "an image of another size", image: "precious", mapFile: whole, class: fault.Target, want: "is no map of it", kept: true},
+		{name: "a full image and a map that knows nothing", image: strings.Repeat("x", size), mapFile: whole, class: fault.Target, want: "is no map of it", kept: true},
+		{name: "a full image that ends in something", image: strings.Repeat("\x00", size-1) + "x", mapFile: whole, class: fault.Target, want: "is no map of it", kept: true},
 		{name: "a map without its image", mapFile: begun, class: fault.Target, want: "no such file"},
 		{name: "a map and an image of another size", image: "precious", mapFile: begun, class: fault.Target, want: "has 8 bytes, expected 262756", kept: true},
 		{name: "no map", image: "", mapFile: "hello\n", class: fault.Input, want: "line 1"},
@@ -109,6 +113,45 @@ func TestToFileAgain(t *testing.T) {
 			t.Errorf("once more: %+v, %d reads", report, from.bad.calls)
 		}
 	}
+}
+
+// TestToFileLeavesNothing: a start that fails makes neither a map nor an image, and none
+// is made where a symlink leads.
+func TestToFileLeavesNothing(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		make func(image, mapFile string) error
+		want string
+	}{
+		{"a symlink that leads nowhere", func(image, _ string) error { return os.Symlink(image+".elsewhere", image) }, "exists"},
+		{"a directory in the way of the map", func(_, mapFile string) error { return os.MkdirAll(mapFile+"/x", 0o700) }, "expected a file"},
+		{"a directory in the way of the map that is written", func(_, mapFile string) error {
+			return os.MkdirAll(durable.Temporary(mapFile)+"/x", 0o700)
+		}, "map: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			from, _, image, mapFile := files(t)
+			check(t, tt.make(image, mapFile))
+			before, err := filepath.Glob(filepath.Dir(image) + "/*")
+			check(t, err)
+			p, err := ToFile(from.Disk, image, mapFile, "")
+			if p != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v; want %q", err, tt.want)
+			}
+			after, err := filepath.Glob(filepath.Dir(image) + "/*")
+			if diff := cmp.Diff(before, after); err != nil || diff != "" {
+				t.Errorf("%v, left (-before +after):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// TestToFileEmpty begins with an image that a power cut has left without a map.
+func TestToFileEmpty(t *testing.T) {
+	from, name, image, mapFile := files(t)
+	check(t, os.WriteFile(image, nil, 0o600))
+	toFile(t, from, image, mapFile)
+	equal(t, name, image)
 }
 
 func TestTwoRuns(t *testing.T) {
@@ -262,6 +305,11 @@ func TestToDiskRefused(t *testing.T) {
 			}
 		})
 	}
+	// What sleeps on the target of a copy that was begun came from the disk that is read.
+	check(t, os.WriteFile(mapFile, []byte("0 ? 1\n0 512 +\n512 1048064 ?\n"), 0o600))
+	p, err := ToDisk(t.Context(), from, scan, sleeps, flash.Consent{Erase: sleeps.Name}, mapFile, "")
+	check(t, err)
+	check(t, p.Close(), os.Remove(mapFile))
 	held, err := os.OpenFile(good.Path, os.O_RDWR|unix.O_EXCL, 0)
 	check(t, err)
 	if _, err := ToDisk(t.Context(), from, scan, good, flash.Consent{}, mapFile, ""); !errors.Is(err, unix.EBUSY) {
