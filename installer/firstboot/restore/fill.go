@@ -240,13 +240,18 @@ func (r *run) makeStaging() error {
 }
 
 // inodes returns the inode numbers of what lies at the top of the staging
-// directory.
+// directory. An empty directory that is reserved and there already, such as a place
+// for mounts, goes nowhere.
 func (r *run) inodes() (list []uint64, err error) {
 	entries, err := os.ReadDir(r.staging())
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
+		there, _ := lstat(filepath.Join(r.path, e.Name()))
+		if there != nil && isReserved(e.Name()) && unix.Rmdir(filepath.Join(r.staging(), e.Name())) == nil {
+			continue
+		}
 		info, err := os.Lstat(filepath.Join(r.staging(), e.Name()))
 		if err != nil {
 			return nil, err

@@ -64,24 +64,33 @@ func (r *run) place() error {
 	return nil
 }
 
-// isLost reports whether nothing is there of what a pin says is being placed:
-// the directory was made anew since, and the pin, on another disk, was not.
+// isLost reports whether what a pin says is being placed is not there: the directory
+// was made anew since, and the pin, on another disk, was not. While there is a staging
+// directory, something has to be left of it; after that was removed, all of it has to
+// be at its place or beside, as numbers of inodes come again.
 func (r *run) isLost() bool {
-	if len(r.pin.Staged) == 0 {
-		return false
+	_, err := os.Lstat(r.staging())
+	removed := errors.Is(err, fs.ErrNotExist)
+	missing := map[uint64]bool{}
+	for _, inode := range r.pin.Staged {
+		missing[inode] = true
 	}
+	staged := len(missing)
 	for _, dir := range []string{r.staging(), r.path, filepath.Join(r.path, r.pin.besideDir())} {
 		entries, err := os.ReadDir(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !removed {
 			return false // place will say
 		}
 		for _, e := range entries {
-			if info, stat := lstat(filepath.Join(dir, e.Name())); info != nil && slices.Contains(r.pin.Staged, stat.Ino) {
-				return false
+			if info, stat := lstat(filepath.Join(dir, e.Name())); info != nil {
+				delete(missing, stat.Ino)
 			}
 		}
 	}
-	return true
+	if removed {
+		return len(missing) > 0
+	}
+	return staged > 0 && len(missing) == staged
 }
 
 // move puts an entry to its place, in exchange for what is there if that is
@@ -96,7 +105,7 @@ func (r *run) move(name string) error {
 		return fmt.Errorf("%s: rename to its place: %w", path.Join(r.c.Restore.Path, r.pin.Staging, name), err)
 	}
 	if isReserved(name) {
-		if os.Remove(staged) == nil { // an empty directory, such as a place for mounts
+		if unix.Rmdir(staged) == nil { // it was empty, such as a place for mounts
 			return nil
 		}
 		return r.aside(r.pin.besideDir(), name)

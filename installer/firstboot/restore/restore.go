@@ -139,7 +139,7 @@ func Run(ctx context.Context, c *firstboot.Config, s System) (err error) {
 		return r.conclude()
 	}
 	if r.pin != nil && r.pin.Phase == phasePlacing && r.isLost() {
-		r.Log(fmt.Sprintf("%s: nothing is left of what an earlier run has restored: it begins anew", r.c.Restore.Path))
+		r.Log(fmt.Sprintf("%s: what an earlier run has restored is not there any more: it begins anew", r.c.Restore.Path))
 		r.pin = nil
 	}
 	if r.pin != nil && r.pin.Phase == phasePlacing && r.isOther() {
