@@ -82,8 +82,12 @@ func TestVerifyUnknownError(t *testing.T) {
 			node["name"] = strings.Repeat("x", 256) // ENAMETOOLONG
 		}
 	}))
+	before := openFiles(t)
 	if v, err := m.verify(m.restored); firstboot.CodeOf(err) != firstboot.CodeIncomplete || !errors.Is(err, unix.ENAMETOOLONG) {
 		t.Errorf("%+v, %v; expected code %d", v, err, firstboot.CodeIncomplete)
+	}
+	if after := openFiles(t); after != before {
+		t.Errorf("%d files are open, expected %d", after, before)
 	}
 	if _, err := os.Lstat(filepath.Join(m.restored, long)); err != nil {
 		t.Error(err)

@@ -3,6 +3,7 @@ package repository
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -206,6 +207,7 @@ func makeHome(dir string) error {
 		os.Link(in("alice/first name"), in("bob/second name")), os.Link(in("alice/first name"), in("bob/third name")),
 		unix.Mkfifo(in("alice/fifo"), 0o600), os.Mkdir(in("void"), 0o700), os.Chmod(in("alice/set"), 0o751|os.ModeSetuid), os.Chmod(in("void"), 0o770|os.ModeSticky),
 		unix.Setxattr(in("alice/small"), "user.note", []byte("\x00kept"), 0), unix.Setxattr(in("alice/small"), "user.empty", nil, 0), unix.Setxattr(in("bob"), "user.dir", []byte("d"), 0),
+		unix.Setxattr(in("bob/d/e/f"), accessACL, aclOf(4), 0),
 	} {
 		if err != nil {
 			return err
@@ -217,6 +219,24 @@ func makeHome(dir string) error {
 		}
 	}
 	return date(dir)
+}
+
+// accessACL is the attribute that has what POSIX calls an access ACL.
+const accessACL = "system.posix_acl_access"
+
+// aclOf returns the value of one that gives user 1001 some permissions, and others
+// those of 0640: include/uapi/linux/posix_acl_xattr.h of Linux.
+func aclOf(user uint16) []byte {
+	text := binary.LittleEndian.AppendUint32(nil, 2)
+	for _, e := range []struct {
+		tag, permissions uint16
+		id               uint32
+	}{{1, 6, 1<<32 - 1}, {2, user, 1001}, {4, 4, 1<<32 - 1}, {16, 4, 1<<32 - 1}, {32, 0, 1<<32 - 1}} {
+		text = binary.LittleEndian.AppendUint16(text, e.tag)
+		text = binary.LittleEndian.AppendUint16(text, e.permissions)
+		text = binary.LittleEndian.AppendUint32(text, e.id)
+	}
+	return text
 }
 
 // makeRootsHome adds what root alone can make.

@@ -245,6 +245,28 @@ func TestVerifyIncludes(t *testing.T) {
 	}
 }
 
+// What restic restores of some paths is what is compared of them, and as much.
+func TestVerifyIncludesRestored(t *testing.T) {
+	m := wholeRepository(t)
+	for i, includes := range [][]string{
+		{"/bob/d/e"}, {"/void"}, {"/alice/quo\"te\\", "/alice/sparse", "/README"}, {"/bob/second name", "/bob/third name"}, {"/alice/new\nline", "/alice/link", "/bob/d/e/f"}, {},
+	} {
+		p := Proof{Restoring: Restoring{Snapshot: m.id, From: m.home, To: filepath.Join(t.TempDir(), "some"), Includes: includes}, Name: "/home"}
+		var sum Line
+		must(t, m.repository().Restore(context.Background(), p.Restoring, &Complaints{}, func(l Line) { sum = l }))
+		p.Files = int64(sum.TotalFiles + sum.FilesSkipped)
+		got, err := m.repository().Verify(context.Background(), p)
+		must(t, err)
+		if diff := cmp.Diff(Verdict{}, got); diff != "" || p.Files == 0 {
+			t.Errorf("%d: %q: %d entries, (-want +got):\n%s", i, includes, p.Files, diff)
+		}
+		p.Files++
+		if _, err := m.repository().Verify(context.Background(), p); firstboot.CodeOf(err) != firstboot.CodeIncomplete {
+			t.Errorf("%d: %q: %v; expected that an entry is missing", i, includes, err)
+		}
+	}
+}
+
 // A snapshot with fewer entries than restic said proves nothing.
 func TestVerifyCounts(t *testing.T) {
 	m := wholeRepository(t)
@@ -270,10 +292,13 @@ func TestVerifyCancelled(t *testing.T) {
 	cause := errors.New("the cause")
 	ctx, stop := context.WithCancelCause(context.Background())
 	p := Proof{Restoring: m.restoring(), Name: "/home", Progress: func(int64, int64) { stop(cause) }}
-	if _, err := m.repository().Verify(ctx, p); !errors.Is(err, cause) {
-		t.Errorf("%v, expected %v", err, cause)
+	before := openFiles(t)
+	for range 2 { // the second time before it begins
+		if _, err := m.repository().Verify(ctx, p); !errors.Is(err, cause) {
+			t.Errorf("%v, expected %v", err, cause)
+		}
 	}
-	if _, err := m.repository().Verify(ctx, p); !errors.Is(err, cause) { // before it begins
-		t.Errorf("%v, expected %v", err, cause)
+	if after := openFiles(t); after != before {
+		t.Errorf("%d files are open, expected %d", after, before)
 	}
 }

@@ -122,6 +122,16 @@ var metaChanges = []changed{
 		odd:    []string{"/bob"},
 	},
 	{
+		name:   "ACL",
+		change: func(in func(string) string) error { return setXattr(in("bob/d/e/f"), accessACL, aclOf(0)) },
+		odd:    []string{"/bob/d/e/f"},
+	},
+	{
+		name:   "no ACL",
+		change: func(in func(string) string) error { return setXattr(in("bob/d/e/f"), accessACL, nil) },
+		odd:    []string{"/bob/d/e/f"},
+	},
+	{
 		name:   "one attribute more",
 		change: func(in func(string) string) error { return setXattr(in("README"), "user.more", []byte("m")) },
 		odd:    []string{"/README"},
@@ -206,25 +216,28 @@ func TestVerifyKeepsAccess(t *testing.T) {
 	}
 }
 
+// openFiles returns how many files this process has open.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(entries)
+}
+
 // A directory that was left open would be one for each run.
 func TestVerifyClosesAll(t *testing.T) {
 	m := wholeRepository(t)
-	count := func() int {
-		entries, err := os.ReadDir("/proc/self/fd")
-		must(t, err)
-		return len(entries)
-	}
 	dir := m.copied(t)
 	for _, damage := range []func() error{
 		func() error { return nil },
 		func() error { return overwrite(filepath.Join(dir, "bob/third name"), "!", 0) },
 	} {
 		must(t, damage())
-		before := count()
+		before := openFiles(t)
 		if _, err := m.verify(dir); err != nil {
 			t.Fatal(err)
 		}
-		if after := count(); after != before {
+		if after := openFiles(t); after != before {
 			t.Errorf("%d files are open, expected %d", after, before)
 		}
 	}
