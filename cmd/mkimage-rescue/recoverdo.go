@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -148,7 +149,12 @@ func (j *rescuing) install(ctx context.Context) error {
 	if err := j.m.Close(); err != nil { // the disk is used by nobody
 		return err
 	}
+	// A child is told when the thread ends that started it, not the process. Whoever kills
+	// us does not leave an installer behind that writes without the lock.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, program, "--from", j.stickAt, "--to", j.target.Path, "--key", j.publicKey(), "--erase", flash.Word(j.target), "--json")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopPatience
 	var said strings.Builder

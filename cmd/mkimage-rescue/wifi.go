@@ -129,16 +129,23 @@ func (b letterbox) put(text []byte) error {
 }
 
 // take waits for a secret and takes it out. The outcome of the one before goes first, so
-// that whoever sees that it was taken sees no other outcome than its own.
+// that whoever sees that it was taken sees no other outcome than its own. Of several that
+// wait, as of several adapters, one takes it and the others wait on.
 func (b letterbox) take(ctx context.Context) ([]byte, error) {
-	text, err := wait(ctx, func() ([]byte, error) { return os.ReadFile(b.secret) })
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(b.said); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return text, os.Remove(b.secret)
+	return wait(ctx, func() ([]byte, error) {
+		text, err := os.ReadFile(b.secret)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.Remove(b.said); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if err := os.Remove(b.secret); err != nil {
+			clear(text)
+			return nil, err
+		}
+		return text, nil
+	})
 }
 
 // tell says what became of the secret that was taken last.
