@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/6FaNcY9/mkimage/installer/disks"
 )
@@ -238,13 +237,13 @@ func (p *page) subvolumes(s *System) {
 		}
 		text := fmt.Sprintf("%s at %s", v.Path, v.Mount)
 		if n, newest := s.states(v.Path, RoleSnapshot); n > 0 {
-			text += fmt.Sprintf(", %s, the newest of %s", plural(n, "snapshot", "snapshots"), newest.Format(minute))
+			text += fmt.Sprintf(", %s, the newest of %s: %s", plural(n, "snapshot", "snapshots"), newest.Made.Format(minute), newest.Path)
 		}
-		if n, _ := s.states(v.Path, RoleFactory); n > 0 {
-			text += ", as it was built"
+		if n, factory := s.states(v.Path, RoleFactory); n > 0 {
+			text += ", as it was built: " + factory.Path
 		}
-		if n, _ := s.states(v.Path, RoleOld); n > 0 {
-			text += ", as it was before an installation"
+		if n, old := s.states(v.Path, RoleOld); n > 0 {
+			text += ", as it was before an installation: " + old.Path
 		}
 		p.label(string(v.Role), "%s", text)
 	}
@@ -261,14 +260,14 @@ func (p *page) subvolumes(s *System) {
 	}
 }
 
-// states counts the older states of a subvolume, and returns when the newest was made.
-func (s *System) states(of string, role Role) (n int, newest time.Time) {
+// states counts the older states of a subvolume, and returns the newest.
+func (s *System) states(of string, role Role) (n int, newest Subvolume) {
 	for _, v := range s.Subvolumes {
 		if v.Of != of || v.Role != role {
 			continue
 		}
-		if n++; v.Made.After(newest) {
-			newest = v.Made
+		if n++; n == 1 || v.Made.After(newest.Made) {
+			newest = v
 		}
 	}
 	return n, newest
