@@ -10,7 +10,7 @@ import (
 )
 
 // lostRounds is how often BenchmarkRescue recovers, each time in the other order.
-const lostRounds = 1
+const lostRounds = 3
 
 // BenchmarkRescue compares in one guest what it takes to bring a lost laptop back with
 // what a copy of the payload's partition and plain restic take, in turns and each until
