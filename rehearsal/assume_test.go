@@ -21,13 +21,7 @@ func TestAssume(t *testing.T) {
 	}
 
 	dir := t.TempDir()
-	load := func(name string) profiles.Profile {
-		p, _, err := profiles.Load(dir).Resolve(name, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
+	load := loader(t, dir)
 	s = &Subject{Installer: load("bandit-installer"), System: load("bandit-full"), SystemRef: "builtin:bandit-full"}
 	_, before := s.systemProfile(&testKey{}, nil)
 	s.Assume()

@@ -40,6 +40,18 @@ func fox() *Subject {
 	}
 }
 
+// loader loads profiles by their names, those of a directory first.
+func loader(t *testing.T, dir string) func(name string) profiles.Profile {
+	return func(name string) profiles.Profile {
+		t.Helper()
+		p, _, err := profiles.Load(dir).Resolve(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+}
+
 func TestProfiles(t *testing.T) {
 	s := fox()
 	text, changed := s.systemProfile(&testKey{recipient: "age1test"}, []standIn{{secret: profiles.Secret{Name: "token", File: "/tmp/a \"b\".yaml"}}, {secret: profiles.Secret{Name: "blob", File: "/tmp/c"}}})
@@ -125,13 +137,7 @@ product = "Laptop"
 		write(t, filepath.Join(dir, name), text)
 	}
 	s := &Subject{}
-	load := func(name string) profiles.Profile {
-		p, _, err := profiles.Load(dir).Resolve(name, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
+	load := loader(t, dir)
 	s.Installer, s.System = load("fox-installer"), load("fox")
 	if err := s.Check(); err != nil {
 		t.Fatal(err)
