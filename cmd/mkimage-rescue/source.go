@@ -77,7 +77,7 @@ func (d *desk) open(ctx context.Context, command string) (err error) {
 	if err != nil {
 		return err
 	}
-	d.place = backup.Place{Program: restic, Repository: d.repo.Repository.Path, Disk: d.repo.Backup.Place.String(), Again: "mkimage-rescue " + command}
+	d.place = backup.Place{Program: restic, Repository: d.repo.Repository.Path, Disk: d.repo.Backup.Place.String(), Again: "mkimage-rescue " + command, Unreadable: func(line string) { d.p.note("%s", line) }}
 	if err := d.mountBackup(ctx); err != nil {
 		return err
 	}

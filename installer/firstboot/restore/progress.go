@@ -28,28 +28,25 @@ type meter struct {
 	progress Progress
 	began    time.Time
 	reported time.Time
-	advanced time.Time // when the numbers last changed
 }
 
 func (r *run) meter(stage string) *meter {
-	now := r.Now()
-	return &meter{report: r.Progress, now: r.Now, progress: Progress{Stage: stage, Total: r.pin.Bytes}, began: now, advanced: now}
+	return &meter{report: r.Progress, now: r.Now, progress: Progress{Stage: stage, Total: r.pin.Bytes}, began: r.Now()}
 }
 
-// set tells the numbers, as often as they are known.
-func (m *meter) set(done, files int64) {
+// set is told the numbers as often as they are known, and reports whether it has told
+// them.
+func (m *meter) set(done, files int64) bool {
 	now := m.now()
-	if done != m.progress.Done || files != m.progress.Files {
-		m.advanced = now
-	}
 	m.progress.Done, m.progress.Files = done, files
 	if !m.reported.IsZero() && now.Sub(m.reported) < progressEvery {
-		return
+		return false
 	}
 	m.reported = now
 	p := m.progress
 	p.Rate, p.Left = pace(p.Done, p.Total, now.Sub(m.began))
 	m.report(p)
+	return true
 }
 
 // pace returns the bytes per second, and how long the rest takes at that.
