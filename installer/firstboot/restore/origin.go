@@ -86,7 +86,6 @@ func (o *origin) restore(ctx context.Context) error {
 	defer stop(nil)
 	m := r.meter(StageRestore)
 	sum, err := o.Restore(ctx, r.restoring(), func(done repository.Counts) {
-		m.progress.Total = max(m.progress.Total, done.Bytes)
 		if m.set(done.Bytes, done.Files) {
 			if err := r.isFilling(); err != nil {
 				stop(err)

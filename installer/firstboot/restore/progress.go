@@ -12,7 +12,7 @@ const (
 type Progress struct {
 	Stage string
 	Done  int64 // bytes, with those that were there already
-	Total int64 // bytes
+	Total int64 // bytes, at least Done; where a snapshot does not say them right, as far as they are known
 	Files int64 // that are done
 	Rate  int64 // bytes per second since the stage began; 0 when it is not known
 	Left  time.Duration
@@ -39,6 +39,7 @@ func (r *run) meter(stage string) *meter {
 func (m *meter) set(done, files int64) bool {
 	now := m.now()
 	m.progress.Done, m.progress.Files = done, files
+	m.progress.Total = max(m.progress.Total, done) // a snapshot may say too little
 	if !m.reported.IsZero() && now.Sub(m.reported) < progressEvery {
 		return false
 	}

@@ -29,7 +29,7 @@ type Snapshot struct {
 
 // OpenBackup finds the backup disk of a configuration, and mounts it at a
 // directory of its own unless it is mounted. where is its device, or a directory
-// that has what is on it; "" looks for Restore.Disk below /dev/disk. restic is
+// that has what is on it; "" looks for Restore.Disk below /dev/disk. restic, for Sample, is
 // the program. Errors are of *firstboot.Problem, CodeNoDisk or CodeDisk, but for
 // those of this system itself.
 func OpenBackup(c *firstboot.Config, restic, where string) (*Backup, error) {
