@@ -43,7 +43,7 @@ type Copied struct {
 // little room are faults before anything is written. After any other error what
 // was copied stays beside under a name that says so, and the same copying goes on
 // with it. What cannot be read of a damaged repository is named by the error, a
-// CodeDamaged or CodeIncomplete; all else is copied.
+// CodeDamaged, CodeDisk or CodeIncomplete; all else is copied.
 func (b *Backup) CopyOut(ctx context.Context, c Copying) (Copied, error) {
 	c.setDefaults()
 	paths, err := cleaned(c.Paths)

@@ -34,7 +34,7 @@ type Place struct {
 	Disk       string // what errors call the disk, such as "LABEL=backup"; "" is Dir
 	Again      string // what hints tell to type, to do once more what failed
 
-	Unreadable func(line string) // is told of snapshots that are damaged; nil tells nobody
+	Unreadable func(line string) // is told of each snapshot that is damaged, once; nil tells nobody
 }
 
 // Backup is a repository that its password has opened.
@@ -53,7 +53,7 @@ func Open(ctx context.Context, p Place, password []byte) (*Backup, error) {
 			Disk: cmp.Or(p.Disk, p.Dir), Repository: p.Repository, Password: "what was typed", PasswordHint: "type the password again",
 			NoneHint: "choose another host", Again: p.Again,
 		},
-		Unreadable: p.Unreadable,
+		Unreadable: once(p.Unreadable),
 	}
 	if err := repo.Exists(); err != nil {
 		return nil, err
@@ -72,6 +72,18 @@ func Open(ctx context.Context, p Place, password []byte) (*Backup, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// once returns a function that tells a line when it comes first: snapshots are listed
+// more than once.
+func once(tell func(line string)) func(line string) {
+	told := map[string]bool{}
+	return func(line string) {
+		if tell != nil && !told[line] {
+			told[line] = true
+			tell(line)
+		}
+	}
 }
 
 // Close forgets the password.
