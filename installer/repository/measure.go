@@ -2,6 +2,8 @@ package repository
 
 import (
 	"context"
+
+	"github.com/6FaNcY9/mkimage/installer/repository/reader"
 )
 
 // Counts is how much is restored.
@@ -18,7 +20,7 @@ func (repo *Repository) Measure(ctx context.Context, r Restoring) (Counts, error
 	if err != nil {
 		return Counts{}, err
 	}
-	m := &measure{seen: map[inode]bool{}}
+	m := &measure{seen: map[inode]*reader.Node{}}
 	w := &walker{repo: opened, includes: r.Includes, visitor: m}
 	if err := w.walk(ctx, tree); err != nil {
 		return Counts{}, err
@@ -32,19 +34,24 @@ func (repo *Repository) Measure(ctx context.Context, r Restoring) (Counts, error
 // measure is a visitor that counts.
 type measure struct {
 	bytes  int64
-	seen   map[inode]bool // files of several names
-	broken error          // why the first tree cannot be read that cannot
+	seen   map[inode]*reader.Node // files of several names, by the first
+	broken error                  // why the first tree cannot be read that cannot
 }
 
 func (m *measure) enter(*entry) error { return nil }
 func (m *measure) leave(*entry) error { return nil }
 
 func (m *measure) visit(_ context.Context, e *entry) error {
-	if e.Type != "file" || e.Links > 1 && m.seen[e.inode()] {
+	if e.Type != "file" {
 		return nil
 	}
 	if e.Links > 1 {
-		m.seen[e.inode()] = true
+		switch first := m.seen[e.inode()]; {
+		case first == nil:
+			m.seen[e.inode()] = e.Node
+		case isSame(first, e.Node):
+			return nil
+		}
 	}
 	m.bytes = added(m.bytes, e.Size)
 	return nil

@@ -32,34 +32,44 @@ func (w *writer) put(f *wanted, at int64, text []byte) error {
 		}
 	}
 	if err != nil {
-		if err = w.check(f.entry, err); err == nil { // it is noted
-			f.lost.Store(true)
-		}
-		return err
+		return w.give(f, err)
 	}
 	w.meter.add(int64(len(text)), 0)
+	return nil
+}
+
+// give gives up a file of which an error is, unless all else would fail as well.
+func (w *writer) give(f *wanted, err error) error {
+	if stop := fatal(f.entry, err); stop != nil {
+		return stop
+	}
+	w.drop(f, err)
 	return nil
 }
 
 // write writes a text to a file, without the zeros of which whole holes can be.
 func (f *wanted) write(fd int, at int64, text []byte) error {
 	for len(text) > 0 {
-		piece := text
-		if !f.old {
-			zero, n := zeroRun(at, text)
-			if zero {
-				f.holes.Store(true)
-				at, text = at+n, text[n:]
-				continue
+		zero, n := zeroRun(at, text)
+		switch {
+		case zero && !f.old:
+			f.holes.Store(true)
+		case zero && punch(fd, at, n): // complete gives it its size
+		default:
+			if err := writeAll(fd, at, text[:n]); err != nil {
+				return err
 			}
-			piece = text[:n]
 		}
-		if err := writeAll(fd, at, piece); err != nil {
-			return err
-		}
-		at, text = at+int64(len(piece)), text[len(piece):]
+		at, text = at+n, text[n:]
 	}
 	return nil
+}
+
+// punch makes a hole in what is there of a file. False is a file system that has none.
+func punch(fd int, at, n int64) bool {
+	return retried(func() error {
+		return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, at, n)
+	}) == nil
 }
 
 // zeroRun returns how many bytes of a text that belongs at an offset are holes, or are
@@ -126,11 +136,9 @@ func (w *writer) found(f *wanted) error {
 		err = w.remove(f.entry)
 	}
 	if err != nil {
-		if err = w.check(f.entry, err); err == nil {
-			f.lost.Store(true)
-		}
+		return w.give(f, err)
 	}
-	return err
+	return nil
 }
 
 // inspect compares what is there of the files of the window.
@@ -149,7 +157,7 @@ func (w *writer) inspect(ctx context.Context) error {
 func (w *writer) compare(ctx context.Context, p *part) error {
 	fd, err := openAt(w.top, p.below(), unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC)
 	if err != nil {
-		return w.check(p.entry, err)
+		return w.give(p.wanted, err)
 	}
 	defer unix.Close(fd)
 	f := &file{e: p.entry, fd: fd, sum: sha256.New(), buf: make([]byte, blockSize)}
@@ -167,7 +175,9 @@ func (w *writer) compare(ctx context.Context, p *part) error {
 		at += n
 	}
 	if p.missing.Add(-right) == 0 {
-		return w.check(p.entry, w.complete(p.wanted, fd))
+		if err := w.complete(p.wanted, fd); err != nil {
+			return w.give(p.wanted, err)
+		}
 	}
 	return nil
 }

@@ -48,8 +48,13 @@ func (repo *Repository) Restore(ctx context.Context, r Restoring, progress func(
 		return Counts{}, err
 	}
 	defer unix.Close(w.top)
-	walk := &walker{repo: opened, includes: r.Includes, visitor: w}
-	err = walk.walk(ctx, tree)
+	return w.restore(ctx, tree, r.Includes)
+}
+
+// restore restores what a tree has of what is included.
+func (w *writer) restore(ctx context.Context, tree reader.ID, includes []string) (Counts, error) {
+	walk := &walker{repo: w.repo, includes: includes, visitor: w}
+	err := walk.walk(ctx, tree)
 	if err == nil {
 		err = w.flush(ctx)
 	}
@@ -59,7 +64,7 @@ func (repo *Repository) Restore(ctx context.Context, r Restoring, progress func(
 	if err != nil {
 		return Counts{}, err
 	}
-	return Counts{walk.entries, w.bytes}, w.lost.problem(repo)
+	return Counts{walk.entries, w.bytes}, w.lost.problem(w.origin)
 }
 
 // writer is a visitor that writes what it comes by. Directories are made at once, and
@@ -72,6 +77,7 @@ type writer struct {
 	strip  bool              // what is made may have extended attributes that it should not
 	links  map[inode]*wanted // files of several names, by the first
 	bytes  int64             // of all files that it came by
+	most   limits
 	window
 	meter
 	lost
@@ -87,7 +93,7 @@ func newWriter(repo *Repository, opened *reader.Repository, to string, progress 
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: to, Err: err}
 	}
-	w := &writer{origin: repo, repo: opened, top: top, links: map[inode]*wanted{}, meter: meter{tell: progress}, dying: dying{now: time.Now}}
+	w := &writer{origin: repo, repo: opened, top: top, links: map[inode]*wanted{}, most: windowed, meter: meter{tell: progress}, dying: dying{now: time.Now}}
 	names, err := os.ReadDir(to)
 	if err == nil {
 		w.fresh = len(names) == 0
@@ -206,13 +212,21 @@ func (e *entry) below() string { return e.path[1:] }
 // for whatever else comes, too.
 var ofSystem = []error{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS, unix.ENODEV, unix.EUCLEAN, unix.ENOMEM}
 
-// check notes an error about an entry, and returns it if all else would fail as well.
+// fatal returns an error about an entry if all else would fail as well.
+func fatal(e *entry, err error) error {
+	if slices.ContainsFunc(ofSystem, func(of error) bool { return errors.Is(err, of) }) {
+		return &fs.PathError{Op: "restore", Path: Printable(e.path), Err: err}
+	}
+	return nil
+}
+
+// check notes an error about an entry, unless all else would fail as well.
 func (w *writer) check(e *entry, err error) error {
 	if err == nil {
 		return nil
 	}
-	if slices.ContainsFunc(ofSystem, func(of error) bool { return errors.Is(err, of) }) {
-		return &fs.PathError{Op: "restore", Path: Printable(e.path), Err: err}
+	if stop := fatal(e, err); stop != nil {
+		return stop
 	}
 	w.lose(e.path, err)
 	return nil

@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
@@ -17,6 +18,7 @@ type entry struct {
 	*reader.Node
 	seq  int64  // in the order of the snapshot, from 1
 	path string // absolute below what is restored
+	way  bool   // a directory that is only above what was asked for
 }
 
 // inode is a file, of a snapshot or of a directory.
@@ -56,6 +58,7 @@ func (w *walker) tree(ctx context.Context, tree reader.ID, at string, all bool, 
 	if depth > maxDepth {
 		return w.visitor.unread(at, firstboot.NewProblem(firstboot.CodeIncomplete, "", "is more than %d directories deep", maxDepth))
 	}
+	seen := map[string]bool{}
 	for n, err := range w.repo.Nodes(tree) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -68,18 +71,16 @@ func (w *walker) tree(ctx context.Context, tree reader.ID, at string, all bool, 
 		}
 		e := &entry{Node: n, path: at + "/" + n.Name}
 		selected := all || w.included(e.path)
+		e.way = !selected
 		if !selected && (n.Type != "dir" || !w.above(e.path)) {
 			continue
 		}
-		if selected {
-			w.entries++
-		}
-		w.seq++
-		e.seq = w.seq
-		if n.Type != "dir" {
-			err = w.visitor.visit(ctx, e)
+		// What is below a directory has to be in it, not behind a symlink of its name.
+		if seen[n.Name] {
+			err = w.visitor.unread(e.path, damaged(e, errTwice))
 		} else {
-			err = w.directory(ctx, e, selected, depth)
+			seen[n.Name] = true
+			err = w.entry(ctx, e, depth)
 		}
 		if err != nil {
 			return err
@@ -88,12 +89,28 @@ func (w *walker) tree(ctx context.Context, tree reader.ID, at string, all bool, 
 	return nil
 }
 
+// errTwice says that a directory has two entries of one name.
+var errTwice = errors.New("is in its directory twice")
+
+// entry counts an entry and shows it to the visitor.
+func (w *walker) entry(ctx context.Context, e *entry, depth int) error {
+	if !e.way {
+		w.entries++
+	}
+	w.seq++
+	e.seq = w.seq
+	if e.Type != "dir" {
+		return w.visitor.visit(ctx, e)
+	}
+	return w.directory(ctx, e, depth)
+}
+
 // directory goes through a directory.
-func (w *walker) directory(ctx context.Context, e *entry, all bool, depth int) error {
+func (w *walker) directory(ctx context.Context, e *entry, depth int) error {
 	if err := w.visitor.enter(e); err != nil {
 		return err
 	}
-	err := w.tree(ctx, *e.Subtree, e.path, all, depth+1)
+	err := w.tree(ctx, *e.Subtree, e.path, !e.way, depth+1)
 	if left := w.visitor.leave(e); err == nil {
 		err = left
 	}

@@ -12,12 +12,12 @@ import (
 	"github.com/6FaNcY9/mkimage/installer/repository/reader"
 )
 
-// Limits of a window. More of it is fewer jumps over the backup disk, and more memory:
-// some 20 MB with these.
-const (
-	maxParts = 1 << 14
-	maxBlobs = 1 << 16
-)
+// limits are how much of something a window has.
+type limits struct{ parts, blobs int }
+
+// windowed are the limits of a window. More of it is fewer jumps over the backup disk,
+// and more memory: some 20 MB with these.
+var windowed = limits{parts: 1 << 14, blobs: 1 << 16}
 
 // window is what is restored at once.
 type window struct {
@@ -51,8 +51,8 @@ type link struct {
 	first *wanted
 }
 
-func (w *window) full() bool {
-	return len(w.parts) >= maxParts || w.blobs >= maxBlobs || len(w.left)+len(w.named) >= maxBlobs
+func (w *writer) full() bool {
+	return len(w.parts) >= w.most.parts || w.blobs >= w.most.blobs || len(w.left)+len(w.named) >= w.most.blobs
 }
 
 // file takes a file into the window.
@@ -60,7 +60,7 @@ func (w *writer) file(ctx context.Context, e *entry) error {
 	f := &wanted{entry: e}
 	if e.Links > 1 {
 		first := w.links[e.inode()]
-		if first != nil && first.Size == e.Size && slices.Equal(first.Content, e.Content) {
+		if first != nil && isSame(first.Node, e.Node) {
 			w.named = append(w.named, link{e, first})
 			return nil
 		}
@@ -86,6 +86,10 @@ func (w *writer) file(ctx context.Context, e *entry) error {
 	return w.parted(ctx, f)
 }
 
+// isSame reports whether two names of a file have it in common still: where it was
+// changed between them, each has its own.
+func isSame(a, b *reader.Node) bool { return a.Size == b.Size && slices.Equal(a.Content, b.Content) }
+
 // length returns how many bytes the blobs of a file have.
 func (w *writer) length(f *wanted) (total int64, err error) {
 	for _, id := range f.Content {
@@ -102,7 +106,7 @@ func (w *writer) length(f *wanted) (total int64, err error) {
 func (w *writer) parted(ctx context.Context, f *wanted) error {
 	at := int64(0)
 	for rest := f.Content; len(rest) > 0; {
-		p := part{wanted: f, content: rest[:min(len(rest), maxBlobs-w.blobs)], at: at}
+		p := part{wanted: f, content: rest[:min(len(rest), w.most.blobs-w.blobs)], at: at}
 		w.parts = append(w.parts, p)
 		w.blobs += len(p.content)
 		rest = rest[len(p.content):]
@@ -135,7 +139,9 @@ func (w *writer) flush(ctx context.Context) error {
 		}
 	}
 	for _, e := range w.left {
-		w.meter.add(0, 1)
+		if !e.way {
+			w.meter.add(0, 1)
+		}
 		if err := w.check(e, w.meta(e, -1)); err != nil {
 			return err
 		}

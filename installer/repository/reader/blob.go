@@ -183,7 +183,7 @@ func (r *Repository) readBatch(b Batch, into *Buffers) []byte {
 // place.
 func (r *Repository) ofBatch(b Batch, p place, whole []byte, into *Buffers) ([]byte, error) {
 	at := int64(p.offset) - int64(b.places[0].offset)
-	if end := at + int64(p.length); end <= int64(len(whole)) && p.plain <= maxTree {
+	if end := at + int64(p.length); whole != nil && end <= int64(len(whole)) && p.plain <= maxTree {
 		text, err := r.plaintext(p, "blob", whole[at:end], into.plain)
 		if err == nil {
 			if p.plain != 0 {
