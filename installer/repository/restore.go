@@ -119,6 +119,9 @@ func (w *writer) enter(e *entry) error {
 	if errors.Is(err, unix.EEXIST) {
 		err = w.again(e)
 	}
+	if err == nil && w.strip { // it may be another's, or have inherited less
+		err = unix.Fchmodat(w.top, e.below(), 0o700, 0)
+	}
 	return w.check(e, err)
 }
 
@@ -129,7 +132,7 @@ func (w *writer) again(e *entry) error {
 		return err
 	}
 	if typeName(st.Mode) == "dir" {
-		return unix.Fchmodat(w.top, e.below(), 0o700, 0)
+		return nil
 	}
 	if err := unix.Unlinkat(w.top, e.below(), 0); err != nil {
 		return err
