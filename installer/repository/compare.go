@@ -47,7 +47,7 @@ func (c *comparison) enter(e *entry) error {
 
 // leave closes the directory that the walk was in, unless what is in it is still
 // looked at.
-func (c *comparison) leave(*entry) error {
+func (c *comparison) leave(context.Context, *entry) error {
 	c.dirs[len(c.dirs)-1].release()
 	c.dirs = c.dirs[:len(c.dirs)-1]
 	return nil

@@ -38,8 +38,8 @@ type measure struct {
 	broken error                  // why the first tree cannot be read that cannot
 }
 
-func (m *measure) enter(*entry) error { return nil }
-func (m *measure) leave(*entry) error { return nil }
+func (m *measure) enter(*entry) error                  { return nil }
+func (m *measure) leave(context.Context, *entry) error { return nil }
 
 func (m *measure) visit(_ context.Context, e *entry) error {
 	if e.Type != "file" {

@@ -113,7 +113,9 @@ func inherits(dir string) (bool, error) {
 	return slices.Contains(names, "system.posix_acl_default"), err
 }
 
-// enter makes a directory, which nobody else enters until it is complete.
+// enter makes a directory, which nobody else enters until it is complete. Where it cannot
+// be made there may be something else in its place, such as a symlink to elsewhere: all
+// that belongs into it is lost with it.
 func (w *writer) enter(e *entry) error {
 	err := retried(func() error { return unix.Mkdirat(w.top, e.below(), 0o700) })
 	if errors.Is(err, unix.EEXIST) {
@@ -122,7 +124,10 @@ func (w *writer) enter(e *entry) error {
 	if err == nil && w.strip { // it may be another's, or have inherited less
 		err = unix.Fchmodat(w.top, e.below(), 0o700, 0)
 	}
-	return w.check(e, err)
+	if err == nil {
+		return nil
+	}
+	return cmp.Or(w.check(e, err), errPass)
 }
 
 // again takes a directory that is there, or puts one in the place of something else.
@@ -141,9 +146,9 @@ func (w *writer) again(e *entry) error {
 }
 
 // leave leaves a directory for the end of the window: writing into it changes its time.
-func (w *writer) leave(e *entry) error {
+func (w *writer) leave(ctx context.Context, e *entry) error {
 	w.left = append(w.left, e)
-	return nil
+	return w.flushFull(ctx)
 }
 
 // visit makes an entry, or has it made by the window.
@@ -154,10 +159,10 @@ func (w *writer) visit(ctx context.Context, e *entry) error {
 	} else {
 		err = w.check(e, w.special(e))
 	}
-	if err == nil && w.full() {
-		err = w.flush(ctx)
+	if err != nil {
+		return err
 	}
-	return err
+	return w.flushFull(ctx)
 }
 
 // unread notes that what is in a directory cannot be restored.

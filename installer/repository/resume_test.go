@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
 )
 
@@ -162,4 +163,40 @@ func TestResumeFullDirectory(t *testing.T) {
 			t.Errorf("%s: (-want +got):\n%s", at, diff)
 		}
 	}
+}
+
+// What cannot be made a directory may be a symlink to elsewhere: nothing goes there.
+func TestResumeNoDirectory(t *testing.T) {
+	imgtest.NeedRoot(t)
+	m := wholeRepository(t)
+	dir, outside := m.copied(t), t.TempDir()
+	bob := filepath.Join(dir, "bob")
+	must(t, os.RemoveAll(filepath.Join(bob, "d")), os.Symlink(outside, filepath.Join(bob, "d")), keep(bob, true))
+	_, err := m.ours(dir)
+	must(t, keep(bob, false))
+	if firstboot.CodeOf(err) != firstboot.CodeIncomplete || !strings.Contains(err.Error(), "1 errors, the first with /bob: ") {
+		t.Errorf("code %d, %v", firstboot.CodeOf(err), err)
+	}
+	if names, err := os.ReadDir(outside); err != nil || len(names) != 0 {
+		t.Errorf("outside are %v, %v; expected nothing", names, err)
+	}
+	same(t, filepath.Join(m.restored, "alice"), filepath.Join(dir, "alice"))
+}
+
+// keep makes a directory one that nobody can change, or that again.
+func keep(dir string, is bool) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	flags, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+	if err != nil {
+		return err
+	}
+	flags &^= unix.STATX_ATTR_IMMUTABLE // FS_IMMUTABLE_FL has the same value
+	if is {
+		flags |= unix.STATX_ATTR_IMMUTABLE
+	}
+	return unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags))
 }

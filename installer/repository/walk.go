@@ -29,8 +29,8 @@ func (e *entry) inode() inode { return inode{e.DeviceID, e.Inode} }
 
 // visitor is told what a walk comes by. Its errors end the walk.
 type visitor interface {
-	enter(e *entry) error                      // a directory, before what is in it
-	leave(e *entry) error                      // and after that
+	enter(e *entry) error                      // a directory, before what is in it; errPass passes that over
+	leave(ctx context.Context, e *entry) error // and after that
 	visit(ctx context.Context, e *entry) error // whatever is no directory
 
 	// unread is told that a tree cannot be read, or not to its end.
@@ -105,13 +105,19 @@ func (w *walker) entry(ctx context.Context, e *entry, depth int) error {
 	return w.directory(ctx, e, depth)
 }
 
+// errPass says that what is in a directory is passed over.
+var errPass = errors.New("passed over")
+
 // directory goes through a directory.
 func (w *walker) directory(ctx context.Context, e *entry, depth int) error {
 	if err := w.visitor.enter(e); err != nil {
+		if errors.Is(err, errPass) {
+			return nil
+		}
 		return err
 	}
 	err := w.tree(ctx, *e.Subtree, e.path, !e.way, depth+1)
-	if left := w.visitor.leave(e); err == nil {
+	if left := w.visitor.leave(ctx, e); err == nil {
 		err = left
 	}
 	return err

@@ -55,6 +55,14 @@ func (w *writer) full() bool {
 	return len(w.parts) >= w.most.parts || w.blobs >= w.most.blobs || len(w.left)+len(w.named) >= w.most.blobs
 }
 
+// flushFull restores what is in the window if it is full.
+func (w *writer) flushFull(ctx context.Context) error {
+	if !w.full() {
+		return nil
+	}
+	return w.flush(ctx)
+}
+
 // file takes a file into the window.
 func (w *writer) file(ctx context.Context, e *entry) error {
 	f := &wanted{entry: e}
@@ -110,10 +118,8 @@ func (w *writer) parted(ctx context.Context, f *wanted) error {
 		w.parts = append(w.parts, p)
 		w.blobs += len(p.content)
 		rest = rest[len(p.content):]
-		if w.full() {
-			if err := w.flush(ctx); err != nil {
-				return err
-			}
+		if err := w.flushFull(ctx); err != nil {
+			return err
 		}
 		for _, id := range p.content {
 			n, _ := w.repo.Length(id)
