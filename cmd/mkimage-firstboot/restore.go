@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,12 +49,8 @@ func (s *system) restore(ctx context.Context, anySize bool) error {
 	}
 	var said time.Time
 	stage := ""
-	restic := "" // the default
-	if c.NixOS {
-		restic = filepath.Join(s.root, firstboot.ProgramsDir, "restic")
-	}
 	err = restore.Run(ctx, &c, restore.System{
-		Root: s.root, Restic: restic, AnySize: anySize,
+		Root: s.root, AnySize: anySize,
 		Log: func(line string) { fmt.Fprintln(s.out, line) },
 		Progress: func(p restore.Progress) {
 			line := progressLine(p)

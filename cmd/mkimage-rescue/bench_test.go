@@ -199,6 +199,7 @@ var madeBackup = sync.OnceValues(func() (m made, err error) {
 	}
 	m = made{filepath.Join(dir, "backup.img"), map[string]string{}}
 	err = errors.Join(os.MkdirAll(home+"/alice/Documents", 0o755), os.MkdirAll(repo, 0o755),
+		os.WriteFile(home+"/alice/caf\xe9", []byte("of Latin-1\n"), 0o640),
 		os.WriteFile(home+"/alice/Documents/letter", []byte("dear\n"), 0o640), os.Chown(home+"/alice/Documents/letter", 1000, 1000))
 	if err != nil {
 		return m, err

@@ -97,7 +97,7 @@ func (p *program) showSnapshots(all []repository.Snapshot) error {
 
 // entryJSON is what a directory has, for programs.
 type entryJSON struct {
-	Name  string    `json:"name"`
+	Name  string    `json:"name"` // what is not UTF-8 in it is U+FFFD
 	Type  string    `json:"type"`
 	Size  int64     `json:"size"` // of a file, in bytes
 	MTime time.Time `json:"mtime"`

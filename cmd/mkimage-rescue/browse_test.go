@@ -20,10 +20,11 @@ func TestBrowse(t *testing.T) {
 		t.Errorf("snapshots: %+v", list)
 	}
 	b.expect(0, "2026-11-20 18:30  demo", "browse")
-	if out := b.expect(0, "notes", "browse", "newest", "/home/alice"); strings.Count(out, "\n") != 2 || !strings.Contains(out, "Documents/") {
+	if out := b.expect(0, "notes", "browse", "newest", "/home/alice"); strings.Count(out, "\n") != 3 || !strings.Contains(out, "Documents/") || !strings.Contains(out, "caf\uFFFD\n") {
 		t.Errorf("a directory:\n%s", out)
 	}
 	b.expect(0, `{"name":"letter","type":"file","size":5,`, "browse", "--json", "newest", "home/alice/Documents")
+	b.expect(0, `{"name":"caf\ufffd","type":"file","size":11,`, "browse", "--json", "newest", "home/alice")
 	b.expect(int(fault.Input), "expected a directory", "browse", "newest", "/home/alice/notes")
 	b.expect(int(firstboot.CodeNoSnapshot), "no snapshot abcd", "browse", "abcd")
 
@@ -64,6 +65,12 @@ func TestCopy(t *testing.T) {
 	}
 	b.expect(int(fault.Usage), "no path is named", "copy", "--to", to)
 	b.expect(int(fault.Usage), "no path of @home is named", "copy", "--from-snapshot", "@home", "--to", to)
+	latin := filepath.Join(b.dir, "latin")
+	b.expect(0, "will copy /home/alice/caf\uFFFD of snapshot", "copy", "newest", "/home/alice/caf\xe9", "--to", latin)
+	if got := text(t, filepath.Join(latin, "home/alice/caf\xe9")); got != "of Latin-1\n" {
+		t.Errorf("a name that is not UTF-8: %q", got)
+	}
+	b.expect(int(fault.Input), "/home/alice/caf\uFFFD: is not in snapshot", "copy", "newest", "/home/alice/caf\xe8", "--to", latin+"2")
 	b.asked(to)
 	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	m, err := p.look(t.Context(), &where{images: []string{target}})

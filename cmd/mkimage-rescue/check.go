@@ -209,6 +209,9 @@ func (c *check) askSecond(ctx context.Context, p *program, s *inventory.System, 
 
 // checkBackup has restic check the backup.
 func (c *check) checkBackup(ctx context.Context, d *desk, found *checked) error {
+	if _, err := d.p.tool(resticPath); err != nil {
+		return err
+	}
 	if err := d.open(ctx, "check --backup"); err != nil {
 		return err
 	}

@@ -148,7 +148,7 @@ func (c *copying) fromBackup(ctx context.Context, d *desk, args []string) (*copi
 	}
 	for _, a := range args {
 		if !path.IsAbs(a) {
-			return nil, fault.New(fault.Usage, "/home/"+a, "path %s: expected one from the top of the snapshot", a)
+			return nil, fault.New(fault.Usage, "/home/"+repository.Printable(a), "path %s: expected one from the top of the snapshot", repository.Printable(a))
 		}
 	}
 	if len(args) == 0 {
@@ -165,11 +165,11 @@ func (c *copying) fromBackup(ctx context.Context, d *desk, args []string) (*copi
 	if err != nil {
 		return nil, err
 	}
-	return c.fromRestic(ctx, d, s, args)
+	return c.fromRepository(ctx, d, s, args)
 }
 
-// fromRestic copies paths of a snapshot of the backup, which is open.
-func (c *copying) fromRestic(ctx context.Context, d *desk, s repository.Snapshot, paths []string) (*copiedOut, error) {
+// fromRepository copies paths of a snapshot of the backup, which is open.
+func (c *copying) fromRepository(ctx context.Context, d *desk, s repository.Snapshot, paths []string) (*copiedOut, error) {
 	made := &copiedOut{To: c.to, Snapshot: s.ID, DryRun: c.dryRun}
 	d.p.note("will copy %s of snapshot %s to %s", repository.Printable(repository.Listed(paths)), s.Short(), c.to)
 	if c.dryRun {

@@ -63,7 +63,7 @@ func (b *bench) firstBootDoesNothing() {
 	b.mount(b.laptop, false, func(dir string) {
 		c, err := firstboot.ReadConfig(filepath.Join(dir, firstboot.ConfigPath))
 		must(b.t, err)
-		if err := restore.Run(b.t.Context(), &c, restore.System{Root: dir, Restic: "/nowhere"}); err != nil {
+		if err := restore.Run(b.t.Context(), &c, restore.System{Root: dir}); err != nil {
 			b.t.Errorf("the first boot would restore it again: %v", err)
 		}
 	})

@@ -14,8 +14,8 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/fault"
 )
 
-// holderPatience is how long the holder of the lock may take to end what it does: restic,
-// and an installer, have to end first.
+// holderPatience is how long the holder of the lock may take to end what it does: an
+// installer, or restic that checks, has to end first.
 const holderPatience = 45 * time.Second
 
 // lastCommand is one after which there is no other: that which ends the machine's time. It

@@ -28,15 +28,14 @@ type snapshotJSON struct {
 }
 
 func toJSON(s repository.Snapshot) snapshotJSON {
-	bytes, files, _ := s.Most()
-	return snapshotJSON{s.ID, s.Time, s.Host, s.Paths, bytes, files}
+	return snapshotJSON{s.ID, s.Time, s.Host, s.Paths, s.Bytes, s.Files}
 }
 
 // snapshotLine is a snapshot in a line for people.
 func snapshotLine(s repository.Snapshot) string {
 	amount := ""
-	if bytes, _, ok := s.Most(); ok {
-		amount = disks.SizeText(bytes)
+	if s.Counted {
+		amount = disks.SizeText(s.Bytes)
 	}
 	return fmt.Sprintf("%s  %s  %-12s %9s  %s", s.Short(), s.Time.Format(shownTime), repository.Printable(s.Host), amount, repository.Printable(strings.Join(s.Paths, " ")))
 }

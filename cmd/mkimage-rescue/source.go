@@ -67,17 +67,17 @@ func (p *program) deskOf(ctx context.Context, f *source) (*desk, error) {
 	return d, nil
 }
 
+// resticPath is where a medium has restic.
+const resticPath = firstboot.ProgramsDir + "/restic"
+
 // open mounts the backup and opens its repository. command is what hints tell to type
 // again.
 func (d *desk) open(ctx context.Context, command string) (err error) {
 	if d.repo, err = d.m.Repository(d.f.repository); err != nil {
 		return err
 	}
-	restic, err := d.p.tool(firstboot.ProgramsDir + "/restic")
-	if err != nil {
-		return err
-	}
-	d.place = backup.Place{Program: restic, Repository: d.repo.Repository.Path, Disk: d.repo.Backup.Place.String(), Again: "mkimage-rescue " + command}
+	restic, _ := d.p.tool(resticPath) // checkBackup says that there is none: nobody else runs it
+	d.place = backup.Place{Program: restic, Repository: d.repo.Repository.Path, Disk: d.repo.Backup.Place.String(), Again: "mkimage-rescue " + command, Unreadable: func(line string) { d.p.note("%s", line) }}
 	if err := d.mountBackup(ctx); err != nil {
 		return err
 	}

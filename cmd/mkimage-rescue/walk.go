@@ -77,12 +77,12 @@ func (w *walk) do(ctx context.Context, word, rest string) error {
 		w.at = to
 		return nil
 	case "pwd":
-		_, err := fmt.Fprintln(w.d.p.stdout, w.at)
+		_, err := fmt.Fprintln(w.d.p.stdout, repository.Printable(w.at))
 		return err
 	case "get":
 		from, to, ok := fromTo(rest)
 		if !ok {
-			return fault.New(fault.Usage, "get notes to /tmp/back", "get %s: expected PATH to DIR", rest)
+			return fault.New(fault.Usage, "get notes to /tmp/back", "get %s: expected PATH to DIR", repository.Printable(rest))
 		}
 		return w.get(ctx, w.path(from), to)
 	}
@@ -98,7 +98,7 @@ func (w *walk) get(ctx context.Context, from, to string) (err error) {
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	c := copying{to: to}
-	copied, err := c.fromRestic(ctx, w.d, w.s, []string{from})
+	copied, err := c.fromRepository(ctx, w.d, w.s, []string{from})
 	if err != nil {
 		return err
 	}

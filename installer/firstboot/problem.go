@@ -17,7 +17,7 @@ type Code int
 // restic keep restic's numbers.
 const (
 	CodeNoRepository Code = 10 // no repository where it should be
-	CodeLocked       Code = 11 // another process of this machine has locked it
+	CodeLocked       Code = 11 // another process of this machine is at it
 	CodePassword     Code = 12 // the repository's password is wrong
 	CodeNoKey        Code = 20 // no key was found
 	CodeOtherKey     Code = 21 // a key was found, which opens none of the secrets

@@ -35,7 +35,7 @@ const maxProgram = 256 << 20
 // Programs are ELF programs that need no library of the system.
 type Programs struct {
 	FirstBoot []byte // what the system does once after it was installed
-	Restic    []byte // restic itself, which restores and backs up
+	Restic    []byte // restic itself, which backs up and checks backups
 }
 
 // Load returns the programs.

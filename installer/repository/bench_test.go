@@ -3,7 +3,6 @@ package repository
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -59,10 +58,31 @@ func BenchmarkVerify(b *testing.B) {
 			return err
 		})
 		ours, oursCPU = ours+took, oursCPU+cpu
-		took, cpu = spent(b, func() error { return repo.Command(context.Background(), io.Discard, what.args("--dry-run")...) })
+		took, cpu = spent(b, func() error { return m.byRestic(m.restored, m.home, "--dry-run") })
 		theirs, theirsCPU = theirs+took, theirsCPU+cpu
 	}
 	b.ReportMetric(ours.Seconds()/theirs.Seconds(), "time/dry-run")
 	b.ReportMetric(oursCPU.Seconds()/theirsCPU.Seconds(), "cpu/dry-run")
+	b.ReportMetric(oursCPU.Seconds()/float64(b.N), "cpu-s/op")
+}
+
+// BenchmarkRestore is a restore of a home over that of restic, each into a directory of
+// its own.
+func BenchmarkRestore(b *testing.B) {
+	imgtest.Need(b, oursProgram)
+	m, err := making{program: oursProgram, fill: benchHome}.make(b.TempDir())
+	must(b, err)
+	var ours, theirs, oursCPU, theirsCPU time.Duration
+	for b.Loop() {
+		to := filepath.Join(b.TempDir(), "restored")
+		took, cpu := spent(b, func() error { _, err := m.ours(to); return err })
+		ours, oursCPU = ours+took, oursCPU+cpu
+		must(b, os.RemoveAll(to))
+		took, cpu = spent(b, func() error { return m.byRestic(to, m.home) })
+		theirs, theirsCPU = theirs+took, theirsCPU+cpu
+		must(b, os.RemoveAll(to))
+	}
+	b.ReportMetric(ours.Seconds()/theirs.Seconds(), "time/restic")
+	b.ReportMetric(oursCPU.Seconds()/theirsCPU.Seconds(), "cpu/restic")
 	b.ReportMetric(oursCPU.Seconds()/float64(b.N), "cpu-s/op")
 }

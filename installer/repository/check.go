@@ -2,6 +2,8 @@ package repository
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
@@ -23,20 +25,17 @@ const maxPacks = 100
 // Check has restic check the repository, and read a sample of its data: a percentage
 // from 1 to 100. What it finds is no error, unless it could not be looked for.
 func (repo *Repository) Check(ctx context.Context, percent int) (Checked, error) {
-	said := &Complaints{}
-	var sum *Line
-	err := repo.Start(ctx, said, Messages(func(l Line) { sum = &l }, "summary"), "check", "--read-data-subset="+strconv.Itoa(percent)+"%")
+	said := &complaints{}
+	var sum *line
+	err := repo.check(ctx, said, summary(func(l line) { sum = &l }), "--read-data-subset="+strconv.Itoa(percent)+"%")
 	switch code := firstboot.CodeOf(err); {
 	case err == nil:
 	case ctx.Err() != nil, code == firstboot.CodeNoRepository, code == firstboot.CodeLocked, code == firstboot.CodePassword:
 		return Checked{}, err
-	case said.Count() == 0 && (sum == nil || sum.NumErrors == 0): // it did not come to that
+	case said.count == 0 && (sum == nil || sum.NumErrors == 0): // it did not come to that
 		return Checked{}, err
 	}
-	c := Checked{Packs: []string{}, Errors: said.Count()}
-	if c.Errors > 0 {
-		c.First = said.failures[0].message
-	}
+	c := Checked{Packs: []string{}, Errors: said.count, First: said.first}
 	if sum != nil {
 		for _, id := range sum.BrokenPacks {
 			if IsID(id) && len(c.Packs) < maxPacks {
@@ -50,6 +49,32 @@ func (repo *Repository) Check(ctx context.Context, percent int) (Checked, error)
 	}
 	c.Hint = c.hint()
 	return c, nil
+}
+
+// summary returns a writer for what restic prints that calls a function with the summary.
+func summary(call func(line)) io.Writer {
+	return &lineWriter{call: func(text []byte) {
+		if l, ok := parseLine(text); ok && l.MessageType == "summary" {
+			call(l)
+		}
+	}}
+}
+
+// Sample has restic compare the repository's list of packs with what is there, read
+// all that says where data is, and then about so many bytes of data that chance picks.
+// Damage is an error, CodeDamaged or CodeDisk.
+func (repo *Repository) Sample(ctx context.Context, bytes int64) error {
+	said := &complaints{}
+	err := repo.check(ctx, said, io.Discard, fmt.Sprintf("--read-data-subset=%dK", (bytes+1023)>>10))
+	if err == nil || ctx.Err() != nil || said.count == 0 {
+		return err
+	}
+	code := codeOf(said.first)
+	if code != firstboot.CodeDisk { // whatever else check complains of
+		code = firstboot.CodeDamaged
+	}
+	return firstboot.NewProblem(code, "restic check --read-data tells what is damaged, restic repair how to leave it out of the backup",
+		"repository %s: is damaged: %s", repo.Names.Repository, said.first)
 }
 
 // hint is what restic itself advises.

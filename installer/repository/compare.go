@@ -3,114 +3,80 @@ package repository
 import (
 	"context"
 	"io/fs"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
-	"github.com/6FaNcY9/mkimage/installer/repository/reader"
 )
 
-// maxDepth bounds how deep directories lie: a path has 4096 bytes, and restic
-// restores by paths.
-const maxDepth = 2048
-
-// entry is one of the snapshot, and where it has to be.
-type entry struct {
-	*reader.Node
-	seq   int64  // in the order of the snapshot
-	path  string // absolute below what is restored
+// placed is an entry, and where it has to be.
+type placed struct {
+	*entry
 	dir   *directory
 	group *group // of files of several names; it is the first that is there
 
-	odd    bool // it is already
-	merged bool // has the content of another name
+	odd bool // it is already
 }
 
-// walk goes through a tree in its order. all says that everything in it was
-// restored; otherwise what is included is, and the directories above.
-func (c *comparison) walk(ctx context.Context, dir *directory, tree reader.ID, at string, all bool, depth int) error {
-	if depth > maxDepth {
-		return firstboot.NewProblem(firstboot.CodeIncomplete, "", "%s: is more than %d directories deep", Printable(at), maxDepth)
+// at returns an entry in the directory that the walk is in.
+func (c *comparison) at(e *entry) *placed { return &placed{entry: e, dir: c.dirs[len(c.dirs)-1]} }
+
+// enter compares a directory but for what is in it, and opens it. What should be in
+// one that is not there is not there either.
+func (c *comparison) enter(e *entry) error {
+	p := c.at(e)
+	st, err := p.stat()
+	if err != nil {
+		return err
 	}
-	for n, err := range c.repo.Nodes(tree) {
-		if err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if n.Type == "socket" || n.Type == "irregular" { // restic does not restore them
-			continue
-		}
-		e := &entry{Node: n, path: at + "/" + n.Name, dir: dir}
-		selected := all || c.included(e.path)
-		if !selected && (n.Type != "dir" || !c.above(e.path)) {
-			continue
-		}
-		if selected {
-			c.entries++
-		}
-		c.seq++
-		e.seq = c.seq
-		if err := c.visit(ctx, e, selected, depth); err != nil {
-			return err
-		}
+	if typeName(st.Mode) != "dir" {
+		c.fail(p)
+		c.dirs = append(c.dirs, absentDir())
+		return nil
 	}
+	if err := c.meta(p, st); err != nil {
+		return err
+	}
+	below, err := p.enter()
+	if err == nil {
+		c.dirs = append(c.dirs, below)
+	}
+	return err
+}
+
+// leave closes the directory that the walk was in, unless what is in it is still
+// looked at.
+func (c *comparison) leave(context.Context, *entry) error {
+	c.dirs[len(c.dirs)-1].release()
+	c.dirs = c.dirs[:len(c.dirs)-1]
 	return nil
 }
 
-// included reports whether a path was asked for, or a directory that it is in.
-func (c *comparison) included(path string) bool {
-	return slices.ContainsFunc(c.proof.Includes, func(p string) bool { return IsWithin(path, p) })
-}
-
-// above reports whether something below a path was asked for.
-func (c *comparison) above(path string) bool {
-	return slices.ContainsFunc(c.proof.Includes, func(p string) bool { return IsWithin(p, path) })
-}
-
-// visit looks at an entry, or has it looked at.
-func (c *comparison) visit(ctx context.Context, e *entry, all bool, depth int) error {
-	if e.Type == "dir" {
-		below, err := c.directory(e)
-		if err != nil {
-			return err
-		}
-		defer below.release()
-		return c.walk(ctx, below, *e.Subtree, e.path, all, depth+1)
+// unread ends a comparison: what a snapshot does not say proves nothing.
+func (c *comparison) unread(path string, err error) error {
+	if firstboot.CodeOf(err) == firstboot.CodeIncomplete {
+		return firstboot.Located(Printable(path), err)
 	}
+	return err
+}
+
+// visit has an entry looked at.
+func (c *comparison) visit(ctx context.Context, e *entry) error {
+	p := c.at(e)
 	if e.Type == "file" && e.Links > 1 {
-		if later, err := c.link(e); later || err != nil {
+		if later, err := c.link(p); later || err != nil {
 			return err
 		}
 	}
-	e.dir.hold()
+	p.dir.hold()
 	select {
-	case c.jobs <- e:
+	case c.jobs <- p:
 		return nil
 	case <-ctx.Done():
-		e.dir.release()
+		p.dir.release()
 		return context.Cause(ctx)
 	}
-}
-
-// directory compares a directory but for what is in it, and opens it. What should
-// be in one that is not there is not there either.
-func (c *comparison) directory(e *entry) (*directory, error) {
-	st, err := e.stat()
-	if err != nil {
-		return nil, err
-	}
-	if typeName(st.Mode) != "dir" {
-		c.fail(e)
-		return absentDir(), nil
-	}
-	if err := c.meta(e, st); err != nil {
-		return nil, err
-	}
-	return e.enter()
 }
 
 // work compares what the walk has come by.
@@ -127,7 +93,7 @@ func (c *comparison) work(ctx context.Context) error {
 }
 
 // compare looks at all that is no directory.
-func (c *comparison) compare(ctx context.Context, e *entry, buf []byte) error {
+func (c *comparison) compare(ctx context.Context, e *placed, buf []byte) error {
 	st, err := e.stat()
 	if err != nil {
 		return err
@@ -152,7 +118,7 @@ func (c *comparison) compare(ctx context.Context, e *entry, buf []byte) error {
 
 // judge takes down how an entry is, with the later names of a file that have waited
 // for it.
-func (c *comparison) judge(e *entry, st *unix.Stat_t, right bool) error {
+func (c *comparison) judge(e *placed, st *unix.Stat_t, right bool) error {
 	if e.group != nil {
 		for _, later := range c.settle(e.group, right) {
 			err := c.judge(later, st, right)
@@ -163,19 +129,14 @@ func (c *comparison) judge(e *entry, st *unix.Stat_t, right bool) error {
 		}
 	}
 	if !right {
-		if !c.doubted(e, st) {
-			c.fail(e)
-		}
+		c.fail(e)
 		return nil
-	}
-	if e.merged {
-		c.merge(e)
 	}
 	return c.meta(e, st)
 }
 
 // meta compares what an entry has besides its content.
-func (c *comparison) meta(e *entry, st *unix.Stat_t) error {
+func (c *comparison) meta(e *placed, st *unix.Stat_t) error {
 	same := !e.odd && st.Uid == e.UID && st.Gid == e.GID && time.Unix(st.Mtim.Unix()).Equal(e.MTime) &&
 		(e.Type == "symlink" || st.Mode&07777 == permissions(fs.FileMode(e.Mode)))
 	if same {

@@ -3,7 +3,6 @@ package repository
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"hash"
 	"slices"
 
@@ -17,20 +16,16 @@ import (
 // size.
 const blockSize = 256 << 10
 
-// content reports whether a regular file has the content of a node, or of the first
-// name of its file. What cannot be read has not.
+// content reports whether a regular file has the content of a node. What cannot be read
+// has not.
 //
-// restic gives a file the size of its node and then writes its blobs, which may be
-// fewer or more bytes where a file changed while it was backed up (restic check
-// allows it, internal/checker of restic). So a file has all of the blobs, with
+// Where a file changed while it was backed up, its blobs may be fewer or more bytes than
+// its node says (restic check allows it, internal/checker of restic). restic gives a
+// file the size of its node and then writes the blobs. So a file has all of these, with
 // zeros that it ends before, or zeros after them.
-func (c *comparison) content(ctx context.Context, e *entry, st *unix.Stat_t, buf []byte) (bool, error) {
-	content, nominal := e.Content, e.Size
-	if e.group != nil {
-		content, nominal = e.group.content, e.group.size
-	}
-	total, err := c.length(e, content)
-	if err != nil || uint64(st.Size) < min(total, nominal) || uint64(st.Size) > max(total, nominal) {
+func (c *comparison) content(ctx context.Context, e *placed, st *unix.Stat_t, buf []byte) (bool, error) {
+	total, err := c.length(e, e.Content)
+	if err != nil || uint64(st.Size) < min(total, e.Size) || uint64(st.Size) > max(total, e.Size) {
 		return false, err
 	}
 	fd, err := e.open()
@@ -38,8 +33,8 @@ func (c *comparison) content(ctx context.Context, e *entry, st *unix.Stat_t, buf
 		return false, err
 	}
 	defer unix.Close(fd)
-	f := &file{e: e, fd: fd, sum: sha256.New(), buf: buf, nominal: nominal}
-	for _, id := range content {
+	f := &file{e: e.entry, fd: fd, sum: sha256.New(), buf: buf, nominal: e.Size}
+	for _, id := range e.Content {
 		n, _ := c.repo.Length(id)
 		right, err := f.has(ctx, id, n)
 		if err != nil || !right {
@@ -57,11 +52,11 @@ func (c *comparison) content(ctx context.Context, e *entry, st *unix.Stat_t, buf
 }
 
 // length returns how many bytes blobs have.
-func (c *comparison) length(e *entry, content []reader.ID) (total uint64, err error) {
+func (c *comparison) length(e *placed, content []reader.ID) (total uint64, err error) {
 	for _, id := range content {
 		n, ok := c.repo.Length(id)
 		if !ok {
-			return 0, damaged(e, fmt.Errorf("blob %.8s… is in no index", id))
+			return 0, damaged(e.entry, errUnindexed(id))
 		}
 		total += uint64(n)
 	}

@@ -43,7 +43,7 @@ func (d *directory) release() {
 }
 
 // enter opens the directory of an entry.
-func (e *entry) enter() (*directory, error) {
+func (e *placed) enter() (*directory, error) {
 	fd, err := openAt(e.dir.fd, e.Name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC)
 	if err != nil {
 		return absentDir(), e.lacking(err)
@@ -56,7 +56,7 @@ func (e *entry) enter() (*directory, error) {
 //
 // What the kernel holds of the file it forgets, so that the disk is read: it was
 // synced before. A kernel that was built without fadvise keeps it.
-func (e *entry) open() (int, error) {
+func (e *placed) open() (int, error) {
 	const flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 	fd, err := openAt(e.dir.fd, e.Name, flags|unix.O_NOATIME)
 	if errors.Is(err, unix.EPERM) {
@@ -71,7 +71,7 @@ func (e *entry) open() (int, error) {
 
 // stat looks at what is in the place of an entry. What is not there, or is where
 // the disk cannot be read, has no type.
-func (e *entry) stat() (*unix.Stat_t, error) {
+func (e *placed) stat() (*unix.Stat_t, error) {
 	st := &unix.Stat_t{}
 	if e.dir.fd < 0 {
 		return st, nil
@@ -101,7 +101,7 @@ func (e *entry) lacking(err error) error {
 }
 
 // remove removes an entry if it is a regular file.
-func (e *entry) remove() {
+func (e *placed) remove() {
 	if st, err := e.stat(); err == nil && typeName(st.Mode) == "file" {
 		_ = retried(func() error { return unix.Unlinkat(e.dir.fd, e.Name, 0) }) // restic will say
 	}
@@ -109,7 +109,7 @@ func (e *entry) remove() {
 
 // pointsRight reports whether a symlink has the target of its node. buf has room
 // for the longest.
-func (e *entry) pointsRight(buf []byte) (right bool, err error) {
+func (e *placed) pointsRight(buf []byte) (right bool, err error) {
 	var n int
 	err = retried(func() error {
 		n, err = unix.Readlinkat(e.dir.fd, e.Name, buf)
@@ -121,10 +121,10 @@ func (e *entry) pointsRight(buf []byte) (right bool, err error) {
 	return string(buf[:n]) == e.Target, nil
 }
 
-// openAt opens a path below a directory.
+// openAt opens a path below a directory. What it makes is its owner's alone.
 func openAt(dir int, path string, flags int) (fd int, err error) {
 	err = retried(func() error {
-		fd, err = unix.Openat(dir, path, flags, 0)
+		fd, err = unix.Openat(dir, path, flags, 0o600)
 		return err
 	})
 	return fd, err

@@ -13,11 +13,8 @@ type findings struct {
 	progress     func(bytes, files int64)
 	bytes, files int64
 	wrong, odd   int
-	merged       int
 	first        []finding // the first maxFailures that are wrong, by seq
-	firstMerged  []finding // the same of those that are merged
 	firstOdd     finding
-	doubts       []doubt
 }
 
 // finding is an entry that is not as it should be.
@@ -28,7 +25,7 @@ type finding struct {
 
 // fail notes that an entry is wrong, and removes it if it is a file: the next
 // run then writes it anew, also where restic would not.
-func (f *findings) fail(e *entry) {
+func (f *findings) fail(e *placed) {
 	e.remove()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -36,16 +33,8 @@ func (f *findings) fail(e *entry) {
 	f.first = among(f.first, e)
 }
 
-// merge notes that an entry is merged.
-func (f *findings) merge(e *entry) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.merged++
-	f.firstMerged = among(f.firstMerged, e)
-}
-
 // among returns a list of the first findings with one more.
-func among(first []finding, e *entry) []finding {
+func among(first []finding, e *placed) []finding {
 	at, _ := slices.BinarySearchFunc(first, e.seq, func(a finding, seq int64) int { return cmp.Compare(a.seq, seq) })
 	if at < maxFailures {
 		first = slices.Insert(first, at, finding{e.seq, e.path})
@@ -54,7 +43,7 @@ func among(first []finding, e *entry) []finding {
 }
 
 // differ notes that an entry is odd.
-func (f *findings) differ(e *entry) {
+func (f *findings) differ(e *placed) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.odd++
@@ -77,7 +66,7 @@ func (f *findings) advance(bytes, files int64) {
 
 // verdict is what was found in the end.
 func (f *findings) verdict() Verdict {
-	v := Verdict{Wrong: f.wrong, First: paths(f.first), Merged: f.merged, FirstMerged: paths(f.firstMerged), Odd: f.odd}
+	v := Verdict{Wrong: f.wrong, First: paths(f.first), Odd: f.odd}
 	if f.firstOdd.seq != 0 {
 		v.FirstOdd = Printable(f.firstOdd.path)
 	}
@@ -97,9 +86,6 @@ func paths(list []finding) (names []string) {
 func (v Verdict) Warnings(name string) (lines []string) {
 	if v.Odd > 0 {
 		lines = append(lines, fmt.Sprintf("%s: %d entries have another owner, mode, time, extended attribute or hard link than in the snapshot, the first is %s", name, v.Odd, v.FirstOdd))
-	}
-	if v.Merged > 0 {
-		lines = append(lines, fmt.Sprintf("%s: %d files have the content of another name, with which restic has linked them; their own, which the snapshot has, comes back where one is restored alone: %s", name, v.Merged, Listed(v.FirstMerged)))
 	}
 	return lines
 }

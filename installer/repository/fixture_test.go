@@ -28,8 +28,8 @@ const (
 
 const testPassword = "correct horse"
 
-// made is a home, a repository with a snapshot of it, and what ours has restored
-// of that.
+// made is a home, a repository with a snapshot of it, and what restic itself has
+// restored of that.
 type made struct {
 	program                        string
 	home, repo, password, restored string
@@ -74,9 +74,7 @@ func (how making) make(dir string) (*made, error) {
 		func() error { return how.before(m) },
 		func() error { return m.backup(how.backup...) },
 		func() error { return how.after(m) },
-		func() error {
-			return m.repository().Restore(context.Background(), m.restoring(), &Complaints{}, func(Line) {})
-		},
+		func() error { return m.byRestic(m.restored, m.home) },
 	} {
 		if err := step(); err != nil {
 			return nil, err
@@ -114,6 +112,20 @@ func (m *made) restic(out *bytes.Buffer, args ...string) error {
 		return fmt.Errorf("restic %q: %w: %s", args, err, text.Bytes())
 	}
 	return nil
+}
+
+// byRestic has restic restore a directory of the snapshot.
+func (m *made) byRestic(to, from string, args ...string) error {
+	by := *m
+	by.program, _ = filepath.Abs(oursProgram) // the older one has no --sparse
+	return by.restic(nil, append([]string{"restore", m.id + ":" + from, "--target=" + to, "--sparse"}, args...)...)
+}
+
+// ours has ours restore the home.
+func (m *made) ours(to string) (Counts, error) {
+	what := m.restoring()
+	what.To = to
+	return m.repository().Restore(context.Background(), what, nil)
 }
 
 func (m *made) repository() *Repository {
@@ -183,7 +195,7 @@ func random(n int, seed uint64) []byte {
 // makeHome makes homes with all that restic keeps, as far as an ordinary user can.
 func makeHome(dir string) error {
 	for name, text := range map[string][]byte{
-		"README": []byte("at the top\n"), "alice/big": random(3<<20, 1), "alice/small": []byte("small"), "alice/empty": nil,
+		"README": []byte("at the top\n"), "alice/big": random(3<<20, 1), "alice/other": random(5<<20, 4), "alice/small": []byte("small"), "alice/empty": nil,
 		"alice/first name": random(1<<16, 2), "alice/not \xff\xfe UTF-8": []byte("x"), "alice/quo\"te\\": []byte("q"), "alice/new\nline": []byte("y"),
 		"alice/set": []byte("#!\n"), "alice/U+FFFD \uFFFD": []byte("r"), "bob/d/e/f": []byte("deep"), "bob/\xff/g": []byte("in no UTF-8"),
 	} {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 
 	//lint:ignore SA1019 as in package reader
 	"golang.org/x/crypto/poly1305"
@@ -153,4 +154,58 @@ func (w *rewriting) sealed(text []byte) ([]byte, error) {
 func hashOf(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
+}
+
+// duplicate puts the blobs of packs into others.
+func (m *made) duplicate(packs []string) (twice []string, err error) {
+	w := &rewriting{m: m}
+	if err := w.readKeys(); err != nil {
+		return nil, err
+	}
+	names, err := filepath.Glob(filepath.Join(m.repo, "index/*"))
+	if err != nil {
+		return nil, err
+	}
+	var copies []any
+	for _, name := range names {
+		index, err := w.cat("index", filepath.Base(name))
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range index["packs"].([]any) {
+			pack := p.(map[string]any)
+			at := slices.IndexFunc(packs, func(file string) bool { return filepath.Base(file) == pack["id"] })
+			if at < 0 {
+				continue
+			}
+			second, err := w.second(pack, packs[at])
+			if err != nil {
+				return nil, err
+			}
+			twice, copies = append(twice, second), append(copies, pack)
+		}
+	}
+	return twice, w.seal("index", map[string]any{"packs": copies})
+}
+
+// second writes a pack that has the blobs of a file at other places, and changes what an
+// index has of it.
+func (w *rewriting) second(pack map[string]any, file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	const before = 1000
+	text = append(bytes.Repeat([]byte("x"), before), text...)
+	for _, b := range pack["blobs"].([]any) {
+		blob := b.(map[string]any)
+		at, err := blob["offset"].(json.Number).Int64()
+		if err != nil {
+			return "", err
+		}
+		blob["offset"] = at + before
+	}
+	id := hashOf(text)
+	pack["id"] = id
+	return filepath.Join(w.m.repo, "data", id[:2], id), w.write("data/"+id[:2], text)
 }

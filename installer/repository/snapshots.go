@@ -2,7 +2,6 @@ package repository
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,34 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
+	"github.com/6FaNcY9/mkimage/installer/repository/reader"
 )
 
-// Snapshot is one of the list that restic prints: internal/restic/snapshot.go
-// of restic.
+// Snapshot is one of a repository.
 type Snapshot struct {
-	ID    string    `json:"id"`
-	Time  time.Time `json:"time"`
-	Host  string    `json:"hostname"`
-	Paths []string  `json:"paths"`
+	ID    string // 64 hex digits
+	Time  time.Time
+	Host  string
+	Paths []string
 
-	// Summary is what the backup counted, in all of its paths and with every name of
-	// a file; restic before 0.17 did not keep it.
-	Summary *struct {
-		Files uint64 `json:"total_files_processed"`
-		Bytes uint64 `json:"total_bytes_processed"`
-	} `json:"summary"`
+	// How many files the backup counted, and their bytes, in all of its paths and with
+	// every name of a file. restic before 0.17 did not keep it: then Counted is false.
+	Files, Bytes int64
+	Counted      bool
 }
 
 // Short returns the ID as people see it.
 func (s *Snapshot) Short() string { return s.ID[:8] }
-
-// Most returns how many bytes and files the snapshot has at most, if it says so.
-func (s *Snapshot) Most() (bytes, files int64, ok bool) {
-	if s.Summary == nil {
-		return 0, 0, false
-	}
-	return int64(min(s.Summary.Bytes, 1<<62)), int64(min(s.Summary.Files, 1<<62)), true
-}
 
 // Touches reports whether a path, what is above it, or something below it was
 // backed up.
@@ -61,30 +50,66 @@ type Filter struct {
 	Path string // that were made of this path, among others
 }
 
-// Snapshots returns those of a filter that restic can read, as it lists them.
+func (f Filter) picks(s *reader.Snapshot) bool {
+	return (f.Host == "" || s.Host == f.Host) && (f.Path == "" || slices.Contains(s.Paths, f.Path))
+}
+
+// Snapshots returns those of a filter, the oldest first. One that is damaged is left
+// out, and Unreadable is told of it; all of them are an error.
 func (repo *Repository) Snapshots(ctx context.Context, f Filter) ([]Snapshot, error) {
-	args := []string{"snapshots"}
-	if f.Host != "" {
-		args = append(args, "--host="+f.Host)
-	}
-	if f.Path != "" {
-		args = append(args, "--path="+f.Path)
-	}
-	out := limited{most: maxOutput}
-	if err := repo.Command(ctx, &out, args...); err != nil {
+	opened, err := repo.unlock(ctx)
+	if err != nil {
 		return nil, err
 	}
-	list, err := parseSnapshots(out.data)
+	ids, err := opened.Snapshots()
 	if err != nil {
-		return nil, firstboot.NewProblem(firstboot.CodeDamaged, "", "repository %s: list of snapshots: %w", repo.Names.Repository, err)
+		return nil, repo.unread(ctx, err)
 	}
+	var list []Snapshot
+	var broken error
+	read := 0
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		s, err := opened.Snapshot(id)
+		switch {
+		case err == nil:
+			if read++; f.picks(s) {
+				list = append(list, snapshotOf(s))
+			}
+		case firstboot.CodeOf(err) == firstboot.CodeDamaged:
+			broken = err
+			repo.leaveOut(err)
+		default:
+			return nil, repo.unread(ctx, err)
+		}
+	}
+	if read == 0 && broken != nil {
+		return nil, repo.unread(ctx, broken)
+	}
+	slices.SortStableFunc(list, func(a, b Snapshot) int { return a.Time.Compare(b.Time) })
 	return list, nil
+}
+
+// leaveOut tells of a snapshot that is damaged.
+func (repo *Repository) leaveOut(err error) {
+	if repo.Unreadable != nil {
+		repo.Unreadable(fmt.Sprintf("repository %s: a snapshot is left out: %v", repo.Names.Repository, err))
+	}
+}
+
+func snapshotOf(s *reader.Snapshot) Snapshot {
+	made := Snapshot{ID: s.ID.String(), Time: s.Time, Host: s.Host, Paths: s.Paths, Counted: s.Summary != nil}
+	if made.Counted {
+		made.Files, made.Bytes = added(0, s.Summary.Files), added(0, s.Summary.Bytes)
+	}
+	return made
 }
 
 // Newest returns the newest snapshot of a host and path, or a CodeNoSnapshot that
 // names what there is. Its time is that of the clock of who made it; the clock
-// here is not asked, which in a first boot may be in 1970. Of two of the same time
-// it is the one that restic lists last.
+// here is not asked, which in a first boot may be in 1970.
 func (repo *Repository) Newest(ctx context.Context, want Filter) (Snapshot, error) {
 	list, err := repo.Snapshots(ctx, want)
 	if err != nil {
@@ -125,19 +150,6 @@ func (repo *Repository) none(ctx context.Context, want Filter) error {
 		has = "it has those of " + Listed(others)
 	}
 	return firstboot.NewProblem(firstboot.CodeNoSnapshot, repo.NoneHint, "repository %s: no snapshot of %s:%s: %s", repo.Names.Repository, want.Host, want.Path, has)
-}
-
-func parseSnapshots(text []byte) ([]Snapshot, error) {
-	var list []Snapshot
-	if err := json.Unmarshal(text, &list); err != nil {
-		return nil, err
-	}
-	for _, s := range list {
-		if !IsID(s.ID) {
-			return nil, fmt.Errorf("ID %q, expected 64 hex digits", s.ID)
-		}
-	}
-	return list, nil
 }
 
 // IsID reports whether a text is the whole ID of a snapshot, as restic has it.
@@ -183,22 +195,4 @@ func plain(err error) error {
 		return fmt.Errorf("%s: %w", p.Path, p.Err)
 	}
 	return err
-}
-
-// maxOutput bounds what is kept of the list of snapshots, in bytes.
-const maxOutput = 64 << 20
-
-// limited keeps what is written to it, up to a limit: more is an error.
-type limited struct {
-	data []byte
-	most int
-}
-
-// Write implements io.Writer.
-func (l *limited) Write(p []byte) (int, error) {
-	if len(l.data)+len(p) > l.most {
-		return 0, fmt.Errorf("more than %d bytes", l.most)
-	}
-	l.data = append(l.data, p...)
-	return len(p), nil
 }

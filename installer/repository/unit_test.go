@@ -50,7 +50,7 @@ func TestParseLine(t *testing.T) {
 	}{
 		{`{"message_type":"status","percent_done":0.5,"total_bytes":9}`, "status", true},
 		{`{"message_type":"error","error":{"message":"m"},"item":"/a"}`, "error", true},
-		{`{"message_type":"status","total_bytes":-1}`, "", false},
+		{`{"message_type":"summary","num_errors":"1"}`, "", false},
 		{`{"message_type":""}`, "", false},
 		{`["message_type"]`, "", false},
 		{`repository opened`, "", false},
@@ -101,15 +101,6 @@ func TestPrintable(t *testing.T) {
 	} {
 		if got := Printable(in); got != want {
 			t.Errorf("Printable(%q): %q, expected %q", in, got, want)
-		}
-	}
-}
-
-func TestLimited(t *testing.T) {
-	for n, ok := range map[int]bool{2: true, 3: true, 4: false} {
-		l := limited{most: 3}
-		if _, err := l.Write(make([]byte, n)); (err == nil) != ok {
-			t.Errorf("%d bytes of 3: %v", n, err)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 type Proof struct {
 	Restoring
 	Name     string                   // what errors call the directory
-	Files    int64                    // what restic said that it restored, with what was right already
+	Files    int64                    // what Restore has counted
 	Progress func(bytes, files int64) // of blobs and of regular files that are right, one call at a time; nil tells nobody
 }
 
@@ -25,121 +25,70 @@ type Verdict struct {
 	First    []string // of these, in the order of the snapshot
 	Odd      int      // right but for their owner, mode, time, extended attributes or hard links
 	FirstOdd string
-
-	// Merged counts names of files whose content is that of another name, not the one
-	// that the snapshot has: both were the same file to restic when they were backed
-	// up, between which it was changed, and restic links them.
-	Merged      int
-	FirstMerged []string // as First
 }
 
 // Verify proves that a directory equals what was restored into it, at the cost of
 // reading it once. Files whose content is wrong are removed: the next restore then
-// writes them anew, also where restic would not, such as the zeros of a sparse
-// file over what cannot be read.
+// writes them anew.
 //
-// It asks the repository itself, by a reader that has nothing of restic: "restore
-// --verify" compares only what the same run has written, and that in memory. Each
-// file is read from the disk, if it was synced, and each of its blobs has to have
-// the hash that the snapshot names it by, but for those that are Merged; what has no
-// content has to have the type, the target or the device number.
-// What it finds besides in the directory is not its business, nor are sockets, which
-// restic does not restore.
+// Each file is read from the disk, if it was synced, and each of its blobs has to have
+// the hash that the snapshot names it by; what has no content has to have the type, the
+// target or the device number. Nothing that a restore has in memory is asked. What it
+// finds besides in the directory is not its business, nor are sockets, which are not
+// restored.
 //
 // A repository that does not say all of it, as far as it is asked, is an error.
 func (repo *Repository) Verify(ctx context.Context, p Proof) (Verdict, error) {
-	c := &comparison{proof: &p, groups: map[inode]*group{}, jobs: make(chan *entry), findings: findings{progress: p.Progress}}
-	tree, err := c.open(ctx, repo)
-	if err == nil {
-		err = c.run(ctx, tree)
+	opened, tree, err := repo.tree(ctx, p.Snapshot, p.From)
+	if err != nil {
+		return Verdict{}, firstboot.Located(p.Name+": comparing", err)
 	}
+	c := &comparison{repo: opened, groups: map[inode]*group{}, jobs: make(chan *placed), findings: findings{progress: p.Progress}}
+	entries, err := c.run(ctx, tree, &p)
 	if ctx.Err() != nil {
 		return Verdict{}, context.Cause(ctx)
 	}
 	if err != nil {
-		return Verdict{}, firstboot.Located(p.Name+": comparing", repo.unread(err))
+		return Verdict{}, firstboot.Located(p.Name+": comparing", repo.unread(ctx, err))
 	}
-	if c.entries < p.Files {
-		return Verdict{}, firstboot.NewProblem(firstboot.CodeIncomplete, repo.Again, "%s: comparing: the snapshot has %d entries, expected %d", p.Name, c.entries, p.Files)
+	if entries < p.Files {
+		return Verdict{}, firstboot.NewProblem(firstboot.CodeIncomplete, repo.Again, "%s: comparing: the snapshot has %d entries, expected %d", p.Name, entries, p.Files)
 	}
 	return c.verdict(), nil
-}
-
-// unread says of an error of the reader which repository it is of, and what to do
-// about it.
-func (repo *Repository) unread(err error) error {
-	where := repo.Names.Repository
-	switch code := firstboot.CodeOf(err); code {
-	case firstboot.CodeNoRepository:
-		return firstboot.NewProblem(code, "", "backup disk %s has no repository of restic in %s", repo.Disk, where)
-	case firstboot.CodePassword:
-		return firstboot.NewProblem(code, repo.PasswordHint, "repository %s: %s is not its password", where, repo.Password)
-	case firstboot.CodeDamaged:
-		return firstboot.Located("repository "+where+": is damaged", err)
-	case firstboot.CodeDisk, firstboot.CodeNoSnapshot:
-		return firstboot.NewProblem(code, repo.Again, "repository %s: %w", where, err)
-	case firstboot.CodeIncomplete:
-		return firstboot.NewProblem(code, repo.Again, "%w", err)
-	}
-	return err
 }
 
 // comparison compares a directory with a tree. One goroutine walks the tree and
 // looks at directories; what is in them others look at.
 type comparison struct {
 	findings
-	repo    *reader.Repository
-	proof   *Proof
-	jobs    chan *entry
-	groups  map[inode]*group // of the snapshot; the walk's alone
-	entries int64            // that the walk has come by
-	seq     int64            // the number of the last one
+	repo   *reader.Repository
+	jobs   chan *placed
+	dirs   []*directory     // that the walk is in; its alone
+	groups map[inode]*group // of the snapshot; the walk's alone
 }
 
-// open opens the repository, and returns the tree of what was restored.
-func (c *comparison) open(ctx context.Context, repo *Repository) (tree reader.ID, err error) {
-	snapshot, err := reader.ParseID(c.proof.Snapshot)
+// run compares everything, and returns how many entries that was.
+func (c *comparison) run(ctx context.Context, tree reader.ID, p *Proof) (int64, error) {
+	top, err := openDir(p.To)
 	if err != nil {
-		return tree, err
+		return 0, err
 	}
-	password, err := readPassword(repo.PasswordFile)
-	if err != nil {
-		return tree, err
-	}
-	if c.repo, err = reader.Open(ctx, repo.Dir, password); err != nil {
-		return tree, err
-	}
-	if tree, err = c.repo.Snapshot(snapshot); err != nil {
-		return tree, err
-	}
-	return c.repo.Directory(tree, c.proof.From)
-}
-
-// run compares everything.
-func (c *comparison) run(ctx context.Context, tree reader.ID) error {
-	top, err := openDir(c.proof.To)
-	if err != nil {
-		return err
-	}
+	c.dirs = []*directory{top}
+	w := &walker{repo: c.repo, includes: p.Includes, visitor: c}
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() error {
 		defer close(c.jobs)
 		defer top.release()
-		return c.walk(ctx, top, tree, "", len(c.proof.Includes) == 0, 0)
+		return w.walk(ctx, tree)
 	})
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() error { return c.work(ctx) })
 	}
-	if err = all.Wait(); err == nil {
-		err = c.resolve()
-	}
-	for _, d := range c.doubts {
-		d.dir.release()
-	}
+	err = all.Wait()
 	for _, g := range c.groups { // after an error
 		for _, e := range g.waiting {
 			e.dir.release()
 		}
 	}
-	return err
+	return w.entries, err
 }

@@ -1,7 +1,6 @@
 package repository
 
 import (
-	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -13,11 +12,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
+	"github.com/6FaNcY9/mkimage/installer/repository/reader"
 )
 
-// restore restores once more.
+// restore has restic restore once more.
 func (m *made) restore() error {
-	return m.repository().Restore(context.Background(), m.restoring(), &Complaints{}, func(Line) {})
+	return m.byRestic(m.restored, m.home)
 }
 
 // sized makes a home whose files have 10 bytes, or are larger than a block.
@@ -57,6 +57,15 @@ func TestVerifySizes(t *testing.T) {
 		})
 	}}.make(t.TempDir())
 	must(t, err)
+	to := filepath.Join(t.TempDir(), "ours")
+	for range 2 { // the second time over what is there
+		_, err = m.ours(to)
+		must(t, err)
+		same(t, m.restored, to)
+		if got, err := m.verify(to); err != nil || got.Wrong+got.Odd > 0 {
+			t.Errorf("of ours: %+v, %v", got, err)
+		}
+	}
 	for _, tt := range []changed{
 		{name: "as restored", change: func(func(string) string) error { return nil }},
 		{name: "a zero that is none", change: func(in func(string) string) error {
@@ -128,47 +137,32 @@ func (m *made) renumber() error {
 	})
 }
 
-// A file that restic links to another name, though the snapshot has another content
-// of it, is told of: no restore would make it right.
+// Names of one file that have another content in the snapshot are files of their own
+// when ours has restored them, and right; restic links them, which is wrong.
 func TestVerifyMerged(t *testing.T) {
 	imgtest.Need(t, oursProgram)
 	m, err := making{program: oursProgram, fill: linked, after: (*made).renumber}.make(t.TempDir())
 	must(t, err)
-	merged := []string{"/a/single", "/c/second", "/d/single"}
-	in := func(name string) string { return filepath.Join(m.restored, name) }
-	for _, name := range merged {
-		text, err := os.ReadFile(in(name))
-		must(t, err)
-		if string(text) != "b content" {
-			t.Fatalf("%s: %s; restic does not link it", name, text)
-		}
+	got, err := m.verify(m.restored)
+	must(t, err)
+	if got.Wrong == 0 {
+		t.Errorf("what restic linked: %+v, expected some that are wrong", got)
 	}
-	for _, tt := range []struct {
-		name   string
-		change func() error
-		want   Verdict
-	}{
-		{"as restored", func() error { return nil }, Verdict{Merged: 3, FirstMerged: merged}},
-		{"once more", m.restore, Verdict{Merged: 3, FirstMerged: merged}},
-		{"first is missing", func() error { return remove(in("b/first")) }, Verdict{Wrong: 1, First: []string{"/b/first"}, Merged: 3, FirstMerged: merged}},
-		{"and restored", m.restore, Verdict{Merged: 3, FirstMerged: merged}},
-		{"is wrong", func() error { return overwrite(in("d/third"), "B", 0) }, Verdict{
-			Wrong: 6, First: []string{"/a/single", "/b/first", "/c/second", "/d/single", "/d/third", "/f/single like it"},
-		}},
-		{"and restored again", m.restore, Verdict{Merged: 3, FirstMerged: merged}},
-		{"a file of its own", func() error {
-			return replace(in("d/single"), func() error { return os.WriteFile(in("d/single"), []byte("b content"), 0o600) })
-		}, Verdict{Wrong: 1, First: []string{"/d/single"}, Merged: 2, FirstMerged: merged[:2]}},
-	} {
-		must(t, tt.change())
-		got, err := m.verify(m.restored)
+	for range 2 { // the second time over what is there
+		_, err = m.ours(m.restored)
 		must(t, err)
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		got, err = m.verify(m.restored)
+		must(t, err)
+		if diff := cmp.Diff(Verdict{}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
-	}
-	if _, err := os.Lstat(in("d/single")); err == nil {
-		t.Error("a file of its own that is wrong: is there still")
+		for name, want := range map[string]string{
+			"a/single": "a content", "b/first": "b content", "c/second": "e content", "d/single": "d content", "d/third": "b content", "e/other": "e content", "f/single like it": "b content",
+		} {
+			if text, err := os.ReadFile(filepath.Join(m.restored, name)); err != nil || string(text) != want {
+				t.Errorf("%s: %q, %v; expected %q", name, text, err, want)
+			}
+		}
 	}
 }
 
@@ -179,9 +173,6 @@ func TestWarnings(t *testing.T) {
 	}{
 		{Verdict{Wrong: 1, First: []string{"/a"}}, nil},
 		{Verdict{Odd: 2, FirstOdd: "/b"}, []string{"/home: 2 entries have another owner, mode, time, extended attribute or hard link than in the snapshot, the first is /b"}},
-		{Verdict{Merged: 1, FirstMerged: []string{"/c"}}, []string{
-			"/home: 1 files have the content of another name, with which restic has linked them; their own, which the snapshot has, comes back where one is restored alone: /c",
-		}},
 	} {
 		if got := tt.v.Warnings("/home"); !slices.Equal(got, tt.want) {
 			t.Errorf("%+v: %q, expected %q", tt.v, got, tt.want)
@@ -189,15 +180,15 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// As many are named as of those that are wrong, of each in their order.
+// As many are named of those that are wrong, in their order.
 func TestFirstFindings(t *testing.T) {
 	for n, want := range map[int]int{maxFailures - 1: maxFailures - 1, maxFailures: maxFailures, maxFailures + 1: maxFailures} {
 		var f findings
 		for i := n; i > 0; i-- {
-			f.merge(&entry{seq: int64(i), path: strconv.Itoa(i)})
+			f.fail(&placed{entry: &entry{Node: &reader.Node{}, seq: int64(i), path: strconv.Itoa(i)}, dir: absentDir()})
 		}
 		got := f.verdict()
-		if got.Merged != n || len(got.FirstMerged) != want || got.FirstMerged[0] != "1" || got.FirstMerged[want-1] != strconv.Itoa(want) {
+		if got.Wrong != n || len(got.First) != want || got.First[0] != "1" || got.First[want-1] != strconv.Itoa(want) {
 			t.Errorf("%d: %+v", n, got)
 		}
 	}

@@ -21,7 +21,7 @@ const maxXattr = 64 << 10
 // sameXattrs reports whether what is in the place of an entry has the extended
 // attributes of its node and no other. restic removes others; on a file system that
 // has none it leaves them out in silence.
-func (e *entry) sameXattrs() (bool, error) {
+func (e *placed) sameXattrs() (bool, error) {
 	// No system call of older kernels takes a directory and a name.
 	path := fmt.Sprintf("/proc/self/fd/%d/%s", e.dir.fd, e.Name)
 	names, err := xattrNames(path)

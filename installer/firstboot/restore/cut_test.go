@@ -35,7 +35,7 @@ func TestCut(t *testing.T) {
 	}
 	for i, at := range points {
 		if i < first && i%3 != 0 && !imgtest.Full() {
-			continue // restic takes seconds each time
+			continue // each is a whole restore, and another
 		}
 		t.Run(strings.ReplaceAll(at, " ", "-"), func(t *testing.T) {
 			m.t = t

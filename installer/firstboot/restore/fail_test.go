@@ -36,7 +36,6 @@ func TestRefused(t *testing.T) {
 		{"no file system", func(m *machine) { m.plug(m.blank("")) }, firstboot.CodeDisk, "no file system that is known"},
 		{"encrypted", func(m *machine) { m.plug(m.blank("LUKS\xba\xbe")) }, firstboot.CodeDisk, "LUKS"},
 		{"half a file system", func(m *machine) { m.plug(m.blank(strings.Repeat("\x00", 1024+56) + "\x53\xef")) }, firstboot.CodeDisk, "ext4 cannot be mounted: "},
-		{"no restic", func(m *machine) { m.s.Restic = "/nowhere/restic" }, 0, "/nowhere/restic: no such file"},
 	}
 	m := newMachine(t, nil)
 	good, restoreGood := m.s, *m.c.Restore
@@ -237,59 +236,78 @@ func TestSpace(t *testing.T) {
 	m.same("README", "alice", "bob", "carol")
 }
 
-// The disk fills while restic writes: others write, too.
+// The disk fills meanwhile: others write, too. That is seen before it has no byte left,
+// or else by a write that fails.
 func TestFullMeanwhile(t *testing.T) {
-	m := newMachine(t, nil)
-	m.mount.Unmount(t)
-	m.makeSystem(900 << 20)
-	m.plug(m.device)
-	real := m.s.Restic
-	m.s.Restic = m.script("exec " + real + ` --limit-download=1000 "$@"`)
-	filled := false
-	m.s.Progress = func(p Progress) {
-		if !filled {
-			filled = true
-			f, err := os.Create(m.in("filler"))
-			must(t, err)
-			_, err = f.Write(make([]byte, 1<<20))
-			for i := 1; err == nil && i < 900; i++ {
-				_, err = f.Write(make([]byte, 1<<20))
+	for _, tt := range []struct {
+		name string
+		at   int // which call of Now, that of the beginning and then one for each step
+		want string
+	}{
+		{"seen", 2, "MiB are free, and not all is restored"},
+		{"not seen", 3, "no space left on device"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMachine(t, nil)
+			m.mount.Unmount(t)
+			m.makeSystem(900 << 20)
+			m.plug(m.device)
+			calls, now := 0, time.Now()
+			m.s.Now = func() time.Time {
+				if calls++; calls == tt.at {
+					m.fillDisk()
+				}
+				return now
 			}
-			_ = f.Close()
-		}
+			if err := m.run(firstboot.CodeSpace); !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, expected %s", err, tt.want)
+			}
+			must(t, os.Remove(m.in("filler")))
+			m.run(0)
+			m.same("README", "alice", "bob", "carol")
+		})
 	}
-	m.run(firstboot.CodeSpace)
-	m.s.Progress, m.s.Restic = nil, real
-	must(t, os.Remove(m.in("filler")))
-	m.run(0)
-	m.same("README", "alice", "bob", "carol")
 }
 
-// A disk that gives nothing more is given up, long before restic would.
-func TestStall(t *testing.T) {
+// fillDisk makes a file that has all room there is.
+func (m *machine) fillDisk() {
+	m.t.Helper()
+	f, err := os.Create(m.in("filler"))
+	must(m.t, err)
+	defer f.Close()
+	at := int64(0)
+	for piece := int64(256 << 20); piece >= 4096; piece /= 2 {
+		for {
+			if err = unix.Fallocate(int(f.Fd()), 0, at, piece); err != nil {
+				break
+			}
+			at += piece
+		}
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		m.t.Errorf("filling the disk: %v, expected %v", err, unix.ENOSPC)
+	}
+}
+
+// The backup disk is pulled out meanwhile. What the restore has of it stays, and the
+// next one goes on.
+func TestUnplugged(t *testing.T) {
 	m := newMachine(t, nil)
-	m.cutAt("made staging", nil)
-	m.runCut()
-	m.s.Restic = m.script(`trap 'exit 130' INT
-echo 'Load(<data/6d19c9190f>, 0, 0) returned error, retrying after 1.5s: input/output error' >&2
-while :; do echo '{"message_type":"status","total_bytes":9,"bytes_restored":1}'; sleep 0.02; done`)
-	now := time.Now()
-	m.s.Now = func() time.Time { now = now.Add(time.Second); return now }
+	good := m.device
+	image := strings.TrimSpace(m.command("losetup", "--noheadings", "--output=BACK-FILE", good))
+	pulled := filepath.Join(t.TempDir(), "pulled.img")
+	m.command("cp", "--sparse=always", image, pulled)
+	m.plug(m.loop(pulled, "--direct-io=on")) // or what is missing would be read as zeros
+	m.s.Progress = func(Progress) { must(t, os.Truncate(pulled, 0)) }
 	err := m.run(firstboot.CodeDisk)
 	if !strings.Contains(err.Error(), "input/output error") {
 		t.Errorf("%v: does not say why", err)
 	}
-}
-
-// What cannot be measured whole is restored all the same: of a damaged snapshot as much
-// as can be read is brought home, before the disk dies altogether.
-func TestMeasureDamaged(t *testing.T) {
-	m := newMachine(t, nil)
-	m.s.Restic = m.script(m.s.Restic + withoutSummary + `
-case "$*" in *--dry-run*)
-	echo '{"message_type":"error","error":{"message":"ReadFull(<data/6d19>): no such file or directory"},"item":"/alice"}' >&2
-	exit 1
-esac`)
+	if got := m.top(); got != filepath.Base(m.staging()) {
+		t.Errorf("%s: is there, expected the staging directory alone", got)
+	}
+	m.s.Progress = nil
+	m.plug(good)
 	m.run(0)
 	m.same("README", "alice", "bob", "carol")
 }

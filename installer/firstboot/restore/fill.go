@@ -74,8 +74,7 @@ func (r *run) connect() (repo *origin, undo func(), err error) {
 	return r.open(dir), undo, nil
 }
 
-// checkPassword looks whether the secret is there; what it is only restic
-// reads.
+// checkPassword looks whether the secret is there.
 func (r *run) checkPassword() error {
 	name := r.passwordFile()
 	info, err := os.Stat(name)
@@ -123,8 +122,7 @@ func (o *origin) settle(ctx context.Context) error {
 		return err
 	}
 	r.pin = p
-	var known bool
-	if p.Bytes, p.Files, known = snapshot.Most(); !known {
+	if p.Bytes, p.Files = snapshot.Bytes, snapshot.Files; !snapshot.Counted {
 		if err := o.measure(ctx); err != nil {
 			return err
 		}

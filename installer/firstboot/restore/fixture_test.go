@@ -22,9 +22,6 @@ import (
 	"github.com/6FaNcY9/mkimage/rehearsal/listtree"
 )
 
-// resticProgram is the one that is put into images; make programs builds it.
-const resticProgram = "../../../.cache/programs/restic"
-
 const (
 	testPassword = "correct horse"
 	testHost     = "fox"
@@ -186,18 +183,14 @@ type machine struct {
 func newMachine(t *testing.T, change func(repo string)) *machine {
 	t.Helper()
 	imgtest.NeedRoot(t)
-	imgtest.Need(t, resticProgram, "restic", "mkfs.btrfs", "mkfs.ext4", "losetup", "cp", "btrfs")
+	imgtest.Need(t, "restic", "mkfs.btrfs", "mkfs.ext4", "losetup", "cp", "btrfs")
 	b, err := testBackup()
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := &machine{t: t, backup: b, image: filepath.Join(t.TempDir(), "system.img")}
-	program, err := filepath.Abs(resticProgram)
-	if err != nil {
-		t.Fatal(err)
-	}
 	m.s = System{
-		Restic: program, Now: time.Now, DropCaches: func() error { return nil },
+		Now: time.Now, DropCaches: func() error { return nil },
 		Log: func(line string) { m.logs = append(m.logs, line) },
 	}
 	m.c = &firstboot.Config{Image: "fox-1", Restore: &firstboot.Restore{

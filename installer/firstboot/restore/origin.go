@@ -16,11 +16,9 @@ type origin struct {
 	run *run
 }
 
-// open returns the repository on the disk that is mounted at dir. The password
-// is read by restic and by the proof alone.
+// open returns the repository on the disk that is mounted at dir.
 func (r *run) open(dir string) *origin {
 	return &origin{run: r, Repository: &repository.Repository{
-		Program:      r.Restic,
 		Dir:          filepath.Join(dir, path.Join("/", r.c.Restore.Repository)),
 		PasswordFile: r.passwordFile(),
 		Names: repository.Names{
@@ -28,6 +26,7 @@ func (r *run) open(dir string) *origin {
 			Password: "the secret " + r.c.Restore.Password, PasswordHint: "mkimage keys check PROFILE --repository DIR",
 			NoneHint: "name the host in the profile: restore = {host = …}",
 		},
+		Unreadable: r.Log,
 	}}
 }
 
@@ -74,46 +73,40 @@ func (o *origin) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.run.pin.counted(sum)
+	o.run.pin.Bytes, o.run.pin.Files = sum.Bytes, sum.Files
 	o.run.measured = true
 	return nil
 }
 
-// counted takes over how much restic found in the snapshot.
-func (p *pin) counted(sum repository.Line) {
-	p.Bytes, p.Files = int64(min(sum.TotalBytes+sum.BytesSkipped, 1<<62)), int64(min(sum.TotalFiles+sum.FilesSkipped, 1<<62))
-}
-
-// restore brings all that is missing or wrong from the repository.
+// restore brings all that is missing or wrong from the repository, unless the disk of
+// the system is about to be full.
 func (o *origin) restore(ctx context.Context) error {
 	r := o.run
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	m := r.meter(StageRestore)
-	said := &repository.Complaints{}
-	watch := &watch{run: r, meter: m, said: said, stop: stop}
-	var sum repository.Line
-	err := o.Restore(ctx, r.restoring(), said, func(l repository.Line) {
-		// While restic reads names, it knows of less than there is.
-		found := int64(min(l.TotalBytes+l.BytesSkipped, 1<<62))
-		m.progress.Total = max(m.progress.Total, found)
-		if l.MessageType == "summary" {
-			sum, m.progress.Total = l, found
+	sum, err := o.Restore(ctx, r.restoring(), func(done repository.Counts) {
+		if m.set(done.Bytes, done.Files) {
+			if err := r.isFilling(); err != nil {
+				stop(err)
+			}
 		}
-		m.set(int64(min(l.BytesRestored+l.BytesSkipped, 1<<62)), int64(min(l.FilesRestored+l.FilesSkipped, 1<<62)))
-		watch.look()
 	})
 	if err != nil {
 		return firstboot.Located(path.Join(r.c.Restore.Path, r.pin.Staging)+" has what could be restored", err)
 	}
-	if last := said.Last(); last != "" {
-		r.Log("restic: " + last)
-	}
-	if sum.MessageType == "" {
-		return firstboot.NewProblem(firstboot.CodeIncomplete, r.again(), "%s: restic does not say how much it restored", r.c.Restore.Path)
-	}
-	r.pin.counted(sum)
+	r.pin.Bytes, r.pin.Files = sum.Bytes, sum.Files
 	return nil
+}
+
+// isFilling is a CodeSpace where others fill the disk meanwhile: a system whose disk is
+// full to its last byte does not start.
+func (r *run) isFilling() error {
+	free, err := r.free()
+	if err != nil || free >= leastMargin/4 {
+		return nil
+	}
+	return firstboot.NewProblem(firstboot.CodeSpace, repository.IncompleteHint(firstboot.CodeSpace, r.again()), "%d MiB are free, and not all is restored", free>>20)
 }
 
 // verify proves that the staging directory equals the snapshot.
@@ -122,8 +115,9 @@ func (o *origin) verify(ctx context.Context) error {
 	if err := r.DropCaches(); err != nil {
 		r.Log(fmt.Sprintf("what was restored may be read from memory, not from the disk, to compare it: %v", err))
 	}
+	m := r.meter(StageVerify)
 	verdict, err := o.Verify(ctx, repository.Proof{
-		Restoring: r.restoring(), Name: r.c.Restore.Path, Files: r.pin.Files, Progress: r.meter(StageVerify).set,
+		Restoring: r.restoring(), Name: r.c.Restore.Path, Files: r.pin.Files, Progress: func(bytes, files int64) { m.set(bytes, files) },
 	})
 	if err != nil {
 		return err

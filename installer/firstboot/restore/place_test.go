@@ -95,14 +95,13 @@ func TestHomeLostWhilePlacing(t *testing.T) {
 // are there is not enough.
 func TestHomeLostAfterPlacing(t *testing.T) {
 	m := newMachine(t, nil)
-	restic := m.s.Restic
 	must(t, os.Mkdir(m.path("lost+found"), 0o700)) // which the backup has as well
 	m.cutAt("staging", nil)
 	m.runCut()
-	m.s.Restic = "/nowhere" // all is there: nothing is restored
+	must(t, os.RemoveAll(m.in("dev"))) // all is there: nothing is restored
 	m.cutAt("snapshot", nil)
 	m.runCut()
-	m.s.Restic = restic
+	m.plug(m.device)
 	must(t, os.RemoveAll(m.path("carol")))
 	m.run(firstboot.CodeNotPristine) // of alice, who has more than what a new home has
 	m.same("README", "alice", "bob", "carol")

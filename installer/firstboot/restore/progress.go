@@ -12,7 +12,7 @@ const (
 type Progress struct {
 	Stage string
 	Done  int64 // bytes, with those that were there already
-	Total int64 // bytes
+	Total int64 // bytes, at least Done; where a snapshot does not say them right, as far as they are known
 	Files int64 // that are done
 	Rate  int64 // bytes per second since the stage began; 0 when it is not known
 	Left  time.Duration
@@ -28,28 +28,26 @@ type meter struct {
 	progress Progress
 	began    time.Time
 	reported time.Time
-	advanced time.Time // when the numbers last changed
 }
 
 func (r *run) meter(stage string) *meter {
-	now := r.Now()
-	return &meter{report: r.Progress, now: r.Now, progress: Progress{Stage: stage, Total: r.pin.Bytes}, began: now, advanced: now}
+	return &meter{report: r.Progress, now: r.Now, progress: Progress{Stage: stage, Total: r.pin.Bytes}, began: r.Now()}
 }
 
-// set tells the numbers, as often as they are known.
-func (m *meter) set(done, files int64) {
+// set is told the numbers as often as they are known, and reports whether it has told
+// them.
+func (m *meter) set(done, files int64) bool {
 	now := m.now()
-	if done != m.progress.Done || files != m.progress.Files {
-		m.advanced = now
-	}
 	m.progress.Done, m.progress.Files = done, files
+	m.progress.Total = max(m.progress.Total, done) // a snapshot may say too little
 	if !m.reported.IsZero() && now.Sub(m.reported) < progressEvery {
-		return
+		return false
 	}
 	m.reported = now
 	p := m.progress
 	p.Rate, p.Left = pace(p.Done, p.Total, now.Sub(m.began))
 	m.report(p)
+	return true
 }
 
 // pace returns the bytes per second, and how long the rest takes at that.

@@ -3,8 +3,6 @@ package restore
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -31,11 +29,11 @@ type Snapshot struct {
 
 // OpenBackup finds the backup disk of a configuration, and mounts it at a
 // directory of its own unless it is mounted. where is its device, or a directory
-// that has what is on it; "" looks for Restore.Disk below /dev/disk. restic is
+// that has what is on it; "" looks for Restore.Disk below /dev/disk. restic, for Sample, is
 // the program. Errors are of *firstboot.Problem, CodeNoDisk or CodeDisk, but for
 // those of this system itself.
 func OpenBackup(c *firstboot.Config, restic, where string) (*Backup, error) {
-	s := System{Root: "/", Restic: restic, Backup: "/nowhere", unchanged: true}
+	s := System{Root: "/", Backup: "/nowhere", unchanged: true}
 	s.setDefaults()
 	b := &Backup{run: &run{System: s, c: c, path: c.Restore.Path}}
 	dir, err := b.mount(where)
@@ -44,6 +42,7 @@ func OpenBackup(c *firstboot.Config, restic, where string) (*Backup, error) {
 		return nil, err
 	}
 	b.repo = b.run.open(dir)
+	b.repo.Program = restic
 	return b, nil
 }
 
@@ -90,7 +89,7 @@ func (b *Backup) Close() {
 func (b *Backup) Exists() error { return b.repo.Exists() }
 
 // Unlock hands over the repository's password, and what undoes that. It is kept
-// in memory, as a file that this process alone has and restic reads.
+// in memory, as a file that this process alone has.
 func (b *Backup) Unlock(password []byte) error {
 	file, forget, err := repository.Hold(password)
 	if err != nil {
@@ -102,8 +101,7 @@ func (b *Backup) Unlock(password []byte) error {
 }
 
 // Latest returns the snapshot that a restore would take, without its size. It
-// opens the repository: errors are those of restic, CodePassword among them, and
-// CodeNoSnapshot.
+// opens the repository: errors are CodePassword and CodeNoSnapshot among others.
 func (b *Backup) Latest(ctx context.Context) (Snapshot, error) {
 	s, err := b.repo.choose(ctx)
 	return Snapshot{ID: s.ID, Time: s.Time}, err
@@ -132,19 +130,9 @@ var errSampled = errors.New("enough was read")
 func (b *Backup) Sample(ctx context.Context, bytes int64, most time.Duration) (done bool, err error) {
 	limit, cancel := context.WithTimeoutCause(ctx, most, errSampled)
 	defer cancel()
-	said := &repository.Complaints{}
-	err = b.repo.Start(limit, said, io.Discard, "check", fmt.Sprintf("--read-data-subset=%dK", (bytes+1023)>>10))
-	if err == nil {
-		return true, nil
-	}
-	if ctx.Err() != nil {
-		return false, err
-	}
-	if damage := b.repo.Damage(said); damage != nil {
-		return true, damage
-	}
-	if errors.Is(err, errSampled) {
+	err = b.repo.Sample(limit, bytes)
+	if ctx.Err() == nil && errors.Is(err, errSampled) {
 		return false, nil
 	}
-	return true, err
+	return ctx.Err() == nil, err
 }

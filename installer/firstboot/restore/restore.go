@@ -9,9 +9,8 @@
 // a file of the state directory, and a later run goes on from there, with the
 // same snapshot.
 //
-// restic itself syncs nothing, and gives files their full size before their
-// content: after a power cut a file may look right and hold zeros. This is why
-// a restore is resumed with "--overwrite always", which reads what is there.
+// After a power cut a file may look right and hold zeros. This is why a restore that
+// is resumed reads what is there.
 //
 // What it does not do: it decrypts no secrets, draws nothing on a console, and
 // never writes to the backup disk.
@@ -37,7 +36,6 @@ import (
 // value is the running system, and tells nobody.
 type System struct {
 	Root    string // of all paths of the Config and of the defaults here; "" is /
-	Restic  string // the program, 0.18 or later; "" is /usr/lib/mkimage/restic
 	Secrets string // the directory of decrypted secrets; "" is /run/secrets
 	Skel    string // what a new home has in it; "" is /etc/skel
 	Backup  string // where the disk is mounted; "" is firstboot.BackupDir
@@ -65,17 +63,14 @@ type System struct {
 
 	unchanged bool // the backup disk is mounted so that not even its journal is replayed
 
-	stall time.Duration            // without progress, while the disk makes errors, until it is given up
-	cut   func(after string) error // tests end a run with it
+	cut func(after string) error // tests end a run with it
 }
 
 func (s *System) setDefaults() {
 	s.Root = cmp.Or(s.Root, "/")
-	s.Restic = cmp.Or(s.Restic, filepath.Join(s.Root, "usr/lib/mkimage/restic"))
 	s.Secrets = cmp.Or(s.Secrets, filepath.Join(s.Root, "run/secrets"))
 	s.Skel = cmp.Or(s.Skel, filepath.Join(s.Root, "etc/skel"))
 	s.Backup = cmp.Or(s.Backup, filepath.Join(s.Root, firstboot.BackupDir))
-	s.stall = cmp.Or(s.stall, 2*time.Minute)
 	if s.Progress == nil {
 		s.Progress = func(Progress) {}
 	}
@@ -233,8 +228,8 @@ func (r *run) complete() error {
 	return r.turn(phaseDone)
 }
 
-// top makes the directory itself what systems have: restic does not restore
-// that of the directory it restores into.
+// top makes the directory itself what systems have: its own owner and mode are not
+// restored.
 func (r *run) top() error {
 	return durable.Repair(r.files, r.c.Restore.Path, 0o755)
 }

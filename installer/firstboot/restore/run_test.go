@@ -68,7 +68,6 @@ func TestFresh(t *testing.T) {
 func (m *machine) second(steps int) {
 	m.t.Helper()
 	must(m.t, os.RemoveAll(m.in("run/secrets")), os.RemoveAll(m.in("dev")))
-	m.s.Restic = "/nowhere"
 	m.write(m.path("alice/new"), "of the user")
 	m.run(0)
 	if got := m.text(m.path("alice/new")); got != "of the user" {
@@ -90,34 +89,14 @@ func owner(t *testing.T, name string, mode uint32, id uint32) {
 	}
 }
 
-// restic is killed while it restores. What it left is not what a file's size
-// says: zeros stand for data that a power cut has taken.
+// A restore ends in its middle. What it left is not what a file's size says: zeros
+// stand for data that a power cut has taken.
 func TestResume(t *testing.T) {
 	m := newMachine(t, nil)
-	real := m.s.Restic
-	pid := filepath.Join(t.TempDir(), "pid")
-	// Pack by pack at this rate, seconds are between the first data and the end.
-	m.s.Restic = m.script("echo $$ > " + pid + "; exec " + real + ` --option=local.connections=1 --limit-download=1000 "$@"`)
-	killed := make(chan error, 1)
-	go func() {
-		end, tick := time.After(time.Minute), time.NewTicker(10*time.Millisecond)
-		defer tick.Stop()
-		for !m.begun() {
-			select {
-			case <-tick.C:
-			case <-end:
-				killed <- errors.New("nothing was restored within a minute")
-				return
-			}
-		}
-		killed <- unix.Kill(atoi(t, m.text(pid)), unix.SIGKILL)
-	}()
-	err := m.run(firstboot.CodeIncomplete)
-	must(t, <-killed)
-	if !strings.Contains(err.Error(), "killed") {
-		t.Fatal(err)
+	m.interrupt(StageRestore, 5<<20)
+	if got := list(t, m.staging()); strings.Contains(list(t, m.backup.home), got) || !m.begun() {
+		t.Fatalf("the restore was cut with this in place:\n%s", got)
 	}
-	m.s.Restic = real
 	must(t, filepath.WalkDir(m.staging(), func(name string, e os.DirEntry, err error) error {
 		if err == nil && e.Type().IsRegular() {
 			zero(t, name)
@@ -138,27 +117,43 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// begun tells whether a file with data is in a staging directory.
-func (m *machine) begun() bool {
-	found := false
-	dirs, _ := filepath.Glob(m.path(stagingPrefix + "*"))
-	for _, dir := range dirs {
-		_ = filepath.WalkDir(dir, func(name string, e os.DirEntry, err error) error {
-			var st unix.Stat_t
-			if err == nil && e.Type().IsRegular() && unix.Lstat(name, &st) == nil && st.Blocks > 0 {
-				found = true
-			}
-			return nil
-		})
+// interrupt runs the machine until a stage has come so far, where its context ends.
+func (m *machine) interrupt(stage string, bytes int64) {
+	m.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	m.tellAll(func(p Progress) {
+		if p.Stage == stage && p.Done >= bytes {
+			cancel()
+		}
+	})
+	if err := Run(ctx, m.c, m.s); !errors.Is(err, context.Canceled) {
+		m.t.Fatalf("Run: %v, expected %v", err, context.Canceled)
 	}
-	return found
+	m.s.Progress = nil
 }
 
-func (m *machine) script(text string) string {
+// tellAll has each step of the next runs told, not one a second.
+func (m *machine) tellAll(tell func(Progress)) {
+	now := time.Now()
+	m.s.Now = func() time.Time {
+		now = now.Add(progressEvery)
+		return now
+	}
+	m.s.Progress = tell
+}
+
+// begun tells whether a file with data is in the staging directory.
+func (m *machine) begun() (found bool) {
 	m.t.Helper()
-	name := filepath.Join(m.t.TempDir(), "restic")
-	must(m.t, os.WriteFile(name, []byte("#!/bin/sh\n"+text+"\n"), 0o755))
-	return name
+	must(m.t, filepath.WalkDir(m.staging(), func(name string, e os.DirEntry, err error) error {
+		var st unix.Stat_t
+		if err == nil && e.Type().IsRegular() && unix.Lstat(name, &st) == nil && st.Blocks > 0 {
+			found = true
+		}
+		return err
+	}))
+	return found
 }
 
 // staging returns the one staging directory.
@@ -170,14 +165,6 @@ func (m *machine) staging() string {
 		m.t.Fatalf("staging directories %q, expected one", dirs)
 	}
 	return dirs[0]
-}
-
-func atoi(t testing.TB, text string) (n int) {
-	t.Helper()
-	for _, c := range strings.TrimSpace(text) {
-		n = 10*n + int(c-'0')
-	}
-	return n
 }
 
 // zero makes a file one of zeros, of the same size and time.
@@ -251,17 +238,18 @@ func TestZeroedIsRepaired(t *testing.T) {
 	m.same("README", "alice", "bob", "carol")
 }
 
+// Who is asked to end does, and puts nothing to its place.
 func TestInterrupted(t *testing.T) {
-	m := newMachine(t, nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	m.s.Restic = m.script("exec " + m.s.Restic + ` --limit-download=1000 "$@"`)
-	m.s.Progress = func(Progress) { cancel() }
-	began := time.Now()
-	if err := Run(ctx, m.c, m.s); !errors.Is(err, context.Canceled) {
-		t.Errorf("Run: %v, expected %v", err, context.Canceled)
-	}
-	if took := time.Since(began); took > 30*time.Second {
-		t.Errorf("took %v", took)
+	for _, stage := range []string{StageRestore, StageVerify} {
+		t.Run(stage, func(t *testing.T) {
+			m := newMachine(t, nil)
+			m.interrupt(stage, 0)
+			if got := m.top(); got != filepath.Base(m.staging()) {
+				t.Errorf("%s: is there, expected the staging directory alone", got)
+			}
+			m.run(0)
+			m.same("README", "alice", "bob", "carol")
+		})
 	}
 }
 

@@ -144,6 +144,11 @@ func TestMeter(t *testing.T) {
 	if diff := cmp.Diff([]int64{0, 2, 3}, got); diff != "" {
 		t.Errorf("reports (-want +got):\n%s", diff)
 	}
+	for _, tt := range []struct{ done, total int64 }{{99, 100}, {100, 100}, {101, 101}, {100, 101}} {
+		if m.set(tt.done, 0); m.progress.Total != tt.total {
+			t.Errorf("%d bytes of %d, expected of %d", tt.done, m.progress.Total, tt.total)
+		}
+	}
 }
 
 func TestParsePin(t *testing.T) {

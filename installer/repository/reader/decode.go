@@ -43,13 +43,11 @@ func (x *index) add(p *indexed) error {
 		case b.Length < overhead:
 			return fmt.Errorf("pack %.8s…: blob %.8s… of %d bytes, expected at least %d", p.ID, b.ID, b.Length, overhead)
 		case b.Type == "tree":
-			x.trees.add(treeBlob{b.ID, uint32(len(x.packs)), b.Offset, b.Length, b.Plain})
-		case b.Type != "data":
-			return fmt.Errorf("pack %.8s…: blob %.8s… of type %.20q, expected data or tree", p.ID, b.ID, b.Type)
-		case b.Plain != 0:
-			x.data.add(dataBlob{b.ID, b.Plain})
+			x.trees.add(place{b.ID, uint32(len(x.packs)), b.Offset, b.Length, b.Plain})
+		case b.Type == "data":
+			x.data.add(place{b.ID, uint32(len(x.packs)), b.Offset, b.Length, b.Plain})
 		default:
-			x.data.add(dataBlob{b.ID, b.Length - overhead})
+			return fmt.Errorf("pack %.8s…: blob %.8s… of type %.20q, expected data or tree", p.ID, b.ID, b.Type)
 		}
 	}
 	x.packs = append(x.packs, p.ID)

@@ -131,42 +131,45 @@ func (r *Repository) unpack(text []byte, most int64) ([]byte, error) {
 	if len(text) == 0 || text[0] != encodingZstd {
 		return nil, fmt.Errorf("encoding %.1x of a document, expected %d or JSON", text, encodingZstd)
 	}
-	return r.decompress(text[1:], most)
+	return r.decompress(text[1:], most, nil)
 }
 
 // newDecoder returns a decoder that writes no more than there is room for.
 func newDecoder() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxTree), zstd.WithDecodeAllCapLimit(true))
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxTree), zstd.WithDecodeAllCapLimit(true))
 }
 
 // maxBlock is what a block of zstd has at most when it is decompressed, and
 // minBlock what it takes at least: RFC 8878, section 3.1.1.2.
 const maxBlock, minBlock = 128 << 10, 4
 
-// decompress returns what zstd has made smaller, of at most so many bytes. A frame
-// that says that it has more is not begun. One that does not say it, as restic
-// writes small ones and other programs all, gets more room until it fits.
-func (r *Repository) decompress(text []byte, most int64) ([]byte, error) {
+// decompress returns what zstd has made smaller, of at most so many bytes, in room if
+// it fits. A frame that says that it has more is not begun. One that does not say it,
+// as restic writes small ones and other programs all, gets more room until it fits.
+func (r *Repository) decompress(text []byte, most int64, room []byte) ([]byte, error) {
 	var h zstd.Header
 	if err := h.Decode(text); err != nil {
 		return nil, fmt.Errorf("zstd: %w", err)
 	}
-	room := min(max(4*int64(len(text)), maxBlock), most)
+	size := min(max(4*int64(len(text)), maxBlock), most)
 	if h.HasFCS {
 		most = min(most, (int64(len(text))/minBlock+1)*maxBlock)
 		if h.FrameContentSize > uint64(most) {
 			return nil, fmt.Errorf("zstd: %d bytes, expected at most %d", h.FrameContentSize, most)
 		}
-		room = int64(h.FrameContentSize)
+		size = int64(h.FrameContentSize)
 	}
 	for {
-		plain, err := r.zstd.DecodeAll(text, make([]byte, 0, room))
+		if int64(cap(room)) < size {
+			room = make([]byte, 0, size)
+		}
+		plain, err := r.zstd.DecodeAll(text, room[:0:size])
 		if err == nil {
 			return plain, nil
 		}
-		if h.HasFCS || room == most {
-			return nil, fmt.Errorf("zstd: %w, expected at most %d bytes", err, room)
+		if h.HasFCS || size == most {
+			return nil, fmt.Errorf("zstd: %w, expected at most %d bytes", err, size)
 		}
-		room = min(2*room, most)
+		size = min(2*size, most)
 	}
 }

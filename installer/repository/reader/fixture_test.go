@@ -140,7 +140,11 @@ func (d *disk) index(packs ...string) {
 }
 
 func (d *disk) open() (*Repository, error) {
-	return Open(context.Background(), d.dir, []byte(testPassword))
+	r, err := Open(context.Background(), d.dir, []byte(testPassword))
+	if err == nil {
+		err = r.ReadIndex(context.Background())
+	}
+	return r, err
 }
 
 func hashed(text string) ID { return ID(sha256.Sum256([]byte(text))) }

@@ -1,15 +1,14 @@
 // Package reader reads a repository of restic in a directory, of format 1 or 2:
-// its keys, its index, and the trees of a snapshot. Of data it knows how long
-// each blob is, which with its ID, a SHA-256, is enough to prove a file.
+// its keys, its index, its snapshots, their trees, and the data of files.
 //
-// It is there to prove what restic has restored, and shares no code with it. All
-// that it hands on is authenticated, and equals the hash that it is named by, but
-// for the configuration, which has none. Sizes and counts of others are bounded
-// before memory is taken for them.
+// A repository is opened once for all that is asked of it, which takes the time of
+// one key: each run of restic takes that, and reads the index again. All that is
+// handed on is authenticated, and equals the hash that it is named by, but for the
+// configuration, which has none. Sizes and counts of others are bounded before
+// memory is taken for them.
 //
-// What it does not do: it reads no data blob, takes no lock, keeps no cache and
-// writes nothing. It does not read the headers of packs: what no index has is not
-// there.
+// What it does not do: it takes no lock, keeps no cache and writes nothing. It does
+// not read the headers of packs: what no index has is not there.
 //
 // Errors are of *firstboot.Problem, but those of a cancelled context and of
 // ParseID. They begin with what they are of: a file of the repository, a tree, or
@@ -28,6 +27,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -70,7 +70,7 @@ const (
 	maxSmall    = 1 << 20   // a key, or the configuration
 	maxSnapshot = 64 << 20  // a snapshot names the paths that it was made of
 	maxIndex    = 256 << 20 // a file of the index
-	maxTree     = 1 << 30   // a tree, and whatever is decompressed
+	maxTree     = 1 << 30   // a tree or another blob, and whatever is decompressed
 )
 
 // DamagedHint is what to type about damage.
@@ -87,11 +87,14 @@ type Repository struct {
 	version int
 	key     *sealer
 	zstd    *zstd.Decoder
-	index   index
+
+	mu      sync.Mutex // of ReadIndex
+	indexed bool
+	index   index // of nothing until it is read
 }
 
-// Open opens the repository in a directory by one of its passwords, and reads its
-// index, which takes about 40 bytes of memory for each blob of data.
+// Open opens the repository in a directory by one of its passwords. What is asked of
+// trees and data wants ReadIndex before it.
 func Open(ctx context.Context, dir string, password []byte) (*Repository, error) {
 	r := &Repository{dir: dir}
 	var err error
@@ -115,9 +118,6 @@ func Open(ctx context.Context, dir string, password []byte) (*Repository, error)
 	if r.version, err = decodeConfig(text); err != nil {
 		return nil, damaged("config", "%w", err)
 	}
-	if err := r.readIndexes(ctx); err != nil {
-		return nil, err
-	}
 	return r, nil
 }
 
@@ -138,9 +138,9 @@ func decodeConfig(text []byte) (int, error) {
 // Length returns how many bytes a blob of data has, which is not in doubt for one
 // that is there: ok is false for what no index has.
 func (r *Repository) Length(data ID) (n int64, ok bool) {
-	e, ok := r.index.data.find(data)
-	if !ok {
+	places := r.index.data.find(data)
+	if len(places) == 0 {
 		return 0, false
 	}
-	return int64(e[0].length), true
+	return int64(places[0].size()), true
 }

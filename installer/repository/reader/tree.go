@@ -1,7 +1,6 @@
 package reader
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ type Node struct {
 	Type     string    `json:"type"` // "file", "dir", "symlink", "dev", "chardev", "fifo", "socket" or "irregular"
 	Mode     uint32    `json:"mode"` // fs.FileMode
 	MTime    time.Time `json:"mtime"`
+	ATime    time.Time `json:"atime"`
 	UID      uint32    `json:"uid"`
 	GID      uint32    `json:"gid"`
 	Size     uint64    `json:"size"`      // of a file, in bytes
@@ -99,106 +99,42 @@ func decodeTree(text []byte, call func(*Node) bool) error {
 	return err
 }
 
-// tree returns the JSON of a tree from the first place that has it.
+// tree returns the JSON of a tree.
 func (r *Repository) tree(id ID) ([]byte, error) {
-	places, ok := r.index.trees.find(id)
-	if !ok {
-		return nil, damaged("index", "tree %.8s… is in no file of it", id)
-	}
-	var first error
-	for _, b := range places {
-		text, err := r.blob(b)
-		if err == nil {
-			return text, nil
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return nil, first
-}
-
-// blob returns the plaintext of a tree.
-func (r *Repository) blob(b treeBlob) ([]byte, error) {
-	pack := r.index.packs[b.pack].String()
-	name := path.Join("data", pack[:2], pack)
-	f, size, err := r.open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	switch {
-	case int64(b.offset)+int64(b.length) > size:
-		return nil, damaged(name, "has %d bytes, expected a blob of %d at %d", size, b.length, b.offset)
-	case b.length > maxTree, b.plain > maxTree:
-		return nil, damaged(name, "tree %.8s… of %d bytes, expected at most %d", b.id, max(b.length, b.plain), maxTree)
-	}
-	sealed := make([]byte, b.length)
-	if _, err := f.ReadAt(sealed, int64(b.offset)); err != nil {
-		return nil, unread(name, err)
-	}
-	text, err := r.key.open(sealed)
-	if err == nil && b.plain != 0 {
-		text, err = r.decompress(text, int64(b.plain))
-	}
-	if err != nil {
-		return nil, damaged(name, "tree %.8s…: %w", b.id, err)
-	}
-	if sum := sha256.Sum256(text); sum != b.id {
-		return nil, damaged(name, "tree %.8s…: has the SHA-256 %.8s…", b.id, ID(sum))
-	}
-	return text, nil
-}
-
-// Snapshot returns the tree of a snapshot. One that is not there is a
-// CodeNoSnapshot.
-func (r *Repository) Snapshot(id ID) (ID, error) {
-	text, err := r.document("snapshots", id, maxSnapshot)
-	if errors.Is(err, errAbsent) {
-		return ID{}, firstboot.NewProblem(firstboot.CodeNoSnapshot, "", "snapshots/%s: %w", id, errAbsent)
-	}
-	if err != nil {
-		return ID{}, err
-	}
-	tree, err := decodeSnapshot(text)
-	if err != nil {
-		return ID{}, damaged("snapshots/"+id.String(), "%w", err)
-	}
-	return tree, nil
-}
-
-func decodeSnapshot(text []byte) (ID, error) {
-	var s struct {
-		Tree *ID `json:"tree"`
-	}
-	if err := json.Unmarshal(text, &s); err != nil {
-		return ID{}, err
-	}
-	if s.Tree == nil {
-		return ID{}, errors.New("has no tree")
-	}
-	return *s.Tree, nil
+	return r.anywhere(id, "tree", r.index.trees.find(id))
 }
 
 // Directory returns the tree of a directory below a tree; "" and "/" are the tree
 // itself. What is not there, and what is no directory, is a CodeIncomplete.
 func (r *Repository) Directory(tree ID, dir string) (ID, error) {
-	at := "/"
-	for name := range strings.SplitSeq(path.Join("/", dir), "/") {
+	dir = path.Join("/", dir)
+	n, err := r.Lookup(tree, dir)
+	if err != nil {
+		return ID{}, err
+	}
+	if n == nil || n.Type != "dir" {
+		return ID{}, firstboot.NewProblem(firstboot.CodeIncomplete, "", "%s: is no directory of the snapshot", dir)
+	}
+	return *n.Subtree, nil
+}
+
+// Lookup returns the node of a path below a tree, or nil where there is none. The tree
+// itself is a directory without a name.
+func (r *Repository) Lookup(tree ID, at string) (*Node, error) {
+	n := &Node{Type: "dir", Subtree: &tree}
+	for name := range strings.SplitSeq(path.Join("/", at), "/") {
 		if name == "" {
 			continue
 		}
-		at = path.Join(at, name)
-		next, err := r.child(tree, name)
-		if err != nil {
-			return ID{}, err
+		if n == nil || n.Type != "dir" {
+			return nil, nil
 		}
-		if next == nil || next.Type != "dir" {
-			return ID{}, firstboot.NewProblem(firstboot.CodeIncomplete, "", "%s: is no directory of the snapshot", at)
+		var err error
+		if n, err = r.child(*n.Subtree, name); err != nil {
+			return nil, err
 		}
-		tree = *next.Subtree
 	}
-	return tree, nil
+	return n, nil
 }
 
 // child returns a node of a tree, or nil.

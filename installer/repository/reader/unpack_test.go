@@ -83,7 +83,7 @@ func TestUnpackMemory(t *testing.T) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := r.decompress(tt.text, tt.most)
+		_, err := r.decompress(tt.text, tt.most, nil)
 		runtime.ReadMemStats(&after)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, expected %s", name, err, tt.want)

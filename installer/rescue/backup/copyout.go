@@ -15,11 +15,9 @@ import (
 	"github.com/6FaNcY9/mkimage/installer/repository"
 )
 
-// Limits of what is copied out at once: restic is told in arguments.
-const (
-	maxPaths     = 1000
-	maxPathBytes = 256 << 10 // of all
-)
+// maxPaths limits what is copied out at once: each entry of the snapshot is compared
+// with each path.
+const maxPaths = 1000
 
 // Copying is some paths of a snapshot and where they are copied to.
 type Copying struct {
@@ -45,7 +43,7 @@ type Copied struct {
 // little room are faults before anything is written. After any other error what
 // was copied stays beside under a name that says so, and the same copying goes on
 // with it. What cannot be read of a damaged repository is named by the error, a
-// CodeDamaged or CodeIncomplete; all else is copied.
+// CodeDamaged, CodeDisk or CodeIncomplete; all else is copied.
 func (b *Backup) CopyOut(ctx context.Context, c Copying) (Copied, error) {
 	c.setDefaults()
 	paths, err := cleaned(c.Paths)
@@ -75,7 +73,7 @@ func (b *Backup) CopyOut(ctx context.Context, c Copying) (Copied, error) {
 	if err := b.prove(ctx, d, &c, restoring, sum); err != nil {
 		return Copied{}, d.failed(err)
 	}
-	return Copied{Dir: d.at, Files: files(sum), Bytes: bytesOf(sum)}, d.finish()
+	return Copied{Dir: d.at, Files: sum.Files, Bytes: sum.Bytes}, d.finish()
 }
 
 func (c *Copying) setDefaults() {
@@ -88,43 +86,28 @@ func (c *Copying) setDefaults() {
 }
 
 // fill restores into the staging directory and syncs it.
-func (b *Backup) fill(ctx context.Context, d *destination, c *Copying, r repository.Restoring) (sum repository.Line, err error) {
+func (b *Backup) fill(ctx context.Context, d *destination, c *Copying, r repository.Restoring) (sum repository.Counts, err error) {
 	want, err := b.repo.Measure(ctx, r)
 	if err != nil {
 		return sum, err
 	}
-	// What is right already is skipped; what is there and wrong counts once more.
 	if !c.AnySize {
-		if err := d.room(int64(min(want.TotalBytes, 1<<62))); err != nil {
+		if err := d.room(want.Bytes); err != nil {
 			return sum, err
 		}
 	}
-	total := bytesOf(want)
-	said := &repository.Complaints{}
-	err = b.repo.Restore(ctx, r, said, func(l repository.Line) {
-		if l.MessageType == "summary" {
-			sum = l
-		}
-		c.Progress(min(int64(min(l.BytesRestored+l.BytesSkipped, 1<<62)), total), 2*total)
-	})
+	sum, err = b.repo.Restore(ctx, r, func(done repository.Counts) { c.Progress(min(done.Bytes, want.Bytes), 2*want.Bytes) })
 	if err != nil {
 		return sum, err
-	}
-	if last := said.Last(); last != "" {
-		c.Log("restic: " + last)
-	}
-	if sum.MessageType == "" {
-		return sum, firstboot.NewProblem(firstboot.CodeIncomplete, b.repo.Again, "%s: restic does not say how much it restored", d.staging)
 	}
 	return sum, d.sync()
 }
 
 // prove compares the staging directory with the snapshot.
-func (b *Backup) prove(ctx context.Context, d *destination, c *Copying, r repository.Restoring, sum repository.Line) error {
-	total := bytesOf(sum)
+func (b *Backup) prove(ctx context.Context, d *destination, c *Copying, r repository.Restoring, sum repository.Counts) error {
 	verdict, err := b.repo.Verify(ctx, repository.Proof{
-		Restoring: r, Name: d.staging, Files: files(sum),
-		Progress: func(bytes, _ int64) { c.Progress(total+min(bytes, total), 2*total) },
+		Restoring: r, Name: d.staging, Files: sum.Files,
+		Progress: func(bytes, _ int64) { c.Progress(sum.Bytes+min(bytes, sum.Bytes), 2*sum.Bytes) },
 	})
 	if err != nil {
 		return err
@@ -139,26 +122,20 @@ func (b *Backup) prove(ctx context.Context, d *destination, c *Copying, r reposi
 	return nil
 }
 
-// bytesOf and files are how much restic found, with what was right already.
-func bytesOf(sum repository.Line) int64 { return int64(min(sum.TotalBytes+sum.BytesSkipped, 1<<61)) }
-func files(sum repository.Line) int64   { return int64(min(sum.TotalFiles+sum.FilesSkipped, 1<<61)) }
-
 // cleaned returns paths from the top, sorted so that what is below one comes right
 // after it.
 func cleaned(paths []string) (list []string, err error) {
-	size := 0
 	for _, p := range paths {
 		if p == "" || strings.ContainsRune(p, 0) {
 			return nil, fault.New(fault.Usage, "", "path %q: expected one of a file or directory", p)
 		}
-		size += len(p)
 		list = append(list, path.Join("/", p))
 	}
 	if len(list) == 0 {
 		return nil, fault.New(fault.Usage, "name a path, or / for everything", "no path is named")
 	}
-	if len(list) > maxPaths || size > maxPathBytes {
-		return nil, fault.New(fault.Usage, "name the directory that they are in", "%d paths of %d bytes, expected at most %d of %d", len(list), size, maxPaths, maxPathBytes)
+	if len(list) > maxPaths {
+		return nil, fault.New(fault.Usage, "name the directory that they are in", "%d paths, expected at most %d", len(list), maxPaths)
 	}
 	slices.SortFunc(list, func(a, b string) int { return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/")) })
 	return list, nil

@@ -55,6 +55,18 @@ func TestCopyOut(t *testing.T) {
 	}
 }
 
+// A name that is not UTF-8 is one as any other.
+func TestCopyOutNotUTF8(t *testing.T) {
+	o := open(t)
+	to := filepath.Join(o.dir, "out")
+	got, err := o.CopyOut(context.Background(), Copying{Snapshot: o.ids["new"], To: to, Paths: []string{o.in("bob/\xff"), o.in("bob/caf\xe9")}})
+	must(t, err)
+	at := filepath.Join(to, o.in("bob"))
+	if got.Files != 3 || names(t, at) != "caf\xe9 \xff" || text(t, at+"/\xff") != "no UTF-8" || text(t, at+"/caf\xe9/menu") != "of Latin-1" {
+		t.Errorf("CopyOut: %+v, bob has %q; expected both", got, names(t, at))
+	}
+}
+
 func TestCopyOutAll(t *testing.T) {
 	o := open(t)
 	to := filepath.Join(o.dir, "out")
@@ -81,7 +93,7 @@ func TestCopyOutRefused(t *testing.T) {
 		{"nothing near", o.in("alice/photos/zzzzzzzzzz"), nil, fault.Input, "has *, big, other name and others"},
 		{"in one that is named", o.in("alice/notes/x"), nil, fault.Input, "alice/notes/x: is not in snapshot"},
 		{"below a file", o.in("bob/notes/x"), nil, fault.Input, "is not in snapshot"},
-		{"no UTF-8", o.in("bob/\xff"), nil, fault.Input, "is not UTF-8"},
+		{"no UTF-8", o.in("bob/\xfe"), nil, fault.Input, "bob/\uFFFD: is not in snapshot"},
 		{"no path", "", nil, fault.Usage, "expected one of a file or directory"},
 		{"not empty", o.in("bob"), func(to string) { write(t, to+"/precious", "p") }, fault.Target, "is not empty, it has precious"},
 		{"a file", o.in("bob"), func(to string) { write(t, to, "p") }, fault.Target, "is there, and no directory"},
@@ -162,7 +174,7 @@ func TestCopyOutInMemory(t *testing.T) {
 // A pack is gone: what can be read is copied, what cannot is named, and nothing
 // looks whole. With a repository that has it the same copying goes on.
 func TestCopyOutDamaged(t *testing.T) {
-	o := openWith(t, resticProgram, withoutLargest(t))
+	o := openWith(t, withoutLargest(t))
 	c := Copying{Snapshot: o.ids["new"], Paths: []string{o.in("alice")}, To: filepath.Join(o.dir, "out")}
 	_, err := o.CopyOut(context.Background(), c)
 	staging := incomplete(t, c.To)
@@ -184,41 +196,59 @@ func TestCopyOutDamaged(t *testing.T) {
 	}
 }
 
+// A copying that was cut short in either half has no name, and goes on.
 func TestCopyOutCancelled(t *testing.T) {
-	o := openWith(t, script(t, `exec $restic --limit-download=1000 "$@"`), nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	c := Copying{Snapshot: o.ids["new"], Paths: []string{o.in("alice")}, To: filepath.Join(o.dir, "out"), Progress: func(int64, int64) { cancel() }}
-	if _, err := o.CopyOut(ctx, c); !errors.Is(err, context.Canceled) {
-		t.Errorf("CopyOut: %v, expected %v", err, context.Canceled)
-	}
-	if _, err := os.Lstat(c.To); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s: %v; expected that it is not there", c.To, err)
-	}
-	whole := open(t)
-	c.Progress = nil
-	_, err := whole.CopyOut(context.Background(), c)
-	must(t, err)
-	o.same("alice", filepath.Join(c.To, o.in("alice")))
-	if got := names(t, o.dir); got != "out" {
-		t.Errorf("%s: is left, expected out alone", got)
+	for name, at := range map[string]int64{"restore": 1 << 20, "proof": 10 << 20} {
+		t.Run(name, func(t *testing.T) {
+			o := open(t)
+			ctx, cancel := context.WithCancel(context.Background())
+			c := Copying{Snapshot: o.ids["new"], Paths: []string{o.in("alice")}, To: filepath.Join(o.dir, "out")}
+			c.Progress = func(done, _ int64) {
+				if done >= at {
+					cancel()
+				}
+			}
+			if _, err := o.CopyOut(ctx, c); !errors.Is(err, context.Canceled) {
+				t.Errorf("CopyOut: %v, expected %v", err, context.Canceled)
+			}
+			if _, err := os.Lstat(c.To); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s: %v; expected that it is not there", c.To, err)
+			}
+			staged := filepath.Join(incomplete(t, c.To), o.in("alice"))
+			if whole := list(t, staged) == list(t, o.in("alice")); whole != (name == "proof") {
+				t.Errorf("%s is complete: %t", staged, whole)
+			}
+			c.Progress = nil
+			_, err := o.CopyOut(context.Background(), c)
+			must(t, err)
+			o.same("alice", filepath.Join(c.To, o.in("alice")))
+			if got := names(t, o.dir); got != "out" {
+				t.Errorf("%s: is left, expected out alone", got)
+			}
+		})
 	}
 }
 
-// What the disk does not have as restic says is found before it has its name.
+// What the disk does not have as it was written is found before it has its name.
 func TestCopyOutProved(t *testing.T) {
 	o := open(t)
 	to := filepath.Join(o.dir, "out")
-	o.Backup.repo.Program = script(t, `$restic "$@" || exit
-case "$*" in *--sparse*) printf zz >"$(echo "`+to+`".incomplete-*)`+o.in("alice/xy")+`";; esac`)
+	damaged := errors.New("not all was restored")
 	c := Copying{Snapshot: o.ids["new"], Paths: []string{o.in("alice")}, To: to}
+	c.Progress = func(done, total int64) {
+		if damaged != nil && done == total/2 {
+			found, _ := filepath.Glob(to + ".incomplete-*")
+			damaged = os.WriteFile(filepath.Join(strings.Join(found, " "), o.in("alice/xy")), []byte("zz"), 0)
+		}
+	}
 	_, err := o.CopyOut(context.Background(), c)
+	must(t, damaged)
 	if firstboot.CodeOf(err) != firstboot.CodeIncomplete || !strings.Contains(err.Error(), "1 entries on the disk are not as in the snapshot: "+o.in("alice/xy")) {
 		t.Errorf("CopyOut: %v, expected that xy is wrong", err)
 	}
 	if _, err := os.Lstat(to); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s: %v; expected that it is not there", to, err)
 	}
-	o.Backup.repo.Program = absolute(t, resticProgram)
 	_, err = o.CopyOut(context.Background(), c)
 	must(t, err)
 	o.same("alice", filepath.Join(to, o.in("alice")))

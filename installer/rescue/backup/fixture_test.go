@@ -98,7 +98,7 @@ func makeHome(dir string) error {
 	}
 	for name, text := range map[string][]byte{
 		"alice/photos/big": random, "alice/photos/*": []byte("star"), "alice/photos/small": []byte("s"), "alice/[x]?": []byte("brackets"), "alice/xy": []byte("xy"),
-		`alice/a\b`: []byte("backslash"), "alice/ab": []byte("ab"), "alice/empty": nil, "bob/notes": []byte("bob's\n"), "bob/\xff": []byte("no UTF-8"),
+		`alice/a\b`: []byte("backslash"), "alice/ab": []byte("ab"), "alice/empty": nil, "bob/notes": []byte("bob's\n"), "bob/\xff": []byte("no UTF-8"), "bob/caf\xe9/menu": []byte("of Latin-1"),
 	} {
 		name = filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -123,23 +123,28 @@ type opened struct {
 	made
 	t   testing.TB
 	dir string // for what the test makes
+
+	unreadable []string // what was told of snapshots that are damaged
 }
 
 // open opens the repository of all tests.
 func open(t testing.TB) *opened {
 	t.Helper()
-	return openWith(t, resticProgram, nil)
+	return openWith(t, nil)
 }
 
-// openWith opens a copy of it that is changed first, with another program.
-func openWith(t testing.TB, program string, change func(repo string)) *opened {
+// openWith opens a copy of it that is changed first.
+func openWith(t testing.TB, change func(repo string)) *opened {
 	t.Helper()
 	imgtest.NeedRoot(t) // owners are copied
 	imgtest.Need(t, resticProgram)
 	m, err := testMade()
 	must(t, err)
 	o := &opened{made: m, t: t, dir: t.TempDir()}
-	place := Place{Program: absolute(t, program), Dir: filepath.Join(testDir, "disk"), Repository: "restic/fox", Disk: "LABEL=back up", Again: "mkimage-rescue copy"}
+	place := Place{
+		Dir: filepath.Join(testDir, "disk"), Repository: "restic/fox", Disk: "LABEL=back up", Again: "mkimage-rescue copy",
+		Unreadable: func(line string) { o.unreadable = append(o.unreadable, line) },
+	}
 	if change != nil {
 		place.Dir = filepath.Join(o.dir, "disk")
 		must(t, os.CopyFS(filepath.Join(place.Dir, place.Repository), os.DirFS(m.repo)))
@@ -149,14 +154,6 @@ func openWith(t testing.TB, program string, change func(repo string)) *opened {
 	must(t, err)
 	t.Cleanup(o.Close)
 	return o
-}
-
-// script returns a program that stands for restic, which is $restic in it.
-func script(t testing.TB, text string) string {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "restic")
-	must(t, os.WriteFile(name, []byte("#!/bin/sh\nrestic="+absolute(t, resticProgram)+"\n"+text+"\n"), 0o755))
-	return name
 }
 
 // withoutLargest removes the pack of a repository that has the most data.
@@ -216,11 +213,13 @@ func text(t testing.TB, name string) string {
 	return string(data)
 }
 
-func absolute(t testing.TB, name string) string {
+// damage changes the last byte of a file.
+func damage(t testing.TB, name string) {
 	t.Helper()
-	name, err := filepath.Abs(name)
+	data, err := os.ReadFile(name)
 	must(t, err)
-	return name
+	data[len(data)-1] ^= 1
+	must(t, os.Chmod(name, 0o600), os.WriteFile(name, data, 0o600))
 }
 
 func must(t testing.TB, errs ...error) {

@@ -28,11 +28,13 @@ import (
 
 // Place is where a repository lies.
 type Place struct {
-	Program    string // restic
+	Program    string // restic, for Check
 	Dir        string // where its disk is mounted, best read-only
 	Repository string // its directory, from the top of the disk
 	Disk       string // what errors call the disk, such as "LABEL=backup"; "" is Dir
 	Again      string // what hints tell to type, to do once more what failed
+
+	Unreadable func(line string) // is told of each snapshot that is damaged, once; nil tells nobody
 }
 
 // Backup is a repository that its password has opened.
@@ -51,11 +53,12 @@ func Open(ctx context.Context, p Place, password []byte) (*Backup, error) {
 			Disk: cmp.Or(p.Disk, p.Dir), Repository: p.Repository, Password: "what was typed", PasswordHint: "type the password again",
 			NoneHint: "choose another host", Again: p.Again,
 		},
+		Unreadable: once(p.Unreadable),
 	}
 	if err := repo.Exists(); err != nil {
 		return nil, err
 	}
-	if len(bytes.TrimSpace(password)) == 0 { // restic would ask on its console
+	if len(bytes.TrimSpace(password)) == 0 { // restic takes none
 		return nil, firstboot.NewProblem(firstboot.CodePassword, repo.PasswordHint, "repository %s: the password is empty", p.Repository)
 	}
 	file, forget, err := repository.Hold(password)
@@ -71,15 +74,26 @@ func Open(ctx context.Context, p Place, password []byte) (*Backup, error) {
 	return b, nil
 }
 
+// once returns a function that tells a line when it comes first: snapshots are listed
+// more than once.
+func once(tell func(line string)) func(line string) {
+	told := map[string]bool{}
+	return func(line string) {
+		if tell != nil && !told[line] {
+			told[line] = true
+			tell(line)
+		}
+	}
+}
+
 // Close forgets the password.
 func (b *Backup) Close() { b.forget() }
 
-// Snapshots returns what there is, the newest first. Those that restic cannot
-// read are left out.
+// Snapshots returns what there is, the newest first. Those that are damaged are left
+// out.
 func (b *Backup) Snapshots(ctx context.Context, f repository.Filter) ([]repository.Snapshot, error) {
 	list, err := b.repo.Snapshots(ctx, f)
-	slices.Reverse(list) // of two of the same time the last is the newer
-	slices.SortStableFunc(list, func(a, b repository.Snapshot) int { return b.Time.Compare(a.Time) })
+	slices.Reverse(list)
 	return list, err
 }
 

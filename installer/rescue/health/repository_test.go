@@ -18,7 +18,7 @@ const resticProgram = "../../../.cache/programs/restic"
 const password = "correct horse"
 
 // newRepository makes a repository with a snapshot.
-func newRepository(t *testing.T) repository.Repository {
+func newRepository(t *testing.T) *repository.Repository {
 	t.Helper()
 	imgtest.NeedRoot(t) // who has built the program
 	imgtest.Need(t, resticProgram)
@@ -38,11 +38,11 @@ func newRepository(t *testing.T) repository.Repository {
 			t.Fatalf("restic %q: %v\n%s", args, err, out)
 		}
 	}
-	return repository.Repository{Program: program, Dir: dir + "/repo", Names: repository.Names{Disk: "LABEL=backup", Repository: "repo", Password: "what was typed", PasswordHint: "type it again"}}
+	return &repository.Repository{Program: program, Dir: dir + "/repo", Names: repository.Names{Disk: "LABEL=backup", Repository: "repo", Password: "what was typed", PasswordHint: "type it again"}}
 }
 
 // packs are the files of data, the largest last.
-func packs(t *testing.T, repo repository.Repository) []string {
+func packs(t *testing.T, repo *repository.Repository) []string {
 	t.Helper()
 	list, err := filepath.Glob(repo.Dir + "/data/*/*")
 	must(t, err)
@@ -63,7 +63,7 @@ func packs(t *testing.T, repo repository.Repository) []string {
 }
 
 // check has restic check a repository, and judges what it found.
-func checkOf(t *testing.T, repo repository.Repository, percent int) *Repository {
+func checkOf(t *testing.T, repo *repository.Repository, percent int) *Repository {
 	t.Helper()
 	file, forget, err := repository.Hold([]byte(password))
 	must(t, err)

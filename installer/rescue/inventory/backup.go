@@ -57,7 +57,7 @@ type Snapshot struct {
 	Paths []string  `json:"paths"`
 }
 
-// Opener opens a repository, which takes its password and restic. It returns nil without
+// Opener opens a repository, which takes its password. It returns nil without
 // an error where it has no password for it. An error is a Problem of the repository,
 // unless ctx is over.
 type Opener func(ctx context.Context, b Backup, r Repository) (*Contents, error)
