@@ -2,6 +2,8 @@ package repository
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,7 +37,7 @@ type failure struct{ path, message string }
 // lost is what could not be restored.
 type lost struct {
 	mu    sync.Mutex
-	items []failure // the first maxFailures
+	items []failure // the first maxFailures by their paths, in whatever order they failed
 	count int       // of all
 	code  firstboot.Code
 }
@@ -44,8 +46,11 @@ type lost struct {
 func (l *lost) lose(path string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.count++; len(l.items) < maxFailures {
-		l.items = append(l.items, failure{Printable(path), Printable(err.Error())})
+	l.count++
+	at, _ := slices.BinarySearchFunc(l.items, Printable(path), func(f failure, path string) int { return strings.Compare(f.path, path) })
+	if at < maxFailures {
+		l.items = slices.Insert(l.items, at, failure{Printable(path), Printable(err.Error())})
+		l.items = l.items[:min(len(l.items), maxFailures)]
 	}
 	if l.code == 0 || l.code == firstboot.CodeIncomplete { // the cause is often that of a single file
 		if l.code = firstboot.CodeOf(err); l.code == 0 {

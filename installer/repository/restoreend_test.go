@@ -133,3 +133,17 @@ func TestDying(t *testing.T) {
 		t.Errorf("code %d, %v, hint %s", firstboot.CodeOf(err), err, firstboot.HintOf(err))
 	}
 }
+
+// What is lost is named in the order of paths, whatever was read first, and no more of
+// it is kept than a person reads.
+func TestLost(t *testing.T) {
+	for _, n := range []int{maxFailures - 1, maxFailures, maxFailures + 1} {
+		var l lost
+		for i := range n {
+			l.lose(fmt.Sprintf("/%03d", (i*37)%n), errors.New("gone"))
+		}
+		if got := l.items[0].path + l.items[len(l.items)-1].path; l.count != n || len(l.items) != min(n, maxFailures) || got != fmt.Sprintf("/000/%03d", min(n, maxFailures)-1) {
+			t.Errorf("%d: %d, %d kept, from %s", n, l.count, len(l.items), got)
+		}
+	}
+}
