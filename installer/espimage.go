@@ -2,7 +2,6 @@ package installer
 
 import (
 	"context"
-	"crypto/sha256"
 	"io"
 	"sync"
 
@@ -48,8 +47,8 @@ func (e *espImage) WriteAt(p []byte, off int64) (int, error) {
 
 // writeTo writes the file system to a disk, from byte at on, and returns what
 // was written. What lies behind its last file keeps what the disk has there.
-func (e *espImage) writeTo(ctx context.Context, to io.WriterAt, at int64, progress func(done, total int64)) ([]manifest.Chunk, error) {
-	var written []manifest.Chunk
+func (e *espImage) writeTo(ctx context.Context, to io.WriterAt, at int64, progress func(done, total int64)) ([]written, error) {
+	var list []written
 	for i, data := range e.chunks {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -57,14 +56,14 @@ func (e *espImage) writeTo(ctx context.Context, to io.WriterAt, at int64, progre
 		if data == nil {
 			data = zeros[:]
 		}
-		c := manifest.Chunk{Offset: at + int64(i)*manifest.ChunkSize, Length: int64(len(data)), SHA256: sha256.Sum256(data)}
-		if _, err := to.WriteAt(data, c.Offset); err != nil {
-			return nil, unwritten(c.Offset, err)
+		start := at + int64(i)*manifest.ChunkSize
+		if _, err := to.WriteAt(data, start); err != nil {
+			return nil, unwritten(start, err)
 		}
-		written = append(written, c)
+		list = append(list, written{extent{start, int64(len(data))}, sumOf(data)})
 		if progress != nil {
 			progress(int64(i+1)*manifest.ChunkSize, int64(len(e.chunks))*manifest.ChunkSize)
 		}
 	}
-	return written, nil
+	return list, nil
 }

@@ -48,7 +48,7 @@ func TestWriteError(t *testing.T) {
 			switch {
 			case err != nil || len(table.Partitions) == 0:
 			case table.GUID == old.Table.GUID && n <= 1:
-			case dead && table.GUID == f.Table.GUID && f.whole(d) == nil: // nothing could be taken back
+			case dead && table.GUID == f.Table.GUID && f.whole(t.Context(), d) == nil: // nothing could be taken back
 			default:
 				t.Errorf("write %d of %d fails, and all after it %v: the disk has table %s", n, writes, dead, table.GUID)
 			}

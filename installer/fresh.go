@@ -13,7 +13,6 @@ import (
 	"github.com/6FaNcY9/mkimage/builder/gpt"
 	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/loader"
-	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
 )
 
@@ -38,7 +37,7 @@ type Fresh struct {
 	target  Target
 	rewrite *identity.Rewrite
 	esp     *espImage
-	written []manifest.Chunk
+	written []written
 }
 
 // PlanFresh decides an installation: the identities of the target come from

@@ -338,7 +338,7 @@ func TestLyingDisk(t *testing.T) {
 			d := newDisk(targetSize)
 			d.spoil = tt.spoil
 			_, err := install(t, m, d, ids.Seed{5})
-			if fault.ClassOf(err) != fault.Mismatch || !strings.Contains(err.Error(), "SHA-256") {
+			if fault.ClassOf(err) != fault.Mismatch || !strings.Contains(err.Error(), "are not what was written") {
 				t.Errorf("got %v; want a mismatch", err)
 			}
 			if table, _, err := gpt.Read(d, d.Size()); err != nil || len(table.Partitions) != 0 {

@@ -34,6 +34,7 @@ type Medium struct {
 	disk     io.ReaderAt
 	esp      *reader.FS
 	espStart int64 // byte of the disk
+	checked  []sum // of chunks, by CheckPayload
 }
 
 // Verify checks the signature of a message, and is an error where it is not
@@ -192,10 +193,10 @@ func (m *Medium) chunks() []manifest.Chunk {
 
 // ofPayload returns what of a chunk is the payload's, and where in the payload
 // it begins.
-func (m *Medium) ofPayload(p []byte, c manifest.Chunk) ([]byte, int64) {
+func (m *Medium) ofPayload(p []byte, c extent) ([]byte, int64) {
 	payload := m.Manifest.Partition(plan.RoleRoot)
-	from, to := max(c.Offset, payload.Start), min(c.Offset+c.Length, payload.Start+payload.Size)
-	return p[from-c.Offset : to-c.Offset], from - payload.Start
+	from, to := max(c.offset, payload.Start), min(c.offset+c.length, payload.Start+payload.Size)
+	return p[from-c.offset : to-c.offset], from - payload.Start
 }
 
 // Need returns how many bytes a target must have at least: its ESP, the payload

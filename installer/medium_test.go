@@ -3,6 +3,7 @@ package installer
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/6FaNcY9/mkimage/builder/fault"
+	"github.com/6FaNcY9/mkimage/builder/gpt"
+	"github.com/6FaNcY9/mkimage/builder/ids"
 	"github.com/6FaNcY9/mkimage/builder/imgtest"
 	"github.com/6FaNcY9/mkimage/builder/manifest"
 	"github.com/6FaNcY9/mkimage/builder/plan"
@@ -179,4 +182,42 @@ func TestMediumRefused(t *testing.T) {
 			t.Errorf("got %v; want an input error with both digests", err)
 		}
 	})
+}
+
+// TestMediumChanges are media whose payload is another one when it is copied than it was
+// before: at the check, or where nobody has made one, in the manifest.
+func TestMediumChanges(t *testing.T) {
+	tests := []struct {
+		name    string
+		checked bool
+		want    string
+	}{
+		{"checked", true, "not what they were when the medium was checked"},
+		{"not checked", false, "SHA-256"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var file *os.File
+			m := makeMedium(t).open(t, func(f *os.File) { file = f })
+			if tt.checked {
+				if err := m.CheckPayload(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d := newDisk(targetSize)
+			f, err := PlanFresh(t.Context(), m, d, ids.Seed{7}, installTime)
+			if err != nil {
+				t.Fatal(err)
+			}
+			chunk := m.chunks()[3]
+			flip(t, file, file, chunk.Offset+chunk.Length-1)
+			err = Run(t.Context(), f.Steps(), func(Step, int64, int64) {})
+			if fault.ClassOf(err) != fault.Input || !strings.Contains(fmt.Sprint(err), tt.want) || fault.HintOf(err) == "" {
+				t.Errorf("got %v; want an input error with %q and a hint", err, tt.want)
+			}
+			if table, _, err := gpt.Read(d, d.Size()); err != nil || len(table.Partitions) != 0 {
+				t.Errorf("table %+v, %v; want one without partitions", table, err)
+			}
+		})
+	}
 }

@@ -15,12 +15,15 @@ type placed struct {
 	*entry
 	dir   *directory
 	group *group // of files of several names; it is the first that is there
+	fd    int    // of a file that is looked at; -1 of what is not open
 
 	odd bool // it is already
 }
 
 // at returns an entry in the directory that the walk is in.
-func (c *comparison) at(e *entry) *placed { return &placed{entry: e, dir: c.dirs[len(c.dirs)-1]} }
+func (c *comparison) at(e *entry) *placed {
+	return &placed{entry: e, dir: c.dirs[len(c.dirs)-1], fd: -1}
+}
 
 // enter compares a directory but for what is in it, and opens it. What should be in
 // one that is not there is not there either.
@@ -99,6 +102,7 @@ func (c *comparison) compare(ctx context.Context, e *placed, buf []byte) error {
 		return err
 	}
 	right := typeName(st.Mode) == e.Type
+	defer e.close()
 	switch {
 	case !right:
 	case e.Type == "file":

@@ -28,12 +28,10 @@ func (c *comparison) content(ctx context.Context, e *placed, st *unix.Stat_t, bu
 	if err != nil || uint64(st.Size) < min(total, e.Size) || uint64(st.Size) > max(total, e.Size) {
 		return false, err
 	}
-	fd, err := e.open()
-	if err != nil || fd < 0 {
+	if err := e.open(); err != nil || e.fd < 0 {
 		return false, err
 	}
-	defer unix.Close(fd)
-	f := &file{e: e.entry, fd: fd, sum: sha256.New(), buf: buf, nominal: e.Size}
+	f := &file{e: e.entry, fd: e.fd, sum: sha256.New(), buf: buf, nominal: e.Size}
 	for _, id := range e.Content {
 		n, _ := c.repo.Length(id)
 		right, err := f.has(ctx, id, n)

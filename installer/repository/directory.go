@@ -51,22 +51,31 @@ func (e *placed) enter() (*directory, error) {
 	return newDirectory(fd), nil
 }
 
-// open opens the regular file of an entry; -1 is one that cannot be opened. The time
-// of access, which restic has restored, stays where the kernel lets it.
+// open opens the regular file of an entry, unless it cannot be opened. The time of
+// access, which was restored, stays where the kernel lets it.
 //
 // What the kernel holds of the file it forgets, so that the disk is read: it was
 // synced before. A kernel that was built without fadvise keeps it.
-func (e *placed) open() (int, error) {
+func (e *placed) open() error {
 	const flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 	fd, err := openAt(e.dir.fd, e.Name, flags|unix.O_NOATIME)
 	if errors.Is(err, unix.EPERM) {
 		fd, err = openAt(e.dir.fd, e.Name, flags)
 	}
 	if err != nil {
-		return -1, e.lacking(err)
+		return e.lacking(err)
 	}
+	e.fd = fd
 	_ = unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED)
-	return fd, nil
+	return nil
+}
+
+// close closes the file of an entry if it is open.
+func (e *placed) close() {
+	if e.fd >= 0 {
+		unix.Close(e.fd)
+	}
+	e.fd = -1
 }
 
 // stat looks at what is in the place of an entry. What is not there, or is where
@@ -121,10 +130,15 @@ func (e *placed) pointsRight(buf []byte) (right bool, err error) {
 	return string(buf[:n]) == e.Target, nil
 }
 
-// openAt opens a path below a directory. What it makes is its owner's alone.
+// openAt opens a path below a directory.
 func openAt(dir int, path string, flags int) (fd int, err error) {
+	return createAt(dir, path, flags, 0)
+}
+
+// createAt opens a path below a directory, or makes a file there.
+func createAt(dir int, path string, flags int, mode uint32) (fd int, err error) {
 	err = retried(func() error {
-		fd, err = unix.Openat(dir, path, flags, 0o600)
+		fd, err = unix.Openat(dir, path, flags, mode)
 		return err
 	})
 	return fd, err

@@ -119,14 +119,14 @@ func TestXattrs(t *testing.T) {
 		at := "user." + strings.Repeat("x", i+1)
 		must(t, unix.Setxattr(name, at, []byte("v"), 0))
 		want = append(want, at)
-		got, err := xattrNames(name)
+		got, err := xattrsAt(name).names()
 		must(t, err)
 		slices.Sort(got)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("(-want +got):\n%s", diff)
 		}
 	}
-	if list, err := listXattrs(name); err != nil || len(list) != cap(list) {
+	if list, err := xattrsAt(name).all(); err != nil || len(list) != cap(list) {
 		t.Errorf("%d bytes in %d, %v", len(list), cap(list), err)
 	}
 }

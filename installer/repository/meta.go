@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,34 +17,51 @@ import (
 // in the order in which the kernel leaves them alone: another owner clears the bits of
 // set-user-ID and the capabilities. fd is the file, or -1.
 func (w *writer) meta(e *entry, fd int) error {
-	name := e.below()
 	if err := w.own(e, fd); err != nil {
 		return err
 	}
-	if err := w.attributes(e); err != nil {
+	if err := w.attributes(e, fd); err != nil {
 		return err
 	}
+	if err := w.chmod(e, fd); err != nil {
+		return err
+	}
+	return w.date(e, fd)
+}
+
+// chmod sets the mode, unless a file was made with it: a look at an inode is no transaction
+// of the file system.
+func (w *writer) chmod(e *entry, fd int) error {
 	mode := permissions(fs.FileMode(e.Mode))
 	switch {
 	case e.Type == "symlink":
-	case fd >= 0:
-		if err := unix.Fchmod(fd, mode); err != nil {
-			return err
-		}
-	default:
-		if err := unix.Fchmodat(w.top, name, mode, 0); err != nil {
-			return err
-		}
+		return nil
+	case fd < 0:
+		return unix.Fchmodat(w.top, e.below(), mode, 0)
 	}
-	read, err := unix.TimeToTimespec(e.ATime)
-	if err != nil {
+	st := unix.Stat_t{}
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&0o7777 == mode {
 		return err
 	}
-	written, err := unix.TimeToTimespec(e.MTime)
-	if err != nil {
-		return err
+	return unix.Fchmod(fd, mode)
+}
+
+// date sets the times.
+func (w *writer) date(e *entry, fd int) error {
+	var times [2]unix.Timespec
+	for i, t := range []time.Time{e.ATime, e.MTime} {
+		var err error
+		if times[i], err = unix.TimeToTimespec(t); err != nil {
+			return err
+		}
 	}
-	return unix.UtimesNanoAt(w.top, name, []unix.Timespec{read, written}, unix.AT_SYMLINK_NOFOLLOW)
+	if fd >= 0 { // Linux 5.8
+		err := unix.UtimesNanoAt(fd, "", times[:], unix.AT_EMPTY_PATH)
+		if !errors.Is(err, unix.EINVAL) {
+			return err
+		}
+	}
+	return unix.UtimesNanoAt(w.top, e.below(), times[:], unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // own sets the owner. Who is not root may give nothing away, and keeps it.
@@ -61,7 +79,7 @@ func (w *writer) own(e *entry, fd int) (err error) {
 
 // attributes sets the extended attributes, and removes others. On a file system that
 // has none, and of those that are the kernel's own, it says nothing: the proof does.
-func (w *writer) attributes(e *entry) error {
+func (w *writer) attributes(e *entry, fd int) error {
 	if len(e.Xattrs) == 0 && !w.strip {
 		return nil
 	}
@@ -75,7 +93,7 @@ func (w *writer) attributes(e *entry) error {
 	if !w.strip {
 		return nil
 	}
-	names, err := xattrNames(path)
+	names, err := xattrsOf(fd, w.top, e.below()).names()
 	if err != nil {
 		return err
 	}

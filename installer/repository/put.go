@@ -21,7 +21,7 @@ var zeros [hole]byte
 
 // put writes a blob of a file, and completes the file with its last one.
 func (w *writer) put(f *wanted, at int64, text []byte) error {
-	fd, err := openAt(w.top, f.below(), unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC)
+	fd, err := createAt(w.top, f.below(), unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, f.first())
 	if err == nil {
 		err = f.write(fd, at, text)
 		if err == nil && (len(f.Content) == 0 || f.missing.Add(-1) == 0) {
@@ -37,6 +37,10 @@ func (w *writer) put(f *wanted, at int64, text []byte) error {
 	w.meter.add(int64(len(text)), 0)
 	return nil
 }
+
+// first returns the mode that a file is made with: its own, so that it is not set once
+// more, but for the special bits; and who writes it can open it again.
+func (f *wanted) first() uint32 { return permissions(fs.FileMode(f.Mode))&0o777 | 0o600 }
 
 // give gives up a file of which an error is, unless all else would fail as well.
 func (w *writer) give(f *wanted, err error) error {

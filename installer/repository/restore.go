@@ -109,7 +109,7 @@ func newWriter(repo *Repository, opened *reader.Repository, to string, progress 
 
 // inherits reports whether what is made in a directory gets an access list.
 func inherits(dir string) (bool, error) {
-	names, err := xattrNames(dir)
+	names, err := xattrsAt(dir).names()
 	return slices.Contains(names, "system.posix_acl_default"), err
 }
 

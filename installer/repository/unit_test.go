@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,20 @@ func TestNewest(t *testing.T) {
 	for want, list := range map[string][]Snapshot{"a": {a}, "b": {b, a}, "c": {a, b, c, d}, "d": {d}} {
 		if got := Newest(list); got.ID != want {
 			t.Errorf("newest of %v: %s, expected %s", list, got.ID, want)
+		}
+	}
+}
+
+// TestNames finds each name that comes again, in whatever order they come.
+func TestNames(t *testing.T) {
+	for _, list := range [][]string{
+		{"a", "b", "c"}, {"a", "a"}, {"b", "a", "b"}, {"b", "a", "a", "c", "b", "c"}, {"", ""}, {"c", "b", "a"}, {"a", "c", "b", "d", "d", "a"},
+	} {
+		var n names
+		for i, name := range list {
+			if got, want := n.had(name), slices.Contains(list[:i], name); got != want {
+				t.Errorf("%q at %d of %q: had %v", name, i, list, got)
+			}
 		}
 	}
 }

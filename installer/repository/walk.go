@@ -58,7 +58,7 @@ func (w *walker) tree(ctx context.Context, tree reader.ID, at string, all bool, 
 	if depth > maxDepth {
 		return w.visitor.unread(at, firstboot.NewProblem(firstboot.CodeIncomplete, "", "is more than %d directories deep", maxDepth))
 	}
-	seen := map[string]bool{}
+	var seen names
 	for n, err := range w.repo.Nodes(tree) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -76,10 +76,9 @@ func (w *walker) tree(ctx context.Context, tree reader.ID, at string, all bool, 
 			continue
 		}
 		// What is below a directory has to be in it, not behind a symlink of its name.
-		if seen[n.Name] {
+		if seen.had(n.Name) {
 			err = w.visitor.unread(e.path, damaged(e, errTwice))
 		} else {
-			seen[n.Name] = true
 			err = w.entry(ctx, e, depth)
 		}
 		if err != nil {
@@ -87,6 +86,31 @@ func (w *walker) tree(ctx context.Context, tree reader.ID, at string, all bool, 
 		}
 	}
 	return nil
+}
+
+// names are those of a directory so far. restic sorts them: what comes in order needs
+// no search.
+type names struct {
+	list  []string
+	known map[string]bool // all of the list, once one was out of order
+	last  string          // the greatest
+}
+
+// had adds a name, and reports whether it was there already.
+func (n *names) had(name string) bool {
+	if n.known == nil && (n.last < name || len(n.list) == 0) {
+		n.list, n.last = append(n.list, name), name
+		return false
+	}
+	if n.known == nil {
+		n.known = make(map[string]bool, len(n.list))
+		for _, s := range n.list {
+			n.known[s] = true
+		}
+	}
+	had := n.known[name]
+	n.known[name] = true
+	return had
 }
 
 // errTwice says that a directory has two entries of one name.

@@ -18,13 +18,38 @@ var ownXattrs = []string{"security.selinux", "security.ima", "security.evm"}
 // maxXattr is the size of the longest value that Linux has, in bytes.
 const maxXattr = 64 << 10
 
+// xattrs are the extended attributes of something: of a file that is open, to which the
+// kernel then has no way to find, or else of a path.
+type xattrs struct {
+	list func(into []byte) (int, error)
+	get  func(name string, into []byte) (int, error)
+}
+
+// xattrsOf are those of a file, or where fd is -1 of a name below a directory: no system
+// call of older kernels takes these two.
+func xattrsOf(fd, dir int, name string) xattrs {
+	if fd < 0 {
+		return xattrsAt(fmt.Sprintf("/proc/self/fd/%d/%s", dir, name))
+	}
+	return xattrs{
+		list: func(into []byte) (int, error) { return unix.Flistxattr(fd, into) },
+		get:  func(name string, into []byte) (int, error) { return unix.Fgetxattr(fd, name, into) },
+	}
+}
+
+func xattrsAt(path string) xattrs {
+	return xattrs{
+		list: func(into []byte) (int, error) { return unix.Llistxattr(path, into) },
+		get:  func(name string, into []byte) (int, error) { return unix.Lgetxattr(path, name, into) },
+	}
+}
+
 // sameXattrs reports whether what is in the place of an entry has the extended
 // attributes of its node and no other. restic removes others; on a file system that
 // has none it leaves them out in silence.
 func (e *placed) sameXattrs() (bool, error) {
-	// No system call of older kernels takes a directory and a name.
-	path := fmt.Sprintf("/proc/self/fd/%d/%s", e.dir.fd, e.Name)
-	names, err := xattrNames(path)
+	there := xattrsOf(e.fd, e.dir.fd, e.Name)
+	names, err := there.names()
 	if err != nil {
 		return false, e.lacking(err)
 	}
@@ -37,7 +62,7 @@ func (e *placed) sameXattrs() (bool, error) {
 			return false, nil
 		}
 		names = slices.Delete(names, at, at+1)
-		same, err := hasXattr(path, &x)
+		same, err := there.has(&x)
 		if err != nil || !same {
 			return false, e.lacking(err)
 		}
@@ -45,12 +70,12 @@ func (e *placed) sameXattrs() (bool, error) {
 	return len(names) == 0, nil
 }
 
-// hasXattr reports whether a path has an attribute of the same value.
-func hasXattr(path string, x *reader.Xattr) (same bool, err error) {
+// has reports whether there is an attribute of the same value.
+func (at xattrs) has(x *reader.Xattr) (same bool, err error) {
 	value := make([]byte, min(len(x.Value), maxXattr)+1)
 	var n int
 	err = retried(func() error {
-		n, err = unix.Lgetxattr(path, x.Name, value)
+		n, err = at.get(x.Name, value)
 		return err
 	})
 	if errors.Is(err, unix.ERANGE) { // a longer one
@@ -59,10 +84,9 @@ func hasXattr(path string, x *reader.Xattr) (same bool, err error) {
 	return err == nil && bytes.Equal(value[:n], x.Value), err
 }
 
-// xattrNames returns the names of the extended attributes of a path, but for those
-// of the kernel.
-func xattrNames(path string) ([]string, error) {
-	list, err := listXattrs(path)
+// names returns the names, but for those of the kernel.
+func (at xattrs) names() ([]string, error) {
+	list, err := at.all()
 	if errors.Is(err, unix.ENOTSUP) || err == nil && len(list) == 0 {
 		return nil, nil
 	}
@@ -73,13 +97,13 @@ func xattrNames(path string) ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return name == "" || slices.Contains(ownXattrs, name) }), nil
 }
 
-// listXattrs returns the names with a zero after each. Few files have any: memory
+// all returns the names with a zero after each. Few files have any: memory
 // is taken for what there is, and once more where it has grown meanwhile.
-func listXattrs(path string) (list []byte, err error) {
+func (at xattrs) all() (list []byte, err error) {
 	for {
 		var n int
 		err = retried(func() error {
-			n, err = unix.Llistxattr(path, list)
+			n, err = at.list(list)
 			return err
 		})
 		switch {
