@@ -147,3 +147,21 @@ func TestLost(t *testing.T) {
 		}
 	}
 }
+
+// A disk that gives nothing more ends a restore, be it asked for data or for names.
+func TestDyingEnds(t *testing.T) {
+	bad := firstboot.NewProblem(firstboot.CodeDisk, "", "x")
+	file := &wanted{entry: &entry{path: "/f"}}
+	for name, meet := range map[string]func(w *writer) error{
+		"data":  func(w *writer) error { return w.deliver([]spot{{file, 0}}, nil, bad) },
+		"names": func(w *writer) error { return w.unread("/d", bad) },
+	} {
+		w := &writer{origin: &Repository{}, dying: dying{now: time.Now, unread: mostUnread - 2}}
+		if err := meet(w); err != nil {
+			t.Errorf("%s: %v; expected to go on", name, err)
+		}
+		if err := meet(w); firstboot.CodeOf(err) != firstboot.CodeDisk {
+			t.Errorf("%s: %v; expected an end", name, err)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/6FaNcY9/mkimage/installer/firstboot"
+	"github.com/6FaNcY9/mkimage/installer/repository/reader"
 )
 
 func TestLineWriter(t *testing.T) {
@@ -128,6 +130,18 @@ func TestNames(t *testing.T) {
 			if got, want := n.had(name), slices.Contains(list[:i], name); got != want {
 				t.Errorf("%q at %d of %q: had %v", name, i, list, got)
 			}
+		}
+	}
+}
+
+// TestFirst makes files that nobody may open who may not open them in the end.
+func TestFirst(t *testing.T) {
+	for mode, want := range map[fs.FileMode]uint32{
+		0o644: 0o644, 0o400: 0o600, 0: 0o600, 0o777: 0o777, fs.ModeSetuid | 0o755: 0o755, fs.ModeSetgid | fs.ModeSticky | 0o070: 0o670,
+	} {
+		f := &wanted{entry: &entry{Node: &reader.Node{Mode: uint32(mode)}}}
+		if got := f.first(); got != want {
+			t.Errorf("%v: %o, expected %o", mode, got, want)
 		}
 	}
 }
