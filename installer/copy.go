@@ -37,7 +37,7 @@ func sumOf(p []byte) sum { return sum(maphash.Bytes(sumKey, p)) }
 type pass struct {
 	from     io.ReaderAt
 	extents  []extent
-	what     string                                 // is read, for errors
+	what     string                                 // what is read, for errors
 	hint     string                                 // what to do when it is not as it should be
 	class    fault.Class                            // of such an error
 	check    func(i int, p []byte) (problem string) // compares what was read of an extent

@@ -151,7 +151,7 @@ func (r *run) compareSecrets(ctx context.Context) (string, error) {
 	if len(wrong) > 0 {
 		return "", fault.New(fault.Mismatch, "", "%s: not as the profile wants it", strings.Join(wrong, ", "))
 	}
-	return fmt.Sprintf("the key and %d secrets", len(r.secrets)), nil
+	return fmt.Sprintf("the key; secrets: %d", len(r.secrets)), nil
 }
 
 func (r *run) shutDown(ctx context.Context) (string, error) {

@@ -25,7 +25,7 @@ func (r *run) makeSecrets(context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%d secrets, encrypted to %s", len(r.secrets), r.key.recipient), nil
+	return fmt.Sprintf("secrets: %d, encrypted to %s", len(r.secrets), r.key.recipient), nil
 }
 
 // password returns the stand-in for the password of the repository.
